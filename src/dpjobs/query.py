@@ -1,0 +1,231 @@
+"""What is asked: the query, its bounds, the privacy unit and budget, and the whole job; all validated."""
+
+import hashlib
+import json
+import math
+import re
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import Enum
+
+from dpjobs.errors import InputError, quoted
+
+BILLION = 10**9
+MIN_SHARE = Decimal("0.000001")
+"""The smallest epsilon a single measurement may have (10⁻⁶)."""
+MAX_EPSILON = Decimal(1000)
+LARGEST_BOUND = 2.0**100
+DEFAULT_CONFIDENCE = 0.95
+DEFAULT_BOUNDS_SHARE = Decimal("0.1")
+
+# ASCII digits only: Python's own parsers also take "1_0", which is more often a typo than a ten.
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
+_RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
+_RUN_ID_ALLOWED = "1 to 128 letters, digits, '.', '_' and '-', beginning with a letter or digit"
+
+
+class Query(Enum):
+    """The statistics that can be asked for."""
+
+    COUNT = "COUNT"
+    SUM = "SUM"
+    MEAN = "MEAN"
+    VARIANCE = "VARIANCE"
+
+    @classmethod
+    def parse(cls, text: str) -> "Query":
+        """Read a query's name in any case; raises InputError for any other word."""
+        try:
+            return cls(text.strip().upper())
+        except ValueError:
+            raise InputError.of("unknown query", text, ", ".join(q.value for q in cls)) from None
+
+
+def parse_epsilon(text: str, what: str = "epsilon") -> Decimal:
+    """Read an epsilon exactly: 10⁻⁶ to 1000 with at most nine decimals; raises InputError."""
+    allowed = f"a number from {MIN_SHARE} to {MAX_EPSILON} with at most nine decimals"
+    if not _NUMBER.fullmatch(text.strip()):
+        raise InputError.of(f"{what} is not a number", text, allowed)
+    value = Decimal(text.strip())
+    if not MIN_SHARE <= value <= MAX_EPSILON:
+        raise InputError.of(f"{what} is out of range", text, allowed)
+    if value * BILLION % 1 != 0:
+        raise InputError.of(f"{what} has too many decimals", text, allowed)
+    return value.normalize()
+
+
+def parse_bound(text: str, name: str) -> float:
+    """Read a bound: a finite number within ±2¹⁰⁰; raises InputError."""
+    if not _NUMBER.fullmatch(text.strip()):
+        raise InputError.of(f"{name} is not a finite number", text, "a number within ±2^100")
+    value = float(text)
+    if abs(value) > LARGEST_BOUND:
+        raise InputError.of(f"{name} is out of range", text, "a number within ±2^100 (about 1.27e30)")
+    return value
+
+
+def parse_share(text: str) -> Decimal:
+    """Read the share of epsilon that finding bounds may spend: between 0 and 1, both excluded."""
+    if not _NUMBER.fullmatch(text.strip()) or not 0 < Decimal(text.strip()) < 1:
+        raise InputError.of("bounds share", text, "a number between 0 and 1, such as 0.1")
+    return Decimal(text.strip()).normalize()
+
+
+def parse_confidence(text: str) -> float:
+    """Read the confidence of the interval: 0.5 to 0.999999."""
+    if not _NUMBER.fullmatch(text.strip()) or not 0.5 <= float(text) <= 0.999999:
+        raise InputError.of("confidence", text, "a number from 0.5 to 0.999999, such as 0.95")
+    return float(text)
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """The public interval to which every value is clamped, in the column's unit.
+
+    Raises InputError unless both are finite, within ±2¹⁰⁰, and lower <= upper.
+    """
+
+    lower: float
+    upper: float
+
+    def __post_init__(self) -> None:
+        for name, value in (("lower", self.lower), ("upper", self.upper)):
+            if not math.isfinite(value) or abs(value) > LARGEST_BOUND:
+                raise InputError.of(f"{name} is out of range", value, "a finite number within ±2^100")
+        if self.lower > self.upper:
+            given = f"lower {self.lower:g}, upper {self.upper:g}"
+            raise InputError.of("lower is above upper", given, "lower <= upper")
+
+    @classmethod
+    def parse(cls, lower: str | None, upper: str | None) -> "Bounds | None":
+        """Read both bounds or neither; one alone raises InputError."""
+        if lower is None and upper is None:
+            return None
+        if lower is None or upper is None:
+            given = f"upper {upper}" if lower is None else f"lower {lower}"
+            raise InputError.of("only one bound", given, "both lower and upper, or neither")
+        return cls(parse_bound(lower, "lower"), parse_bound(upper, "upper"))
+
+
+@dataclass(frozen=True)
+class PrivacyUnit:
+    """What one unit of epsilon protects: one row, added or removed."""
+
+    kind: str = "row"
+
+    def __post_init__(self) -> None:
+        if self.kind != "row":
+            raise InputError.of("unknown privacy unit", self.kind, "row")
+
+
+@dataclass(frozen=True)
+class PrivacyBudget:
+    """Pure differential privacy's epsilon, exact; delta is 0. Raises InputError when out of range."""
+
+    epsilon: Decimal
+    delta: Decimal = Decimal(0)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.epsilon, Decimal):
+            raise TypeError("epsilon must be a Decimal: binary floats cannot hold a budget")
+        parse_epsilon(str(self.epsilon))
+        if self.delta != 0:
+            raise InputError.of("delta", self.delta, "0 (every engine here is pure epsilon-DP)")
+
+    @property
+    def billionths(self) -> int:
+        """Epsilon as a whole number of billionths, as ledgers store it."""
+        return int(self.epsilon * BILLION)
+
+
+def check_run_id(run_id: str) -> str:
+    """Return the run id when it is well formed; raises InputError."""
+    if not _RUN_ID.fullmatch(run_id):
+        raise InputError.of("malformed run id", run_id, _RUN_ID_ALLOWED)
+    return run_id
+
+
+def check_dataset(dataset: str) -> str:
+    """Return the data set's name when it can be written on one line; raises InputError."""
+    if not dataset.strip() or len(dataset) > 1024 or not dataset.isprintable():
+        raise InputError.of("data set name", dataset, "1 to 1024 printable characters")
+    return dataset
+
+
+@dataclass(frozen=True)
+class JobSpec:
+    """One query by one engine on one table, with all that its answer and its privacy depend on.
+
+    `uri` is a path or an `s3://` address of a file or folder, `format` "csv" or "parquet", `bounds` None
+    when they are to be found privately on `bounds_share` of epsilon. Raises InputError.
+    """
+
+    run_id: str
+    dataset: str
+    engine: str
+    query: Query
+    column: str | None
+    budget: PrivacyBudget
+    uri: str
+    format: str
+    bounds: Bounds | None = None
+    bounds_share: Decimal = DEFAULT_BOUNDS_SHARE
+    confidence: float = DEFAULT_CONFIDENCE
+    unit: PrivacyUnit = field(default_factory=PrivacyUnit)
+
+    def __post_init__(self) -> None:
+        check_run_id(self.run_id)
+        check_dataset(self.dataset)
+        if self.column is None and self.query is not Query.COUNT:
+            raise InputError(f"no column: {self.query.value} needs one; allowed: the name of a column")
+        if self.format not in ("csv", "parquet"):
+            raise InputError.of("unknown format", self.format, "csv, parquet")
+        if self.query is Query.COUNT and self.bounds is not None:
+            raise InputError("bounds were given, but COUNT clamps nothing; allowed: COUNT without bounds")
+        smallest = self.smallest_epsilon()
+        if self.budget.epsilon < smallest:
+            what = f"epsilon is too small for {self.query.value}"
+            allowed = f"at least {smallest} (each measurement's share must be {MIN_SHARE} or more)"
+            raise InputError.of(what, self.budget.epsilon, allowed)
+
+    @property
+    def finds_bounds(self) -> bool:
+        """Whether bounds have to be found privately."""
+        return self.bounds is None and self.query is not Query.COUNT
+
+    def bounds_budget(self) -> Decimal:
+        """The epsilon that finding bounds spends, rounded down to billionths; 0 when they are given."""
+        if not self.finds_bounds:
+            return Decimal(0)
+        return Decimal(int(self.budget.billionths * self.bounds_share)) / BILLION
+
+    def smallest_epsilon(self) -> Decimal:
+        """The least epsilon that leaves every measurement its smallest share, rounded up to billionths."""
+        parts = {Query.COUNT: 1, Query.SUM: 1, Query.MEAN: 2, Query.VARIANCE: 3}[self.query]
+        needed = MIN_SHARE * parts
+        if self.finds_bounds:
+            needed = max(needed / (1 - self.bounds_share), MIN_SHARE / self.bounds_share)
+        return Decimal(math.ceil(needed * BILLION)) / BILLION
+
+    def digest(self) -> str:
+        """SHA-256 over all that the answer depends on, the run id left out: what a run id is bound to."""
+        bounds = None if self.bounds is None else [self.bounds.lower.hex(), self.bounds.upper.hex()]
+        share = str(self.bounds_share) if self.finds_bounds else None
+        parts = {
+            "dataset": self.dataset,
+            "engine": self.engine,
+            "query": self.query.value,
+            "column": self.column,
+            "epsilon": self.budget.billionths,
+            "uri": self.uri,
+            "format": self.format,
+            "bounds": bounds,
+            "bounds_share": share,
+            "confidence": self.confidence.hex(),
+            "unit": self.unit.kind,
+        }
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+    def describe(self) -> str:
+        """Name the query as a person would: "MEAN of 'TotalPop'"."""
+        return f"{self.query.value} of {quoted(self.column) if self.column else 'rows'}"
