@@ -21,6 +21,7 @@ $(VENV)/.setup: requirements-setup.txt requirements.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-setup.txt
 	$(INSTALL) -r requirements.txt
 	$(UV) pip install --quiet --python $(BIN)/python --no-build-isolation --no-deps --editable .
+	$(BIN)/python -m dpcloud.startup
 	touch $@
 
 $(VENV)/.setup-dev: $(VENV)/.setup requirements-dev.txt

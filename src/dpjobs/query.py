@@ -54,6 +54,11 @@ def parse_epsilon(text: str, what: str = "epsilon") -> Decimal:
     return value.normalize()
 
 
+def plain(number: Decimal) -> str:
+    """Write a Decimal without an exponent and without trailing zeros: 10, 0.1, 0.000001."""
+    return f"{number.normalize():f}"
+
+
 def parse_bound(text: str, name: str) -> float:
     """Read a bound: a finite number within ±2¹⁰⁰; raises InputError."""
     if not _NUMBER.fullmatch(text.strip()):
@@ -181,12 +186,12 @@ class JobSpec:
         if self.format not in ("csv", "parquet"):
             raise InputError.of("unknown format", self.format, "csv, parquet")
         if self.query is Query.COUNT and self.bounds is not None:
-            raise InputError("bounds were given, but COUNT clamps nothing; allowed: COUNT without bounds")
+            object.__setattr__(self, "bounds", None)  # a count clamps nothing: bounds mean nothing to it
         smallest = self.smallest_epsilon()
         if self.budget.epsilon < smallest:
             what = f"epsilon is too small for {self.query.value}"
-            allowed = f"at least {smallest} (each measurement's share must be {MIN_SHARE} or more)"
-            raise InputError.of(what, self.budget.epsilon, allowed)
+            allowed = f"at least {plain(smallest)} (each measurement's share must be {MIN_SHARE} or more)"
+            raise InputError.of(what, plain(self.budget.epsilon), allowed)
 
     @property
     def finds_bounds(self) -> bool:

@@ -1,0 +1,1 @@
+"""Tables to try the tool on: a synthetic census table of any size, and the real one from its public home."""

@@ -1,0 +1,181 @@
+"""`dpcloud run`: one query, by one engine or both, on this machine's Spark."""
+
+import contextlib
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+from dpjobs.arguments import new_run_id
+from dpjobs.engines import ENGINES, check_engine
+from dpjobs.errors import InputError
+from dpjobs.home import home, ledger_path
+from dpjobs.ledger import SQLiteLedger
+from dpjobs.query import (
+    Bounds,
+    JobSpec,
+    PrivacyBudget,
+    Query,
+    check_dataset,
+    check_run_id,
+    parse_confidence,
+    parse_epsilon,
+    parse_share,
+)
+from dpjobs.release import Copies, array
+from dpjobs.source import LocalFiles, Source, dataset_of, format_of, is_local, known_format
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+_SMALL = 100 * 2**20  # bytes: below this a run is mostly the start of Spark
+_REMOTE = ("s3://", "s3a://")
+
+_EPILOG = """\b
+Examples:
+  dpcloud run --engine tumult --query MEAN --column TotalPop --epsilon 1 --lower 0 --upper 20000 --file census.csv
+  dpcloud run --engine both --query COUNT --epsilon 0.1 --file s3://my-bucket/census/ --format parquet --json
+"""
+
+
+@click.command(epilog=_EPILOG)
+@click.option("--file", "uri", required=True, help="CSV or Parquet: a file, a folder of them, or s3://…")
+@click.option("--query", required=True, help="COUNT, SUM, MEAN or VARIANCE.")
+@click.option("--epsilon", required=True, help="Privacy to spend, for each engine: 0.000001 to 1000.")
+@click.option("--column", help="The column; COUNT without one counts rows.")
+@click.option("--engine", default="pipelinedp", show_default=True, help="tumult, pipelinedp or both.")
+@click.option("--lower", help="Smallest value that counts in full; without bounds they are found privately.")
+@click.option("--upper", help="Largest value that counts in full.")
+@click.option("--bounds-share", default="0.1", show_default=True, help="Share of epsilon for finding bounds.")
+@click.option("--dataset", help="Whose budget is charged.  [default: the file's resolved path]")
+@click.option("--run-id", help="Names the run; the same id gives the same release again, at no cost.")
+@click.option("--confidence", default="0.95", show_default=True, help="Of the interval.")
+@click.option("--format", "format_", help="csv or parquet, where the name does not tell.")
+@click.option("--output", help="Copy the release to this folder, new .json file or s3://bucket/prefix.")
+@click.option("--json", "as_json", is_flag=True, help="Print the releases as a JSON array, nothing else.")
+@click.option("--progress/--no-progress", default=None, help="Say what is going on.  [default: on a terminal]")
+def run(
+    uri: str,
+    query: str,
+    epsilon: str,
+    column: str | None,
+    engine: str,
+    lower: str | None,
+    upper: str | None,
+    bounds_share: str,
+    dataset: str | None,
+    run_id: str | None,
+    confidence: str,
+    format_: str | None,
+    output: str | None,
+    as_json: bool,
+    progress: bool | None,
+) -> None:
+    """Answer one query privately and print it with its interval.
+
+    What is protected is one row. The budget is charged before any row is read.
+    """
+    names = list(ENGINES) if engine.strip().lower() == "both" else [_engine(engine)]
+    uri, local = _address(uri)
+    format_ = format_of(uri, format_, LocalFiles()) if local else _remote_format(uri, format_)
+    base = check_run_id(run_id) if run_id is not None else new_run_id()
+    specs = [
+        JobSpec(
+            run_id=f"{base}-{name}" if len(names) > 1 else base,
+            dataset=check_dataset(dataset if dataset is not None else dataset_of(uri)),
+            engine=name,
+            query=Query.parse(query),
+            column=column,
+            budget=PrivacyBudget(parse_epsilon(epsilon)),
+            uri=str(dataset_of(uri)) if local else uri,
+            format=format_,
+            bounds=Bounds.parse(lower, upper),
+            bounds_share=parse_share(bounds_share),
+            confidence=parse_confidence(confidence),
+        )
+        for name in names
+    ]
+    copies = Copies(output) if output is not None else None
+    if copies:
+        copies.check(new_run=run_id is None)
+    ledger = SQLiteLedger(ledger_path())
+    first_use = not ledger.knows(specs[0].dataset)
+    warnings.filterwarnings("ignore")  # the libraries' warnings say nothing to who runs a query
+    logging.disable(logging.CRITICAL)  # py4j logs Java's texts, which can quote cells
+    with _saying(progress) as say:
+        from dpjobs import job
+
+        outcome = job.run(specs, ledger, _spark_for(specs), say)
+    if copies:
+        copies.write(outcome.releases)
+    if as_json:
+        click.echo(array(list(outcome.releases.values())))
+    else:
+        from dpcloud.show import show_releases
+
+        show_releases(outcome, ledger)
+    if first_use:
+        total = ledger.default_total
+        note = f"the data set is new: it starts with a total epsilon of {total} (see `dpcloud budget`)"
+        click.echo(note, err=True)
+
+
+def _engine(name: str) -> str:
+    try:
+        return check_engine(name)
+    except InputError:
+        raise InputError.of("unknown engine", name, ", ".join([*ENGINES, "both"])) from None
+
+
+def _address(uri: str) -> tuple[str, bool]:
+    if is_local(uri):
+        return os.path.expanduser(uri), True  # noqa: PTH111 (keeps the words as they were given)
+    if not uri.startswith(_REMOTE):
+        raise InputError.of("unknown kind of address", uri, "a path, or s3://bucket/key")
+    return uri, False
+
+
+def _remote_format(uri: str, given: str | None) -> str:
+    if given is None and (told := known_format(uri)) is not None:
+        return told
+    if given is None:
+        raise InputError.of("unknown format", uri, "--format csv or --format parquet")
+    return format_of(uri, given, LocalFiles())
+
+
+def _spark_for(specs: list[JobSpec]) -> Callable[[Source | None], contextlib.AbstractContextManager["SparkSession"]]:
+    def start(source: Source | None) -> contextlib.AbstractContextManager["SparkSession"]:
+        from dpcloud.java import use_java
+        from dpjobs.session import local_session
+
+        use_java()
+        return local_session(
+            home(),
+            s3=source is None,
+            small=source is not None and source.size < _SMALL,
+            python_daemon=next((d for s in specs if (d := ENGINES[s.engine].daemon)), None),
+        )
+
+    return start
+
+
+@contextlib.contextmanager
+def _saying(progress: bool | None) -> Iterator[Callable[[str], None]]:
+    """Show what is going on: a moving line on a terminal, plain lines when asked for elsewhere."""
+    if progress is False or (progress is None and not sys.stderr.isatty()):
+        yield lambda _: None
+        return
+    from rich.console import Console
+
+    # a descriptor of its own: standard error is shut while the JVM starts, which is when this is needed
+    with os.fdopen(os.dup(2), "w") as stream:
+        console = Console(file=stream)
+        if not console.is_terminal:
+            yield lambda text: console.print(f"… {text}", soft_wrap=True, highlight=False, markup=False)
+            return
+        with console.status("starting") as status:
+            yield lambda text: status.update(text.replace("[", r"\["))

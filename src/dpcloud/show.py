@@ -1,0 +1,69 @@
+"""Tables for people: releases, budgets, plans."""
+
+import json
+import math
+from decimal import Decimal
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from dpjobs.engines import ENGINES
+from dpjobs.job import Outcome
+from dpjobs.ledger import Ledger
+from dpjobs.query import plain
+
+
+def show_releases(outcome: Outcome, ledger: Ledger) -> None:
+    """Print a table of the releases with what they spent, and below it what every number means."""
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    releases = [json.loads(text, parse_float=Decimal) for text in outcome.releases.values()]
+    first = releases[0]
+    what = first["query"] + (f" of {first['column']}" if first["column"] else " of rows")
+    percent = plain(Decimal(str(first["confidence"])) * 100)
+    columns = ("engine", what, f"{percent} % interval", "epsilon spent", "epsilon left", "seconds")
+    table = Table(*columns)
+    balance = ledger.balance(first["dataset"])
+    left = plain(balance.left) if balance else ""
+    for r in releases:
+        value, low, high = (float(x) for x in (r["value"], *r["interval"]))
+        seconds = outcome.seconds.get(r["run_id"])
+        table.add_row(
+            ENGINES[r["engine"]].title,
+            number(value, high - low),
+            f"{number(low, high - low)} to {number(high, high - low)}",
+            plain(Decimal(r["epsilon"])) if seconds is not None else "0 (stored before)",
+            left,
+            "" if seconds is None else f"{seconds:.1f}",
+        )
+    console.print(table, soft_wrap=False)
+    if len(releases) > 1:
+        spent = [Decimal(r["epsilon"]) for r in releases if r["run_id"] in outcome.seconds]
+        console.print(f"Both engines: epsilon is spent once for each, {plain(sum(spent, Decimal(0)))} in all.")
+    console.print(f"Protects {first['protects']}.")
+    for r in releases:
+        console.print(f"{ENGINES[r['engine']].title}: {_bounds(r)}run id {r['run_id']}.")
+
+
+def _bounds(release: dict[str, Any]) -> str:
+    bounds = release["bounds"]
+    if bounds is None:
+        return ""
+    span = f"{float(bounds['lower']):g} to {float(bounds['upper']):g}"
+    if bounds["source"] == "given":
+        return f"values clamped to {span}, as given; "
+    cost = plain(Decimal(bounds["epsilon"]))
+    if bounds["source"] == "private":
+        return f"values clamped to {span}, found privately for epsilon {cost} (part of what was spent); "
+    return (
+        f"NO BOUNDS FOUND for epsilon {cost} (too few rows): clamped to {span}, a fixed range that has nothing "
+        "to do with the data; give --lower and --upper; "
+    )
+
+
+def number(x: float, width: float) -> str:
+    """Write a number to about three digits of the width of its interval."""
+    if width <= 0 or not math.isfinite(width):
+        return f"{x:,.6g}"
+    digits = min(max(0, 2 - math.floor(math.log10(width))), 12)
+    return f"{x:,.{digits}f}"

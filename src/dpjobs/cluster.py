@@ -1,0 +1,73 @@
+"""A run under spark-submit: arguments in, one release out, whatever goes wrong in one line."""
+
+import contextlib
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+
+from dpjobs import job
+from dpjobs.arguments import Arguments
+from dpjobs.errors import EXIT_CODE, DpError, InputError
+from dpjobs.home import ledger_path
+from dpjobs.ledger import Ledger, SQLiteLedger
+from dpjobs.query import check_dataset, check_run_id
+from dpjobs.release import Copies
+from dpjobs.remote import HadoopFiles
+from dpjobs.session import PRIVATE_SETTINGS
+from dpjobs.source import LocalFiles, dataset_of, format_of, is_local
+
+
+def main(argv: Sequence[str], engine: str, parse: Callable[[Sequence[str]], Arguments]) -> int:
+    """Run one job with the arguments of a script and print its release; returns the exit code."""
+    try:
+        print(_run(parse(argv), engine))
+    except DpError as error:
+        print(error, file=sys.stderr)
+        return EXIT_CODE
+    return 0
+
+
+def _run(arguments: Arguments, engine: str) -> str:
+    if arguments.run_id is not None:
+        check_run_id(arguments.run_id)
+    dataset = check_dataset(arguments.dataset or dataset_of(arguments.uri))
+    copies = Copies(arguments.releases) if arguments.releases else None
+    if copies:
+        copies.check(new_run=False)
+    with _spark() as spark:
+        files = LocalFiles() if is_local(arguments.uri) else HadoopFiles(spark)
+        format_ = format_of(arguments.uri, arguments.format, files)
+        # YARN's second attempt at an application has the id of the first
+        spec = arguments.spec(engine, format_, dataset, spark.sparkContext.applicationId)
+        ledger = _ledger(arguments, spark)
+        outcome = job.run([spec], ledger, lambda _: contextlib.nullcontext(spark))
+        if copies:
+            copies.write(outcome.releases)
+        return outcome.releases[spec.run_id]
+
+
+@contextlib.contextmanager
+def _spark():  # type: ignore[no-untyped-def]
+    builder = SparkSession.builder
+    for key, value in PRIVATE_SETTINGS.items():
+        builder = builder.config(key, value)
+    spark = builder.getOrCreate()
+    try:
+        spark.sparkContext.setLogLevel("OFF")  # Spark's messages can quote cells and counts
+        yield spark
+    finally:
+        spark.stop()
+
+
+def _ledger(arguments: Arguments, spark: SparkSession) -> Ledger:
+    if arguments.ledger:
+        path = Path(arguments.ledger.removeprefix("sqlite:"))
+        if "://" in arguments.ledger or not path.parent.is_dir():
+            raise InputError.of("no such ledger", arguments.ledger, "the path of a SQLite ledger")
+        return SQLiteLedger(path)
+    if arguments.platform_run_id or str(spark.sparkContext.master).startswith("yarn"):
+        # a file on a machine that lives for one run would begin every run with a full budget
+        raise InputError("no ledger: a run on a cluster needs one that outlives it; allowed: --ledger")
+    return SQLiteLedger(ledger_path())

@@ -1,0 +1,98 @@
+"""Tumult Analytics: a Session of its own for every run, which counts, sums and adds geometric noise in Spark."""
+
+import contextlib
+import importlib.metadata
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+from pyspark.sql import DataFrame, Row
+from tmlt.analytics import AddOneRow, KeySet, PureDPBudget, Query, QueryBuilder, Session
+from tmlt.analytics.utils import cleanup
+from tmlt.core.utils.exact_number import ExactNumber
+
+from dpjobs.engines.base import Engine, Noisy
+from dpjobs.measurement import COUNT, Measurement
+from dpjobs.noise import TwoSidedGeometric
+
+_VIEW = "rows"
+_NOISY = "noisy"
+
+
+class TumultEngine(Engine):
+    """One Tumult query a measurement. Its COUNT and SUM run in the JVM; its AVERAGE and VARIANCE would not."""
+
+    name = "tumult"
+
+    @property
+    def version(self) -> str:
+        """Tumult Analytics' version and that of Tumult Core, which samples."""
+        return ", ".join(f"{p} {importlib.metadata.version(p)}" for p in ("tmlt.analytics", "tmlt.core"))
+
+    def _measure(self, frame: DataFrame, measurements: Sequence[Measurement]) -> list[Noisy]:
+        with _session(frame, sum((m.epsilon for m in measurements), Decimal(0))) as session:
+            return [_evaluate(session, m) for m in measurements]
+
+    def _histogram(
+        self, frame: DataFrame, column: str, bins: Sequence[int], measurement: Measurement
+    ) -> tuple[list[int], TwoSidedGeometric]:
+        keys = KeySet.from_dict({column: list(bins)})
+        query = QueryBuilder(_VIEW).groupby(keys).count(name=_NOISY)
+        with _session(frame.select(column), measurement.epsilon) as session:
+            rows, noise = session.evaluate(query, measurement.epsilon)
+        counts = {row[column]: int(row[_NOISY]) for row in rows}
+        return [counts[bin_] for bin_ in bins], noise
+
+
+class _RecordingSession:
+    """A Session that also tells the noise of the very measurement that it evaluated.
+
+    `describe()` does not tell the scale and `_noise_info()` would compile a second measurement, so the one that
+    `evaluate()` compiles is looked at. Release what was used, not what was meant.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._compile = session._compile_and_get_info
+        session._compile_and_get_info = self._record
+        self._info: list[dict[str, Any]] = []
+
+    def evaluate(self, query: Query, epsilon: Decimal) -> tuple[list[Row], TwoSidedGeometric]:
+        """Evaluate once: Tumult writes the noisy rows to a table, from which they are read."""
+        self._info = []
+        rows = self._session.evaluate(query, _budget(epsilon)).collect()
+        if len(self._info) != 1 or self._info[0]["noise_mechanism"].name != "GEOMETRIC":
+            raise AssertionError("Tumult chose a mechanism that this engine does not know")
+        return rows, TwoSidedGeometric(Fraction(self._info[0]["noise_parameter"]))
+
+    def _record(self, *arguments: Any) -> Any:
+        compiled = self._compile(*arguments)
+        self._info += list(iter(compiled[-1]))
+        return compiled
+
+
+@contextlib.contextmanager
+def _session(frame: DataFrame, epsilon: Decimal) -> Iterator[_RecordingSession]:
+    try:
+        session = Session.from_dataframe(_budget(epsilon), _VIEW, frame, protected_change=AddOneRow())
+        yield _RecordingSession(session)
+    finally:
+        cleanup()  # Tumult's temporary tables count as raw data
+
+
+def _budget(epsilon: Decimal) -> PureDPBudget:
+    return PureDPBudget(ExactNumber(Fraction(epsilon)))
+
+
+def _evaluate(session: _RecordingSession, measurement: Measurement) -> Noisy:
+    builder = QueryBuilder(_VIEW)
+    if measurement.name == COUNT:
+        query = builder.count(name=_NOISY)
+    else:
+        low, high = measurement.lower, measurement.upper
+        if low == high:  # Tumult wants low < high; taking 0 in leaves the sensitivity as it is
+            low, high = min(low, 0), max(high, 0)
+        query = builder.sum(measurement.name, low=low, high=high, name=_NOISY)
+    rows, noise = session.evaluate(query, measurement.epsilon)
+    return Noisy(measurement, int(rows[0][_NOISY]), noise)

@@ -1,0 +1,191 @@
+"""The embedded ledger: one SQLite file, safe for any number of processes on one machine."""
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from urllib.parse import quote
+
+from dpjobs.errors import LedgerError
+from dpjobs.ledger.base import Balance, Ledger, Reservation, Run, _asked
+from dpjobs.query import BILLION
+
+_APPLICATION = 0x44504C47  # "DPLG": tells our file from any other SQLite file
+_VERSION = 1
+_SCHEMA = (
+    """CREATE TABLE datasets (
+        name TEXT PRIMARY KEY,
+        total INTEGER NOT NULL CHECK (total >= 0),
+        spent INTEGER NOT NULL DEFAULT 0 CHECK (spent >= 0 AND spent <= total)
+    ) STRICT""",
+    """CREATE TABLE runs (
+        run_id TEXT PRIMARY KEY,
+        dataset TEXT NOT NULL REFERENCES datasets (name),
+        epsilon INTEGER NOT NULL CHECK (epsilon > 0),
+        digest TEXT NOT NULL,
+        reserved_at TEXT NOT NULL,
+        committed_at TEXT,
+        release TEXT
+    ) STRICT""",
+)
+_RUN = "run_id, dataset, epsilon, digest, reserved_at, committed_at, release"
+_ALLOWED = "a ledger file that this user can write, not in use by a stuck process"
+
+
+class SQLiteLedger(Ledger):
+    """A ledger in the file `path`, made at the first reservation or total.
+
+    Every data set starts with `default_total`. Any trouble with the file raises LedgerError in one line.
+    """
+
+    def __init__(
+        self, path: Path, default_total: Decimal | None = Decimal(10), busy_timeout_seconds: float = 10.0
+    ) -> None:
+        self.path = path
+        self.default_total = default_total
+        self._timeout = busy_timeout_seconds
+
+    def balance(self, dataset: str) -> Balance | None:
+        """Return a data set's balance, or that of a new one."""
+        with self._reading() as db:
+            row = db and db.execute("SELECT total, spent FROM datasets WHERE name = ?", (dataset,)).fetchone()
+        if row:
+            return Balance(*row)
+        return None if self.default_total is None else Balance(int(self.default_total * BILLION), 0)
+
+    def knows(self, dataset: str) -> bool:
+        """Whether the data set has ever been charged or given a total."""
+        return dataset in self.datasets()
+
+    def datasets(self) -> list[str]:
+        """Return the names of all data sets, sorted."""
+        with self._reading() as db:
+            rows = db.execute("SELECT name FROM datasets ORDER BY name").fetchall() if db else []
+        return [row[0] for row in rows]
+
+    def history(self, dataset: str) -> list[Run]:
+        """Return a data set's runs, oldest first."""
+        query = f"SELECT {_RUN} FROM runs WHERE dataset = ? ORDER BY reserved_at, rowid"  # noqa: S608 (constant)
+        with self._reading() as db:
+            rows = db.execute(query, (dataset,)).fetchall() if db else []
+        return [Run(*row) for row in rows]
+
+    def find(self, run_id: str) -> Run | None:
+        """Return a run's row, None when the id is unused."""
+        with self._reading() as db:
+            row = db and self._find(db, run_id)
+        return Run(*row) if row else None
+
+    def ready(self) -> None:
+        """Raise LedgerError unless the ledger can be written; changes nothing."""
+        with self._writing():
+            pass
+
+    def _charge(self, reservations: Sequence[Reservation]) -> bool:
+        with self._writing() as db:
+            if any(self._find(db, r.run_id) for r in reservations):
+                return False
+            for dataset, asked in _asked(reservations).items():
+                self._charge_one(db, dataset, asked)
+            now = _now()
+            rows = [(r.run_id, r.dataset, r.budget.billionths, r.digest, now) for r in reservations]
+            insert = "INSERT INTO runs (run_id, dataset, epsilon, digest, reserved_at) VALUES (?, ?, ?, ?, ?)"
+            db.executemany(insert, rows)
+            return True
+
+    def _charge_one(self, db: sqlite3.Connection, dataset: str, asked: int) -> None:
+        if self.default_total is not None:
+            total = int(self.default_total * BILLION)
+            db.execute("INSERT OR IGNORE INTO datasets (name, total) VALUES (?, ?)", (dataset, total))
+        row = db.execute("SELECT total, spent FROM datasets WHERE name = ?", (dataset,)).fetchone()
+        self._refuse_unless(dataset, asked, Balance(*row) if row else None)
+        db.execute("UPDATE datasets SET spent = spent + ? WHERE name = ?", (asked, dataset))
+
+    def _store(self, run_id: str, release: str) -> str | None:
+        with self._writing() as db:
+            update = "UPDATE runs SET release = ?, committed_at = ? WHERE run_id = ? AND release IS NULL"
+            db.execute(update, (release, _now(), run_id))
+            row = self._find(db, run_id)
+            return Run(*row).release if row else None
+
+    def _set_total(self, dataset: str, billionths: int) -> bool:
+        with self._writing() as db:
+            upsert = """INSERT INTO datasets (name, total) VALUES (?, ?)
+                        ON CONFLICT (name) DO UPDATE SET total = excluded.total WHERE spent <= excluded.total"""
+            return db.execute(upsert, (dataset, billionths)).rowcount == 1
+
+    @staticmethod
+    def _find(db: sqlite3.Connection, run_id: str) -> tuple[str, str, int, str, str, str, str] | None:
+        row: tuple[str, str, int, str, str, str, str] | None = db.execute(
+            f"SELECT {_RUN} FROM runs WHERE run_id = ?",  # noqa: S608 (constant)
+            (run_id,),
+        ).fetchone()
+        return row
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection | None]:
+        """Open the file for reading; gives None when there is none yet."""
+        if not self.path.exists():
+            yield None
+            return
+        with self._open("ro") as db:
+            empty = db.execute("PRAGMA application_id").fetchone()[0] == 0
+            yield None if empty and not db.execute("SELECT 1 FROM sqlite_master").fetchone() else db
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """One exclusive transaction: committed at the end, rolled back when anything is raised."""
+        with self._open("rwc") as db:
+            db.execute("PRAGMA synchronous = EXTRA")  # a committed row survives a power cut
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                self._prepare(db)
+                yield db
+                db.execute("COMMIT")
+            except BaseException:
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
+                raise
+
+    def _prepare(self, db: sqlite3.Connection) -> None:
+        """Make the tables in a new file; refuse a file that is another's or of a later version."""
+        application = db.execute("PRAGMA application_id").fetchone()[0]
+        if application == 0 and not db.execute("SELECT 1 FROM sqlite_master").fetchone():
+            for statement in _SCHEMA:
+                db.execute(statement)
+            db.execute(f"PRAGMA application_id = {_APPLICATION}")
+            db.execute(f"PRAGMA user_version = {_VERSION}")
+        elif (application, db.execute("PRAGMA user_version").fetchone()[0]) != (_APPLICATION, _VERSION):
+            raise LedgerError.of("not a ledger of this version", self.path, _ALLOWED)
+
+    @contextlib.contextmanager
+    def _open(self, mode: str) -> Iterator[sqlite3.Connection]:
+        db = None
+        try:
+            uri = f"file:{quote(str(self.path.absolute()))}?mode={mode}"
+            db = sqlite3.connect(uri, timeout=self._timeout, isolation_level=None, uri=True)
+            yield db
+        except sqlite3.Error as error:
+            raise LedgerError.of(_trouble(error), self.path, _ALLOWED) from None
+        finally:
+            if db is not None:
+                db.close()
+
+
+def _trouble(error: sqlite3.Error) -> str:
+    name = getattr(error, "sqlite_errorname", "") or ""
+    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        return "the ledger is locked"
+    if name.startswith("SQLITE_READONLY"):
+        return "the ledger is read-only"
+    if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_CONSTRAINT", "SQLITE_ERROR")):
+        return "the ledger is corrupt or no ledger"
+    if name.startswith("SQLITE_FULL"):
+        return "the disk under the ledger is full"
+    return "the ledger cannot be opened"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="microseconds")

@@ -1,0 +1,184 @@
+"""The release: what is published of a run, as one line of JSON, and its copies."""
+
+import contextlib
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from dpjobs import FORMAT
+from dpjobs.engines.base import Noisy
+from dpjobs.errors import InputError
+from dpjobs.estimate import Estimate
+from dpjobs.measurement import Plan
+from dpjobs.noise import Noise
+from dpjobs.query import JobSpec
+
+PROTECTS = "one row: someone with k rows in the table is protected k times less"
+
+
+def to_json(
+    spec: JobSpec,
+    plan: Plan,
+    noisy: Sequence[Noisy],
+    estimate: Estimate,
+    engine_version: str,
+    bounds: dict[str, Any] | None,
+) -> str:
+    """Write a release: nothing in it but the specification, noisy numbers, and what follows from both."""
+    release = {
+        "format": FORMAT,
+        "run_id": spec.run_id,
+        "dataset": spec.dataset,
+        "engine": spec.engine,
+        "engine_version": engine_version,
+        "query": spec.query.value,
+        "column": spec.column,
+        "value": _number(estimate.value),
+        "interval": [_number(estimate.low), _number(estimate.high)],
+        "confidence": spec.confidence,
+        "epsilon": _exact(spec.budget.epsilon),
+        "delta": _exact(spec.budget.delta),
+        "unit": {"kind": spec.unit.kind},
+        "protects": PROTECTS,
+        "bounds": bounds,
+        "rounding_per_row": plan.rounding_per_row,
+        "middle": 0.0 if plan.grid is None else plan.grid.middle,
+        "measurements": [_measurement(n) for n in noisy],
+    }
+    return json.dumps(release, ensure_ascii=False, allow_nan=False)
+
+
+def given_bounds(lower: float, upper: float) -> dict[str, Any]:
+    """The bounds of a release that were given, at no cost."""
+    return {"lower": lower, "upper": upper, "source": "given", "epsilon": 0}
+
+
+def found_bounds(
+    lower: float, upper: float, source: str, epsilon: Decimal, beta: float, threshold: float, noise: Noise
+) -> dict[str, Any]:
+    """The bounds of a release that were found privately, with what they cost and how sure they are."""
+    return {
+        "lower": lower,
+        "upper": upper,
+        "source": source,
+        "epsilon": _exact(epsilon),
+        "beta": beta,
+        "threshold": threshold,
+        "noise": noise.name,
+        "scale": noise.b,
+    }
+
+
+def _measurement(noisy: Noisy) -> dict[str, Any]:
+    """One measurement in the column's unit (its square for squares): value = integers · step."""
+    measurement = noisy.measurement
+    step = measurement.step
+    return {
+        "name": measurement.name,
+        "value": _number(float(noisy.value * step)),
+        "epsilon": _exact(measurement.epsilon),
+        "sensitivity": _number(float(measurement.sensitivity * step)),
+        "noise": "none: a constant" if noisy.noise is None else noisy.noise.name,
+        "scale": 0 if noisy.noise is None else float(noisy.noise.scale * step),
+        "step": _number(float(step)),
+    }
+
+
+def _number(x: float) -> float | int:
+    return int(x) if x == int(x) and abs(x) < 2**53 else x
+
+
+def _exact(x: Decimal) -> float | int:
+    """A Decimal of at most 13 digits, whose shortest double prints as the very same decimal."""
+    return _number(float(x))
+
+
+class Copies:
+    """A place for copies of releases: a folder (`RUN_ID.json` each), one .json file, or s3://bucket/prefix.
+
+    A copy is only ever created: an equal one that is there already will do, another is an error.
+    """
+
+    def __init__(self, place: str) -> None:
+        self.place = place
+        self._s3 = place.startswith(("s3://", "s3a://"))
+        self._path = Path(place).expanduser()
+
+    def check(self, new_run: bool) -> None:
+        """Raise InputError when copies cannot be written there; `new_run`: no copy of it can exist yet."""
+        if self._s3:
+            if not urlsplit(self.place).netloc:
+                raise InputError.of("no bucket in the output", self.place, "s3://bucket/prefix")
+            return
+        allowed = "a folder that is there, or a new .json file in one"
+        if self._path.is_dir():
+            if not os.access(self._path, os.W_OK | os.X_OK):
+                raise InputError.of("the output folder cannot be written", self.place, allowed)
+        elif self._path.suffix != ".json" or not self._path.parent.is_dir():
+            raise InputError.of("the output folder is not there", self.place, allowed)
+        elif self._path.exists() and new_run:
+            raise InputError.of("the output file is there already", self.place, allowed)
+
+    def write(self, releases: dict[str, str]) -> None:
+        """Create the copies of releases by run id; raises InputError when one cannot be created."""
+        if self._s3 or self._path.is_dir():
+            for run_id, release in releases.items():
+                self._write(f"{run_id}.json", release + "\n")
+        else:
+            self._create(self._path, array(list(releases.values())) + "\n")
+
+    def _write(self, name: str, text: str) -> None:
+        if self._s3:
+            _put(f"{self.place.rstrip('/')}/{name}", text)
+        else:
+            self._create(self._path / name, text)
+
+    def _create(self, path: Path, text: str) -> None:
+        try:
+            with tempfile.TemporaryDirectory(dir=path.parent, prefix=".dpcloud-") as folder:
+                whole = Path(folder) / "copy"
+                whole.write_text(text, encoding="utf-8")
+                with contextlib.suppress(FileExistsError):
+                    path.hardlink_to(whole)  # all of it or nothing, and never over another file
+            if path.read_text(encoding="utf-8") == text:
+                return
+        except OSError:
+            pass
+        raise _not_copied(path)
+
+
+def array(releases: Sequence[str]) -> str:
+    """A JSON array of releases, each byte for byte as it is stored."""
+    return "[" + ",\n ".join(releases) + "]"
+
+
+def _not_copied(place: object) -> InputError:
+    return InputError.of(
+        "the copy could not be created (the release itself is safe in the ledger)",
+        place,
+        "a new file in a writable place; the same run id gives the release again",
+    )
+
+
+def _put(uri: str, text: str) -> None:
+    import boto3
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    parts = urlsplit(uri)
+    bucket, key, body = parts.netloc, parts.path.lstrip("/"), text.encode()
+    try:
+        s3 = boto3.client("s3")
+        try:
+            s3.put_object(Bucket=bucket, Key=key, Body=body, IfNoneMatch="*", ContentType="application/json")
+        except ClientError as error:
+            if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") != 412:
+                raise
+            if s3.get_object(Bucket=bucket, Key=key)["Body"].read() != body:
+                raise _not_copied(uri) from None
+    except (BotoCoreError, ClientError):
+        raise _not_copied(uri) from None

@@ -1,0 +1,169 @@
+"""Spark for a private job: a local session for the laptop, and the settings every platform gets."""
+
+import contextlib
+import os
+import shutil
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+
+from dpjobs.errors import InputError
+
+HADOOP_AWS = "org.apache.hadoop:hadoop-aws:3.3.4"
+"""The S3 connector that belongs to the Hadoop in pyspark 3.5.6; fetched from Maven Central when needed."""
+
+# Everything that would show a number of the raw table, or turn a hostile cell into a failed job, is off.
+RUNTIME_SETTINGS = {
+    "spark.sql.ansi.enabled": "false",
+    "spark.sql.caseSensitive": "true",
+    "spark.sql.csv.parser.columnPruning.enabled": "true",
+    "spark.sql.files.ignoreCorruptFiles": "false",
+    "spark.sql.files.ignoreMissingFiles": "false",
+}
+# Spark's pages and its event log show exact row counts.
+PRIVATE_SETTINGS = {
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.eventLog.enabled": "false",
+}
+_LOCAL_SETTINGS = {
+    **PRIVATE_SETTINGS,
+    "spark.sql.catalogImplementation": "in-memory",
+    "spark.sql.shuffle.partitions": "2",
+    "spark.driver.host": "127.0.0.1",
+    "spark.driver.bindAddress": "127.0.0.1",
+}
+
+
+def apply_settings(spark: SparkSession) -> None:
+    """Set on a running session what a job depends on, whatever the platform's defaults are."""
+    for key, value in RUNTIME_SETTINGS.items():
+        spark.conf.set(key, value)
+
+
+@contextlib.contextmanager
+def local_session(
+    home: Path,
+    *,
+    s3: bool = False,
+    memory: str = "2g",
+    small: bool = False,
+    python_daemon: str | None = None,
+    java_options: str = "",
+) -> Iterator[SparkSession]:
+    """Start Spark in this process on all cores, silent, and remove its temporary files at the end.
+
+    `home` is where the S3 connector is cached, `memory` the driver's heap; `small` trades the JVM's top speed
+    for a quick start; `python_daemon` is a module that Spark runs to fork its Python workers, started at once.
+    Raises InputError when Spark does not start. The engine's temporary tables lie in a private folder of the
+    system's temporary one.
+    """
+    scratch = Path(tempfile.mkdtemp(prefix="dpcloud-"))
+    settings = {
+        **_LOCAL_SETTINGS,
+        **RUNTIME_SETTINGS,
+        "spark.driver.memory": memory,
+        "spark.driver.extraJavaOptions": " ".join([*_java_options(small), java_options]).strip(),
+        "spark.local.dir": str(scratch / "local"),
+        "spark.sql.warehouse.dir": (scratch / "warehouse").as_uri(),
+        **(_s3_settings(home) if s3 else {}),
+        **({"spark.python.daemon.module": python_daemon} if python_daemon else {}),
+    }
+    spark = warming = None
+    try:
+        empty = _EMPTY if _EMPTY.is_dir() else scratch
+        spark = _start(settings, empty)
+        if python_daemon:
+            warming = threading.Thread(target=_start_python, args=(spark,), daemon=True)
+            warming.start()
+        yield spark
+    finally:
+        if spark is not None:
+            if warming is not None:
+                warming.join(timeout=60)
+            with contextlib.suppress(Exception), silent():
+                spark.stop()
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _start(settings: dict[str, str], empty: Path) -> SparkSession:
+    os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
+    os.environ["SPARK_CONF_DIR"] = str(empty)
+    builder = SparkSession.builder.master("local[*]").appName("dpcloud")
+    for key, value in settings.items():
+        builder = builder.config(key, value)
+    try:
+        # The JVM and its Python workers inherit these for their whole life, and must not write there.
+        with silent():
+            return builder.getOrCreate()
+    except Exception:  # the library's text names Java internals, not what the user can do
+        java = os.environ.get("JAVA_HOME", "java")
+        raise InputError.of("Spark did not start", java, "a working Java 17 with 2 GiB of free memory") from None
+
+
+def _start_python(spark: SparkSession) -> None:
+    """Make Spark start its Python daemons, those of its SQL and those of its RDDs, while others wait."""
+
+    def same(frames):  # type: ignore[no-untyped-def]
+        yield from frames
+
+    with contextlib.suppress(Exception):  # whoever needs them will see what is wrong
+        spark.range(0, 2, 1, 2).mapInPandas(same, "id long").collect()
+        spark.createDataFrame([(1,)], "n int").isEmpty()
+
+
+CLASS_ARCHIVE = Path(sys.prefix) / "share" / "dpcloud" / "spark.jsa"
+"""The JVM's loaded classes, kept by `make setup`: halves the time until Spark's first query (Java's AppCDS)."""
+_EMPTY = CLASS_ARCHIVE.parent / "conf"  # on the class path, which must be the archive's, and hold no file
+
+
+def _java_options(small: bool) -> list[str]:
+    options = [f"-Dlog4j2.configurationFile={(Path(__file__).parent / 'conf' / 'log4j2.properties').as_uri()}"]
+    if CLASS_ARCHIVE.exists() and _EMPTY.is_dir():
+        options.append(f"-XX:SharedArchiveFile={CLASS_ARCHIVE}")
+    if small:
+        options.append("-XX:+UseSerialGC -XX:TieredStopAtLevel=1")
+    return options
+
+
+def _s3_settings(home: Path) -> dict[str, str]:
+    """S3 through the connector S3A; AWS_ENDPOINT_URL and AWS_REGION are honoured as in every AWS tool."""
+    settings = {
+        "spark.jars.packages": HADOOP_AWS,
+        "spark.jars.ivy": str(home / "ivy"),
+        "spark.hadoop.fs.s3.impl": "org.apache.hadoop.fs.s3a.S3AFileSystem",
+    }
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    if endpoint:
+        settings["spark.hadoop.fs.s3a.endpoint"] = endpoint
+        settings["spark.hadoop.fs.s3a.path.style.access"] = "true"
+    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    if region:
+        settings["spark.hadoop.fs.s3a.endpoint.region"] = region
+    return settings
+
+
+_silence = threading.Lock()
+
+
+@contextlib.contextmanager
+def silent() -> Iterator[None]:
+    """Point this process's standard output and error, and those of what it starts, at nothing for a while."""
+    with _silence:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        saved = [(fd, os.dup(fd)) for fd in (1, 2)]
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        try:
+            for fd, _ in saved:
+                os.dup2(nothing, fd)
+            yield
+        finally:
+            for fd, copy in saved:
+                os.dup2(copy, fd)
+                os.close(copy)
+            os.close(nothing)

@@ -1,0 +1,36 @@
+"""One Spark session for the whole test process, and a home of its own for every test."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+CENSUS = Path(__file__).parents[2] / "shared" / "data" / "acs2017_county_data.csv"
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
+    """The laptop's Spark as `dpcloud run` starts it."""
+    from dpcloud.java import use_java
+    from dpjobs.engines import ENGINES
+    from dpjobs.session import apply_settings, local_session
+
+    use_java()
+    home = tmp_path_factory.mktemp("spark-home")
+    with local_session(home, memory="2g", small=True, python_daemon=ENGINES["tumult"].daemon) as session:
+        apply_settings(session)
+        yield session
+
+
+@pytest.fixture(autouse=True)
+def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test touches the user's ledger or cache."""
+    monkeypatch.setenv("DPCLOUD_HOME", str(tmp_path / "home"))
+
+
+@pytest.fixture
+def census() -> Path:
+    """The real county table; skips where it is not at hand."""
+    if not CENSUS.exists():
+        pytest.skip(f"the real census table is not here: {CENSUS}")
+    return CENSUS
