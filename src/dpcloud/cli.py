@@ -39,6 +39,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
         sys.exit(EXIT_CODE)
+    except click.UsageError as error:
+        command_path = error.ctx.command_path if error.ctx else "dpcloud"
+        _fail(f"{error.format_message().rstrip('.')}; see `{command_path} --help`")
     except click.ClickException as error:
         _fail(error.format_message())
     except DpError as error:

@@ -41,10 +41,11 @@ def use_java() -> None:
 def _version(java: Path) -> int | None:
     """Return the major version that `java -version` tells, None when it does not run."""
     try:
-        told = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=20, check=False)
+        told = subprocess.run([java, "-version"], capture_output=True, timeout=20, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    match = re.search(r'version "(\d+)(?:\.(\d+))?', told.stderr + told.stdout)
+    said = (told.stderr + told.stdout).decode(errors="replace")
+    match = re.search(r'version "(\d+)(?:\.(\d+))?', said)
     if told.returncode != 0 or match is None:
         return None
     return int(match[2]) if match[1] == "1" and match[2] else int(match[1])

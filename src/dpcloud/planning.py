@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from decimal import ROUND_CEILING, Context, Decimal
 from fractions import Fraction
 from typing import NamedTuple
@@ -162,7 +163,7 @@ def _bounds(query: Query, lower: str | None, upper: str | None) -> Bounds | None
 
 def _rows(text: str) -> int:
     digits = text.strip().replace(",", "")
-    if not digits.isascii() or not digits.isdigit() or not 1 <= int(digits) <= 10**12:
+    if not re.fullmatch(r"\d{1,13}", digits, re.ASCII) or not 1 <= int(digits) <= 10**12:
         raise InputError.of("rows", text, "a whole number from 1 to 10^12")
     return int(digits)
 

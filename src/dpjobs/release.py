@@ -107,7 +107,7 @@ class Copies:
     def __init__(self, place: str) -> None:
         self.place = place
         self._s3 = place.startswith(("s3://", "s3a://"))
-        self._path = Path(place).expanduser()
+        self._path = Path(os.path.expanduser(place))  # noqa: PTH111 (Path's own raises for an unknown user)
 
     def check(self, new_run: bool) -> None:
         """Raise InputError when copies cannot be written there; `new_run`: no copy of it can exist yet."""
@@ -116,12 +116,16 @@ class Copies:
                 raise InputError.of("no bucket in the output", self.place, "s3://bucket/prefix")
             return
         allowed = "a folder that is there, or a new .json file in one"
-        if self._path.is_dir():
-            if not os.access(self._path, os.W_OK | os.X_OK):
-                raise InputError.of("the output folder cannot be written", self.place, allowed)
-        elif self._path.suffix != ".json" or not self._path.parent.is_dir():
+        try:
+            folder = self._path if self._path.is_dir() or self._path.suffix != ".json" else self._path.parent
+            there, taken = folder.is_dir(), self._path.is_file()
+        except OSError:  # such as a name that is too long
+            there = taken = False
+        if not there:
             raise InputError.of("the output folder is not there", self.place, allowed)
-        elif self._path.exists() and new_run:
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise InputError.of("the output folder cannot be written", self.place, allowed)
+        if taken and new_run:
             raise InputError.of("the output file is there already", self.place, allowed)
 
     def write(self, releases: dict[str, str]) -> None:

@@ -85,7 +85,10 @@ def is_local(uri: str) -> bool:
 def dataset_of(uri: str) -> str:
     """Return the name that a table's budget goes by when none is given: its resolved path, or its address."""
     if is_local(uri):
-        return str(Path(uri).expanduser().resolve())
+        try:
+            return str(Path(uri).expanduser().resolve())
+        except (OSError, RuntimeError, ValueError):  # no such user, a loop of links
+            raise InputError.of("no such file or folder", uri, _READABLE) from None
     scheme, rest = uri.split("://", 1)
     return f"{'s3' if scheme in ('s3a', 's3n') else scheme}://{rest.rstrip('/')}"
 
@@ -101,6 +104,8 @@ def format_of(uri: str, given: str | None, files: Files) -> str:
     if entry is None:
         raise InputError.of("no such file or folder", uri, _READABLE)
     names = [e.name for e in _visible(files.children(uri))] if entry.is_folder else [entry.name]
+    if not names:
+        raise InputError.of("nothing to read, an empty folder", uri, _READABLE)
     found = {known_format(name) for name in names} or {None}
     if len(found) == 1 and (only := found.pop()) is not None:
         return only

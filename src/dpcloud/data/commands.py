@@ -11,7 +11,7 @@ from dpcloud.data.fetch import Progress
 from dpcloud.data.generate import FORMATS, ROWS_PER_FILE, check
 from dpcloud.data.generate import generate as write_table
 from dpcloud.data.schema import DEFAULT_ROWS
-from dpcloud.home import home
+from dpjobs.home import home
 
 
 @click.group()

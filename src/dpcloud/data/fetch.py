@@ -81,6 +81,7 @@ def _download(url: str, file: IO[bytes], progress: Progress | None, target: Path
     retries = Retry(
         total=3,
         connect=1,
+        read=2,
         status_forcelist=_TRANSIENT,
         backoff_factor=0.2,
         raise_on_status=False,

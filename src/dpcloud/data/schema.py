@@ -66,7 +66,7 @@ _SHARES = {
         "Native": (0.3, 1.2),
         "Asian": (2.0, 1.4),
         "Pacific": (0.03, 1.5),
-        "of_two_or_more": (1.0, 0.5),  # no column of its own, so the six add up to a little less than 100
+        "of_two_or_more": (1.0, 0.3),  # no column of its own, so the six add up to a little less than 100
     },
     "trades": {
         "Professional": (34.0, 0.35),
@@ -116,7 +116,8 @@ _VALUES_FROM_VALUES = {
     "Women": "TotalPop - Men",
     "IncomeErr": "cast(rint(Income * 0.15D * exp(0.45D * z_IncomeErr)) as bigint)",
     "IncomePerCapErr": "cast(rint(IncomePerCap * 0.11D * exp(0.4D * z_IncomePerCapErr)) as bigint)",
-    "ChildPoverty": "if(u_no_children < 0.004D, null, "
+    # Spark's `least` skips nulls, hence the test.
+    "ChildPoverty": "if(Poverty is null or u_no_children < 0.004D, null, "
     "rint(least(1000D, Poverty * 13D * exp(0.35D * z_ChildPoverty))) / 10D)",
 }
 
@@ -124,7 +125,8 @@ _VALUES_FROM_VALUES = {
 def layers(columns: Sequence[str], rows: int, seed: int) -> list[list[str]]:
     """Return the Spark SQL that makes `columns` of a table of `rows` rows out of `id`, and nothing else.
 
-    Each layer is a whole select list over the layer before it; the last one is `columns` in some order. A cell depends on the seed, its row number and, in TractId, State and County, on `rows`.
+    Each layer is a whole select list over the layer before it; the last one is `columns` in some order.
+    A cell depends on the seed and its row number and, in TractId, State and County, on `rows`.
     """
     formulas = [
         {name: re.sub(r"\b[zu]_\w+", lambda drawn: _number(drawn[0], seed), text) for name, text in layer.items()}

@@ -80,8 +80,9 @@ class SQLiteLedger(Ledger):
 
     def ready(self) -> None:
         """Raise LedgerError unless the ledger can be written; changes nothing."""
-        with self._writing():
-            pass
+        with self._writing() as db:
+            # SQLite begins a transaction on a read-only file, too: only a write tells
+            db.execute(f"PRAGMA user_version = {_VERSION}")
 
     def _charge(self, reservations: Sequence[Reservation]) -> bool:
         with self._writing() as db:
@@ -126,13 +127,16 @@ class SQLiteLedger(Ledger):
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection | None]:
-        """Open the file for reading; gives None when there is none yet."""
-        if not self.path.exists():
+        """Open the file for reading; gives None when there is none yet.
+
+        Not in SQLite's mode "ro": a reader, too, must undo what a process left that died while it wrote.
+        """
+        if not self._exists():
             yield None
             return
-        with self._open("ro") as db:
-            empty = db.execute("PRAGMA application_id").fetchone()[0] == 0
-            yield None if empty and not db.execute("SELECT 1 FROM sqlite_master").fetchone() else db
+        with self._open("rw") as db:
+            db.execute("BEGIN")  # one state of the file for all that is read: it may be made right now
+            yield None if self._is_empty(db) else db
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
@@ -151,14 +155,29 @@ class SQLiteLedger(Ledger):
 
     def _prepare(self, db: sqlite3.Connection) -> None:
         """Make the tables in a new file; refuse a file that is another's or of a later version."""
-        application = db.execute("PRAGMA application_id").fetchone()[0]
-        if application == 0 and not db.execute("SELECT 1 FROM sqlite_master").fetchone():
+        if self._is_empty(db):
             for statement in _SCHEMA:
                 db.execute(statement)
             db.execute(f"PRAGMA application_id = {_APPLICATION}")
             db.execute(f"PRAGMA user_version = {_VERSION}")
-        elif (application, db.execute("PRAGMA user_version").fetchone()[0]) != (_APPLICATION, _VERSION):
-            raise LedgerError.of("not a ledger of this version", self.path, _ALLOWED)
+
+    def _is_empty(self, db: sqlite3.Connection) -> bool:
+        """Whether the file is new; raises LedgerError when it is another's or of another version."""
+        application = db.execute("PRAGMA application_id").fetchone()[0]
+        version = db.execute("PRAGMA user_version").fetchone()[0]
+        if application == 0 and not db.execute("SELECT 1 FROM sqlite_master").fetchone():
+            return True
+        if application != _APPLICATION:
+            raise LedgerError.of("not a ledger but another program's file", self.path, _ALLOWED)
+        if version != _VERSION:
+            raise LedgerError.of(f"a ledger of version {version}", self.path, f"one of version {_VERSION}")
+        return False
+
+    def _exists(self) -> bool:
+        try:
+            return self.path.exists()
+        except OSError:
+            raise LedgerError.of("the ledger cannot be opened", self.path, _ALLOWED) from None
 
     @contextlib.contextmanager
     def _open(self, mode: str) -> Iterator[sqlite3.Connection]:

