@@ -16,7 +16,7 @@ INSTALL := $(UV) pip install --quiet --python $(BIN)/python --no-build-isolation
 setup: $(VENV)/.setup  ## install what a laptop needs; the command is then .venv/bin/dpcloud
 
 $(VENV)/.setup: requirements-setup.txt requirements.txt pyproject.toml
-	@echo "setting up $(VENV) (about a minute)"
+	@echo "setting up $(VENV) (one to two minutes)"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-setup.txt
 	$(INSTALL) -r requirements.txt
@@ -28,8 +28,10 @@ $(VENV)/.setup-dev: $(VENV)/.setup requirements-dev.txt
 	$(INSTALL) -r requirements-dev.txt
 	touch $@
 
-demo: $(VENV)/.setup  ## the main job: a private mean of TotalPop, by both engines
-	@$(BIN)/python -m dpcloud.demo build/demo
+demo: $(VENV)/.setup  ## the main job: the private mean of TotalPop in a census table, by both engines
+	@rm -rf build/demo && mkdir -p build/demo && cp $(VENV)/share/dpcloud/census.csv build/demo/
+	DPCLOUD_HOME=build/demo/home $(BIN)/dpcloud run --engine both --query MEAN --column TotalPop --epsilon 1 \
+	  --lower 0 --upper 20000 --file build/demo/census.csv --progress
 
 test: lint  ## lint and all tests
 	$(BIN)/python -m pytest

@@ -13,10 +13,14 @@ from dpjobs.job import Outcome
 from dpjobs.ledger import Ledger
 from dpjobs.query import plain
 
+_WIDTH = 120  # of a table that goes to a file
+
 
 def show_releases(outcome: Outcome, ledger: Ledger) -> None:
     """Print a table of the releases with what they spent, and below it what every number means."""
     console = Console(highlight=False, markup=False, soft_wrap=True)
+    if not console.is_terminal:
+        console.width = _WIDTH
     releases = [json.loads(text, parse_float=Decimal) for text in outcome.releases.values()]
     first = releases[0]
     what = first["query"] + (f" of {first['column']}" if first["column"] else " of rows")
@@ -27,11 +31,12 @@ def show_releases(outcome: Outcome, ledger: Ledger) -> None:
     left = plain(balance.left) if balance else ""
     for r in releases:
         value, low, high = (float(x) for x in (r["value"], *r["interval"]))
+        width = 0 if r["query"] == "COUNT" else high - low
         seconds = outcome.seconds.get(r["run_id"])
         table.add_row(
             ENGINES[r["engine"]].title,
-            number(value, high - low),
-            f"{number(low, high - low)} to {number(high, high - low)}",
+            number(value, width),
+            f"{number(low, width)} to {number(high, width)}",
             plain(Decimal(r["epsilon"])) if seconds is not None else "0 (stored before)",
             left,
             "" if seconds is None else f"{seconds:.1f}",
@@ -62,8 +67,8 @@ def _bounds(release: dict[str, Any]) -> str:
 
 
 def number(x: float, width: float) -> str:
-    """Write a number to about three digits of the width of its interval."""
+    """Write a number to about three digits of the width of its interval; all of it when there is no width."""
     if width <= 0 or not math.isfinite(width):
-        return f"{x:,.6g}"
+        return f"{x:,.0f}" if x.is_integer() else f"{x:,.6g}"
     digits = min(max(0, 2 - math.floor(math.log10(width))), 12)
     return f"{x:,.{digits}f}"

@@ -1,8 +1,10 @@
 """A run under spark-submit: arguments in, one release out, whatever goes wrong in one line."""
 
 import contextlib
+import logging
 import sys
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from pyspark.sql import SparkSession
@@ -21,10 +23,15 @@ from dpjobs.source import LocalFiles, dataset_of, format_of, is_local
 
 def main(argv: Sequence[str], engine: str, parse: Callable[[Sequence[str]], Arguments]) -> int:
     """Run one job with the arguments of a script and print its release; returns the exit code."""
+    warnings.filterwarnings("ignore")
+    logging.disable(logging.CRITICAL)  # py4j logs Java's texts, which can quote cells
     try:
         print(_run(parse(argv), engine))
     except DpError as error:
         print(error, file=sys.stderr)
+        return EXIT_CODE
+    except Exception as error:  # a traceback's last line may quote the data
+        print(f"the job failed: unexpected {type(error).__name__}", file=sys.stderr)
         return EXIT_CODE
     return 0
 
@@ -49,12 +56,14 @@ def _run(arguments: Arguments, engine: str) -> str:
 
 
 @contextlib.contextmanager
-def _spark():  # type: ignore[no-untyped-def]
+def _spark() -> Iterator[SparkSession]:
     builder = SparkSession.builder
     for key, value in PRIVATE_SETTINGS.items():
         builder = builder.config(key, value)
     spark = builder.getOrCreate()
     try:
+        if spark.sparkContext.uiWebUrl is not None:
+            raise InputError("Spark's UI is on, and shows exact counts; allowed: spark.ui.enabled=false")
         spark.sparkContext.setLogLevel("OFF")  # Spark's messages can quote cells and counts
         yield spark
     finally:

@@ -162,3 +162,17 @@ def _load_in_background(names: Sequence[str]) -> Callable[[str], "Engine"]:
         return engines.load(name)
 
     return load
+
+
+def main_glue(argv: Sequence[str], engine: str) -> int:
+    """Run a Glue job's arguments and print its release; returns the exit code."""
+    from dpjobs import arguments, cluster
+
+    return cluster.main(argv, engine, arguments.parse_glue)
+
+
+def main_emr(argv: Sequence[str], engine: str) -> int:
+    """Run an EMR step's arguments and print its release; returns the exit code."""
+    from dpjobs import arguments, cluster
+
+    return cluster.main(argv, engine, arguments.parse_emr)

@@ -9,14 +9,14 @@ import csv
 import difflib
 import re
 import zlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from dpjobs.errors import InputError, quoted
 
 MAX_HEADER = 1 << 16
+_BZ2_BLOCK = 1 << 20  # bytes: a block gives nothing before it is whole, and holds 900,000 at most
 FORMATS = {"csv": (".csv", ".csv.gz", ".csv.bz2"), "parquet": (".parquet", ".pq")}
 _READABLE = "an existing CSV or Parquet file, a folder of them, or an s3:// address"
 _HEADER = "a first line of distinct column names that are not empty and not numbers"
@@ -189,7 +189,7 @@ def _read_header(path: str, files: Files) -> list[str]:
 
 def _first_line(path: str, files: Files) -> bytes:
     """The first line that is not blank, as Spark finds it."""
-    head = _decompressor(path)(files.head(path, MAX_HEADER))[:MAX_HEADER]
+    head = _decompressed(path, files)[:MAX_HEADER]
     *whole, rest = head.split(b"\n")
     lines = [*whole, rest] if len(head) < MAX_HEADER else whole
     for line in lines:
@@ -198,12 +198,20 @@ def _first_line(path: str, files: Files) -> bytes:
     raise ValueError("no line")
 
 
-def _decompressor(path: str) -> Callable[[bytes], bytes]:
+def _decompressed(path: str, files: Files) -> bytes:
+    """The beginning of the text; raises EOFError when the compressed file ends within its first line."""
+    decompressor: Any
     if path.lower().endswith(".gz"):
-        return lambda raw: zlib.decompressobj(wbits=31).decompress(raw, MAX_HEADER)
-    if path.lower().endswith(".bz2"):
-        return lambda raw: bz2.BZ2Decompressor().decompress(raw, MAX_HEADER)
-    return lambda raw: raw
+        decompressor = zlib.decompressobj(wbits=31)
+        head = decompressor.decompress(files.head(path, MAX_HEADER), MAX_HEADER)
+    elif path.lower().endswith(".bz2"):
+        decompressor = bz2.BZ2Decompressor()
+        head = decompressor.decompress(files.head(path, _BZ2_BLOCK), MAX_HEADER)
+    else:
+        return files.head(path, MAX_HEADER)
+    if len(head) < MAX_HEADER and b"\n" not in head and not decompressor.eof:
+        raise EOFError
+    return bytes(head)
 
 
 class LocalFiles:

@@ -69,7 +69,9 @@ class LedgerContract:
     def test_a_refusal_names_what_is_left_and_changes_nothing(self, ledger: Ledger) -> None:
         ledger.reserve([reservation("run-1", "7.5")])
         for attempt in (ledger.reserve, ledger.check):
-            with pytest.raises(BudgetError, match=r"given '2\.500000001'.* at most 2\.5, which is left of 10") as told:
+            with pytest.raises(
+                BudgetError, match=r"given '2\.500000001'.* at most 2\.5, which is left of 10"
+            ) as told:
                 attempt([reservation("run-2", "2.500000001")])
             assert "\n" not in str(told.value)
         assert spent(ledger) == Decimal("7.5")
@@ -220,7 +222,7 @@ class LedgerContract:
         assert runs[1] == ledger.find("a")
 
     def test_names_are_data_not_statements(self, ledger: Ledger) -> None:
-        name = "o'brien; DROP TABLE runs; --%_ \"§\" 数"
+        name = 'o\'brien; DROP TABLE runs; --%_ "§" 数'
         ledger.reserve([reservation(dataset=name, digest=name)])
         assert ledger.datasets() == [name]
         assert ledger.history(name)[0].digest == name

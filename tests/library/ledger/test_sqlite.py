@@ -152,14 +152,10 @@ def test_a_file_that_must_not_be_changed(used: SQLiteLedger, path: Path) -> None
         subprocess.run(["chattr", "-i", path], capture_output=True, check=False)
 
 
-def test_a_connection_that_cannot_write(
-    used: SQLiteLedger, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_connection_that_cannot_write(used: SQLiteLedger, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same where there is no chattr: SQLite falls back to reading, and begins transactions all the same."""
     connect = sqlite3.connect
-    monkeypatch.setattr(
-        sqlite3, "connect", lambda to, **kw: connect(re.sub("=rwc?$", "=ro", to), **kw)
-    )
+    monkeypatch.setattr(sqlite3, "connect", lambda to, **kw: connect(re.sub("=rwc?$", "=ro", to), **kw))
     refused(used, "the ledger is read-only", reading=False)
     monkeypatch.undo()
     unchanged(path)

@@ -1,0 +1,122 @@
+"""Measures the speed beside plain Spark and beside the libraries themselves: `make bench`.
+
+BENCH_MAX=1e9 goes up to a billion rows, BENCH_MAX=1e6 is a quick try, kept in files of its own. The tables are
+made once, in build/bench/. Results are written after every size: a run that ends early leaves what it has.
+"""
+
+import os
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+from rich.console import Console
+
+import command
+import report
+import ways
+from dpcloud.data.generate import generate
+from dpcloud.java import use_java
+from dpjobs.engines import ENGINES
+from dpjobs.session import apply_settings, local_session
+
+ROOT = Path(__file__).resolve().parent.parent
+CACHE = ROOT / "build" / "bench"
+RESULTS = ROOT / "docs" / "benchmarks"
+DEFAULT_MAX = 10**8
+HEAP = "4g"
+OWN_UP_TO = 10**6
+REPEATED_UP_TO = 10**8
+REPEATS = 3
+
+say = Console(stderr=True, highlight=False, soft_wrap=True).print
+
+Way = Callable[[SparkSession, Path, ways.Statistic], None]
+
+
+def main() -> None:
+    """Measure everything up to BENCH_MAX rows."""
+    given = os.environ.get("BENCH_MAX", "")
+    sizes = _sizes(given)
+    largest = sizes[-1]
+    name = "results" if largest >= DEFAULT_MAX else f"results-1e{len(str(largest)) - 1}"
+    warnings.filterwarnings("ignore")
+    use_java()
+    for folder in (CACHE, RESULTS):
+        folder.mkdir(parents=True, exist_ok=True)
+    results = report.Results(f"BENCH_MAX={given} make bench" if given else "make bench", report.machine(HEAP))
+    results.commands = command.measure(CACHE, say)
+    with local_session(CACHE, memory=HEAP, python_daemon=ENGINES["tumult"].daemon) as spark:
+        apply_settings(spark)
+        results.machine["Java"] = str(spark._jvm.System.getProperty("java.version"))  # type: ignore[union-attr]
+        _warm_up(spark, _table(spark, sizes[0]))
+        for rows in sizes:
+            _measure(spark, rows, largest, results)
+            results.write(RESULTS / name)
+    say(f"written: {(RESULTS / name).relative_to(ROOT)}.md, .json, .png")
+
+
+def _sizes(given: str) -> list[int]:
+    """Return the powers of ten from 10⁵ to the one given."""
+    allowed = [10**power for power in range(5, 11)]
+    try:
+        largest = int(float(given or DEFAULT_MAX))
+    except (ValueError, OverflowError):
+        largest = 0
+    if largest not in allowed:
+        sys.exit(f"BENCH_MAX: given {given!r}; allowed: a power of ten from 1e5 to 1e10, such as 1e8")
+    return [rows for rows in allowed if rows <= largest]
+
+
+def _warm_up(spark: SparkSession, table: Path) -> None:
+    """One query on every way before anything is measured."""
+    say("warming up")
+    for statistic in ways.STATISTICS.values():
+        for _, way in _ways(statistic, own=True):
+            way(spark, table, statistic)
+
+
+def _measure(spark: SparkSession, rows: int, largest: int, results: report.Results) -> None:
+    table = _table(spark, rows)
+    _into_cache(table)
+    repeats = REPEATS if rows <= REPEATED_UP_TO else 1
+    for name, statistic in ways.STATISTICS.items():
+        if name in ("COUNT", "SUM") and rows < min(largest, DEFAULT_MAX):
+            continue
+        for _ in range(repeats):  # in turns, so that whatever else the machine does strikes all ways
+            for label, way in _ways(statistic, own=rows <= OWN_UP_TO):
+                started = time.monotonic()
+                way(spark, table, statistic)
+                results.add(rows, name, label, time.monotonic() - started)
+                say(f"{rows:>13,} rows  {name:8}  {label:16}  {results.all(rows, name, label)[-1]:8.2f} s")
+
+
+def _ways(statistic: ways.Statistic, own: bool) -> Iterator[tuple[str, Way]]:
+    yield report.PLAIN, ways.plain
+    for engine in ENGINES:
+        yield engine, partial(ways.ours, engine=engine)
+        if own and statistic.query in ("MEAN", "VARIANCE"):
+            yield report.own(engine), ways.OWN[engine]
+
+
+def _table(spark: SparkSession, rows: int) -> Path:
+    table = CACHE / f"{rows}.parquet"
+    if not table.exists():
+        say(f"writing {table.relative_to(ROOT)}")
+        generate(spark, rows=rows, seed=0, output=table, format="parquet", columns=ways.COLUMNS)
+    return table
+
+
+def _into_cache(table: Path) -> None:
+    """Read the files once, so that no way has to wait for the disk where another did not."""
+    for path in [table] if table.is_file() else table.iterdir():
+        with path.open("rb") as file:
+            while file.read(1 << 24):
+                pass
+
+
+if __name__ == "__main__":
+    main()

