@@ -30,8 +30,8 @@ class Arguments:
     run_id: str | None
     platform_run_id: str | None
 
-    def spec(self, engine: str, format_: str, dataset: str, fallback_run_id: str | None) -> JobSpec:
-        """Make the job's specification; `fallback_run_id` (else a new one) serves when no id was given."""
+    def spec(self, engine: str, uri: str, format_: str, dataset: str, fallback_run_id: str | None) -> JobSpec:
+        """Make the specification for a table's full address; `fallback_run_id` serves when no id was given."""
         run_id = self.run_id or self.platform_run_id or fallback_run_id or new_run_id()
         return JobSpec(
             run_id=run_id,
@@ -40,7 +40,7 @@ class Arguments:
             query=self.query,
             column=self.column,
             budget=self.budget,
-            uri=self.uri,
+            uri=uri,
             format=format_,
             bounds=self.bounds,
         )

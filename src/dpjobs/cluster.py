@@ -47,7 +47,8 @@ def _run(arguments: Arguments, engine: str) -> str:
         files = LocalFiles() if is_local(arguments.uri) else HadoopFiles(spark)
         format_ = format_of(arguments.uri, arguments.format, files)
         # YARN's second attempt at an application has the id of the first
-        spec = arguments.spec(engine, format_, dataset, spark.sparkContext.applicationId)
+        uri = dataset_of(arguments.uri) if is_local(arguments.uri) else arguments.uri
+        spec = arguments.spec(engine, uri, format_, dataset, spark.sparkContext.applicationId)
         ledger = _ledger(arguments, spark)
         outcome = job.run([spec], ledger, lambda _: contextlib.nullcontext(spark))
         if copies:

@@ -10,7 +10,7 @@ from pyspark.sql.types import StringType, StructField, StructType
 
 from dpjobs.measurement import SUM, SUM_OF_SQUARES, Grid, Plan, Squares
 from dpjobs.query import Query
-from dpjobs.source import Source
+from dpjobs.source import Source, is_local
 
 MAX_LINE = 1 << 20
 """Bytes: a CSV line as long as this or longer is left out (no part of it is parsed)."""
@@ -109,5 +109,6 @@ def _clamped(k: Column, lower: int, upper: int) -> Column:
 
 
 def _escaped(path: str) -> str:
-    """Keep Spark from reading a path as a pattern."""
-    return "".join("\\" + c if c in "{}[]*?\\" else c for c in path)
+    """Keep Spark from reading a path as a pattern, or a local one as one of the cluster's default file system."""
+    escaped = "".join("\\" + c if c in "{}[]*?\\" else c for c in path)
+    return f"file://{escaped}" if is_local(path) else escaped

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyspark
 from pyspark.sql import SparkSession
 
 from dpjobs.errors import InputError
@@ -91,6 +92,10 @@ def local_session(
 
 
 def _start(settings: dict[str, str], empty: Path) -> SparkSession:
+    # a Spark or Hadoop that this machine has besides must not lend its settings, nor stand in for ours
+    for name in ("PYSPARK_SUBMIT_ARGS", "HADOOP_CONF_DIR", "YARN_CONF_DIR", "PYSPARK_GATEWAY_PORT"):
+        os.environ.pop(name, None)
+    os.environ["SPARK_HOME"] = str(Path(pyspark.__file__).parent)
     os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
     os.environ["SPARK_CONF_DIR"] = str(empty)
     builder = SparkSession.builder.master("local[*]").appName("dpcloud")
@@ -123,6 +128,7 @@ _EMPTY = CLASS_ARCHIVE.parent / "conf"  # on the class path, which must be the a
 
 def _java_options(small: bool) -> list[str]:
     options = [f"-Dlog4j2.configurationFile={(Path(__file__).parent / 'conf' / 'log4j2.properties').as_uri()}"]
+    options.append("-XX:ErrorFile=/dev/null -XX:-CreateCoredumpOnCrash")  # either could hold cells of the table
     if CLASS_ARCHIVE.exists() and _EMPTY.is_dir():
         options.append(f"-XX:SharedArchiveFile={CLASS_ARCHIVE}")
     if small:
