@@ -18,7 +18,7 @@ from rich.console import Console
 import command
 import report
 import ways
-from dpcloud.data.generate import generate
+from dpcloud.data.generate import ROWS_PER_FILE, table
 from dpcloud.java import use_java
 from dpjobs.engines import ENGINES
 from dpjobs.session import apply_settings, local_session
@@ -71,17 +71,17 @@ def _sizes(given: str) -> list[int]:
     return [rows for rows in allowed if rows <= largest]
 
 
-def _warm_up(spark: SparkSession, table: Path) -> None:
+def _warm_up(spark: SparkSession, folder: Path) -> None:
     """One query on every way before anything is measured."""
     say("warming up")
     for statistic in ways.STATISTICS.values():
         for _, way in _ways(statistic, own=True):
-            way(spark, table, statistic)
+            way(spark, folder, statistic)
 
 
 def _measure(spark: SparkSession, rows: int, largest: int, results: report.Results) -> None:
-    table = _table(spark, rows)
-    _into_cache(table)
+    folder = _table(spark, rows)
+    _into_cache(folder)
     repeats = REPEATS if rows <= REPEATED_UP_TO else 1
     for name, statistic in ways.STATISTICS.items():
         if name in ("COUNT", "SUM") and rows < min(largest, DEFAULT_MAX):
@@ -89,7 +89,7 @@ def _measure(spark: SparkSession, rows: int, largest: int, results: report.Resul
         for _ in range(repeats):  # in turns, so that whatever else the machine does strikes all ways
             for label, way in _ways(statistic, own=rows <= OWN_UP_TO):
                 started = time.monotonic()
-                way(spark, table, statistic)
+                way(spark, folder, statistic)
                 results.add(rows, name, label, time.monotonic() - started)
                 say(f"{rows:>13,} rows  {name:8}  {label:16}  {results.all(rows, name, label)[-1]:8.2f} s")
 
@@ -103,16 +103,21 @@ def _ways(statistic: ways.Statistic, own: bool) -> Iterator[tuple[str, Way]]:
 
 
 def _table(spark: SparkSession, rows: int) -> Path:
-    table = CACHE / f"{rows}.parquet"
-    if not table.exists():
-        say(f"writing {table.relative_to(ROOT)}")
-        generate(spark, rows=rows, seed=0, output=table, format="parquet", columns=ways.COLUMNS)
-    return table
+    """Make the table once, of at least one file a core: from a single file every way would use a single core."""
+    made = CACHE / f"{rows}.parquet"
+    if not made.exists():
+        say(f"writing {made.relative_to(ROOT)}")
+        unfinished = made.with_suffix(".unfinished")
+        parts = max(os.cpu_count() or 1, rows // ROWS_PER_FILE)
+        frame = table(spark, rows=rows, seed=0, columns=ways.COLUMNS, parts=parts)
+        frame.write.mode("overwrite").parquet(str(unfinished))
+        unfinished.rename(made)
+    return made
 
 
-def _into_cache(table: Path) -> None:
+def _into_cache(folder: Path) -> None:
     """Read the files once, so that no way has to wait for the disk where another did not."""
-    for path in [table] if table.is_file() else table.iterdir():
+    for path in folder.iterdir():
         with path.open("rb") as file:
             while file.read(1 << 24):
                 pass

@@ -1,5 +1,6 @@
 """Finds a Java for Spark: the system's Java 17, else the one in the pinned wheel."""
 
+import locale
 import os
 import re
 import shutil
@@ -15,10 +16,12 @@ _ALLOWED = "Java 17 (8 and 11 when JAVA_HOME names one); `make setup` brings one
 
 
 def use_java() -> None:
-    """Point JAVA_HOME at a Java that Spark can run on.
+    """Point JAVA_HOME at a Java that Spark can run on, and let it read paths as UTF-8.
 
     A JAVA_HOME that is set is the user's word and is not overruled: raises InputError when it will not do.
     """
+    if locale.getencoding().upper() != "UTF-8":  # as under LC_ALL=C, where Java cannot open "é.csv"
+        os.environ["LC_ALL"] = "C.UTF-8"
     named = os.environ.get("JAVA_HOME")
     if named:
         version = _version(Path(named) / "bin" / "java")

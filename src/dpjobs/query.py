@@ -11,6 +11,7 @@ from enum import Enum
 from dpjobs.errors import InputError, quoted
 
 BILLION = 10**9
+_BILLIONTH = Decimal(1) / BILLION
 MIN_SHARE = Decimal("0.000001")
 """The smallest epsilon a single measurement may have (10⁻⁶)."""
 MAX_EPSILON = Decimal(1000)
@@ -46,12 +47,13 @@ def parse_epsilon(text: str, what: str = "epsilon") -> Decimal:
     allowed = f"a number from {MIN_SHARE} to {MAX_EPSILON} with at most nine decimals"
     if not _NUMBER.fullmatch(text.strip()):
         raise InputError.of(f"{what} is not a number", text, allowed)
-    value = Decimal(text.strip())
+    value = Decimal(text.strip())  # exact, however many digits there are; arithmetic would round to 28
     if not MIN_SHARE <= value <= MAX_EPSILON:
         raise InputError.of(f"{what} is out of range", text, allowed)
-    if value * BILLION % 1 != 0:
+    _, digits, exponent = value.as_tuple()
+    if isinstance(exponent, int) and any(digits[len(digits) + min(exponent + 9, 0) :]):
         raise InputError.of(f"{what} has too many decimals", text, allowed)
-    return value.normalize()
+    return value.quantize(_BILLIONTH).normalize()
 
 
 def plain(number: Decimal) -> str:
@@ -94,6 +96,8 @@ class Bounds:
     upper: float
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "lower", float(self.lower))
+        object.__setattr__(self, "upper", float(self.upper))
         for name, value in (("lower", self.lower), ("upper", self.upper)):
             if not math.isfinite(value) or abs(value) > LARGEST_BOUND:
                 raise InputError.of(f"{name} is out of range", value, "a finite number within ±2^100")

@@ -37,14 +37,14 @@ class LedgerContract:
     # -- charging
 
     def test_a_reservation_charges_exactly_what_it_asks(self, ledger: Ledger) -> None:
-        assert ledger.reserve([reservation(epsilon="0.1")]) == {}
-        assert spent(ledger) == Decimal("0.1")
-        assert ledger.balance(DATASET).left == Decimal("9.9")
+        assert ledger.reserve([reservation(epsilon="0.123456789")]) == {}
+        assert spent(ledger) == Decimal("0.123456789")
+        assert ledger.balance(DATASET).left == Decimal("9.876543211")
         run = ledger.find("run-1")
         assert (run.run_id, run.dataset, run.epsilon, run.digest) == (
             "run-1",
             DATASET,
-            Decimal("0.1"),
+            Decimal("0.123456789"),
             "a digest",
         )
         assert run.reserved_at.endswith("+00:00")

@@ -1,4 +1,4 @@
-"""A process in a race for a ledger: waits for the word, does one thing, prints what came of it.
+"""A process in a race for a ledger: waits for the word where it says so, and prints what came of it.
 
 python racer.py reserve|answer LEDGER RUN_ID EPSILON DRAWN
 """
@@ -24,14 +24,19 @@ def reserve(ledger: Ledger, asked: Reservation, drawn: str) -> str:
 def answer(ledger: Ledger, asked: Reservation, drawn: str) -> str:
     """All of a run's ledger: reserve, draw something of one's own, commit, and return what may be shown."""
     ledger.check([asked])
-    stored = ledger.reserve([asked])
-    return stored.get(asked.run_id) or ledger.commit(asked.run_id, json.dumps({"drawn": drawn}))
+    assert ledger.reserve([asked]) == {}
+    wait("reserved")  # until all are: none of them sees another's release before it commits its own
+    return ledger.commit(asked.run_id, json.dumps({"drawn": drawn}))
+
+
+def wait(word: str) -> None:
+    print(word, flush=True)
+    sys.stdin.readline()
 
 
 if __name__ == "__main__":
     name, path, run_id, epsilon, drawn = sys.argv[1:]
     embedded = SQLiteLedger(Path(path), busy_timeout_seconds=60)
     asked = Reservation(run_id, "census", PrivacyBudget(Decimal(epsilon)), "a digest")
-    print("ready", flush=True)
-    sys.stdin.readline()
+    wait("ready")
     print({"reserve": reserve, "answer": answer}[name](embedded, asked, drawn))

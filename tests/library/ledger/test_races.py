@@ -15,19 +15,23 @@ from library.ledger.contract import DATASET, reservation
 _RACER = Path(__file__).with_name("racer.py")
 
 
-def race(argument_lists: Sequence[Sequence[object]]) -> list[str]:
-    """Start one racer per argument list, let all go at the same moment, and return what each printed."""
+def race(argument_lists: Sequence[Sequence[object]], *stops: str) -> list[str]:
+    """Start one racer per argument list and return what each printed.
+
+    Where they start, and wherever else they stop, all are let go at the same moment.
+    """
     pipe = subprocess.PIPE
     racers = [
         subprocess.Popen([sys.executable, _RACER, *map(str, arguments)], stdin=pipe, stdout=pipe, text=True)
         for arguments in argument_lists
     ]
     try:
-        for racer in racers:
-            assert racer.stdout.readline() == "ready\n"
-        for racer in racers:
-            racer.stdin.write("go\n")
-            racer.stdin.flush()
+        for stop in ("ready", *stops):
+            for racer in racers:
+                assert racer.stdout.readline() == f"{stop}\n"
+            for racer in racers:
+                racer.stdin.write("go\n")
+                racer.stdin.flush()
         return [racer.communicate(timeout=90)[0].rstrip("\n") for racer in racers]
     finally:
         for racer in racers:
@@ -60,7 +64,7 @@ def test_the_last_billionths_go_to_one(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_eight_processes_with_one_run_id_show_one_release_and_pay_once(tmp_path: Path) -> None:
     path = tmp_path / "ledger.sqlite"
-    told = race([("answer", path, "one-run", "2", i) for i in range(8)])
+    told = race([("answer", path, "one-run", "2", i) for i in range(8)], "reserved")
     ledger = SQLiteLedger(path)
     stored = ledger.find("one-run").release
     assert json.loads(stored)["drawn"] in {str(i) for i in range(8)}

@@ -1,6 +1,7 @@
 """The SQLite ledger: the contract, and every trouble that its file can be in told in one line."""
 
 import contextlib
+import functools
 import os
 import re
 import sqlite3
@@ -9,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -199,6 +201,22 @@ def test_an_empty_file_is_a_new_ledger(path: Path) -> None:
     assert ledger.datasets() == []
     ledger.reserve([reservation()])
     unchanged(path)
+
+
+def test_a_file_that_becomes_a_ledger_while_it_is_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Slow(sqlite3.Connection):
+        """Another makes the ledger just after the first look at the file."""
+
+        def execute(self, statement: str, *arguments: Any) -> sqlite3.Cursor:
+            if statement == "PRAGMA user_version":
+                monkeypatch.undo()
+                with contextlib.suppress(LedgerError):  # it has to wait, here for ever
+                    SQLiteLedger(path, busy_timeout_seconds=0).reserve([reservation()])
+            return super().execute(statement, *arguments)
+
+    path.touch()
+    monkeypatch.setattr(sqlite3, "connect", functools.partial(sqlite3.connect, factory=Slow))
+    assert SQLiteLedger(path).datasets() == []
 
 
 def test_a_process_that_died_while_it_wrote_is_undone_by_the_next_reader(used: SQLiteLedger, path: Path) -> None:

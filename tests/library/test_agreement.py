@@ -1,0 +1,108 @@
+"""Both engines answer the same question: same truth, same variance, same treatment of nulls; and no true value."""
+
+import json
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from dpjobs import job
+from dpjobs.engines import ENGINES, load
+from dpjobs.query import Bounds, JobSpec, PrivacyBudget, Query
+from library.tables import HOSTILE_CELLS, source_of, write_csv
+
+pytestmark = pytest.mark.slow
+
+
+def ask(spark, path: Path, engine: str, query: Query, bounds: Bounds | None, epsilon: str = "1000", column="x"):
+    spec = JobSpec("run", "data", engine, query, column, PrivacyBudget(Decimal(epsilon)), str(path), "csv", bounds)
+    release = json.loads(job.answer(spark, load(engine), spec, source_of(path)))
+    assert release["interval"][0] <= release["value"] <= release["interval"][1]
+    return release
+
+
+# cells, bounds, what SUM, MEAN and VARIANCE are of the clamped values; at epsilon 1000 noise hardly shows
+TABLES = {
+    "one row": (["5"], Bounds(0, 10), (5, 5, 0)),
+    "negative bounds": (["-5"] * 50 + ["-100"] * 50, Bounds(-10, -1), (-750, -7.5, 6.25)),
+    "lower = upper": (["5"] * 100, Bounds(5, 5), (500, 5, 0)),
+    "all zero": (["0"] * 100, Bounds(0, 0), (0, 0, 0)),
+    "fractions": (["0.25"] * 50 + ["0.75"] * 50, Bounds(0, 1), (50, 0.5, 0.0625)),
+    "wide": (["1e12"] * 100 + ["-1e12"] * 100, Bounds(-1e12, 1e12), (0, 0, 1e24)),
+    "narrow and far": (
+        ["1000000000000"] * 100 + ["1000000000001"] * 100, Bounds(1e12, 1e12 + 1), (200e12, 1e12 + 0.5, 0.25)
+    ),
+    "hostile": (["3"] * 100 + ["7"] * 100 + ["", "NaN", "x", "12d", "null"] * 20, Bounds(0, 10), (1000, 5, 4)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_answer_is_that_of_the_clamped_values(spark, tmp_path: Path, engine: str, name: str) -> None:
+    cells, bounds, expected = TABLES[name]
+    path = write_csv(tmp_path / "t.csv", [f"r,{cell},z".encode() for cell in cells])
+    width = max(bounds.upper - bounds.lower, 1e-9)
+    largest = max(abs(bounds.lower), abs(bounds.upper))
+    # by noise: SUM's scale is largest/1000, MEAN's R/(n/1000) and so on; one row has nothing to hide behind
+    n = len(cells)
+    allowed = (
+        0.05 * largest + n * largest * 1e-7 + 1e-9,
+        30 * width / 500 / n + 1e-3,
+        60 * width**2 / 333 / n + 1e-3,
+    )
+    for query, right, near in zip((Query.SUM, Query.MEAN, Query.VARIANCE), expected, allowed, strict=True):
+        if engine == "tumult" and query is not Query.VARIANCE and name not in ("one row", "hostile"):
+            continue  # a Tumult query takes seconds, and VARIANCE has SUM's and MEAN's measurements in it
+        release = ask(spark, path, engine, query, bounds)
+        assert abs(release["value"] - right) <= near, (query, release)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_no_rows_no_numbers_and_no_cells(spark, tmp_path: Path, engine: str) -> None:
+    """A header alone, and a column without a number, are answered like any other table."""
+    empty = write_csv(tmp_path / "empty.csv", [])
+    words = write_csv(tmp_path / "words.csv", [b"r,word,z"] * 100)
+    for path in (empty, words):
+        release = ask(spark, path, engine, Query.MEAN, Bounds(10, 20), "0.5")
+        assert 10 <= release["value"] <= 20
+    assert abs(ask(spark, words, engine, Query.COUNT, None)["value"] - 100) <= 1
+    assert abs(ask(spark, empty, engine, Query.COUNT, None)["value"]) <= 1
+
+
+def test_a_million_equal_rows(spark, tmp_path: Path) -> None:
+    spark.range(10**6).selectExpr("9.5d as x").coalesce(1).write.parquet(str(tmp_path / "t"))
+    spec = JobSpec(
+        "run", "data", "pipelinedp", Query.VARIANCE, "x", PrivacyBudget(Decimal(1)), str(tmp_path / "t"), "parquet",
+        Bounds(0, 10),
+    )  # fmt: skip
+    release = json.loads(job.answer(spark, load("pipelinedp"), spec, source_of(tmp_path / "t", "parquet")))
+    assert 0 <= release["value"] < 0.01
+    assert release["interval"][0] == 0
+
+
+def test_hostile_cells_through_both_engines(spark, tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "t.csv", [f"r,{cell},z".encode() for cell in HOSTILE_CELLS * 3])
+    means = [ask(spark, path, engine, Query.MEAN, Bounds(-10, 10))["value"] for engine in ENGINES]
+    assert means[0] == pytest.approx(means[1], abs=0.5)
+
+
+def test_a_release_holds_no_true_value(spark, tmp_path: Path) -> None:
+    """Every number of a release is public, or noisy: none is the count, sum, mean, minimum or maximum."""
+    values = [1000 + 37 * i for i in range(3001)]
+    path = write_csv(tmp_path / "t.csv", [f"r,{v},z".encode() for v in values])
+    true = {len(values), sum(values), sum(values) / len(values), min(values), max(values)}
+    for query in Query:
+        release = ask(spark, path, "pipelinedp", query, None, "0.5")
+        assert not {float(t) for t in true} & set(numbers_in(release))
+        if query is not Query.COUNT:
+            assert release["bounds"]["source"] == "private"
+            edges = (release["bounds"]["lower"], release["bounds"]["upper"])
+            assert all(edge == 0 or edge.as_integer_ratio()[0].bit_count() == 1 for edge in map(float, edges))
+
+
+def numbers_in(value: object) -> list[float]:
+    if isinstance(value, dict):
+        return [n for v in value.values() for n in numbers_in(v)]
+    if isinstance(value, list):
+        return [n for v in value for n in numbers_in(v)]
+    return [float(value)] if isinstance(value, int | float) and not isinstance(value, bool) else []

@@ -1,0 +1,77 @@
+"""Glue's and EMR's words: the article's names work, Glue's own are ignored, a typo is not."""
+
+from decimal import Decimal
+
+import pytest
+
+from dpjobs.arguments import parse_emr, parse_glue
+from dpjobs.errors import InputError
+from dpjobs.query import Bounds, Query
+
+GLUE = [
+    "--column_name",
+    "TotalPop",
+    "--epsilon",
+    "0.1",
+    "--s3_file",
+    "s3://b/k.csv",
+    "--query",
+    "Mean",
+    "--source_id",
+    "s",
+]
+
+
+def test_glue_takes_the_articles_arguments_and_ignores_glues_own() -> None:
+    own = [
+        "--JOB_NAME",
+        "n",
+        "--JOB_ID",
+        "j",
+        "--TempDir",
+        "s3://t/",
+        "--enable-job-insights",
+        "true",
+        "--job-bookmark-option",
+        "x",
+    ]
+    found = parse_glue([*own, *GLUE, "--JOB_RUN_ID", "jr_1_attempt_2", "--lower", "-1e3", "--upper", "-.5"])
+    assert found.query is Query.MEAN
+    assert found.budget.epsilon == Decimal("0.1")
+    assert (found.column, found.uri, found.bounds) == ("TotalPop", "s3://b/k.csv", Bounds(-1000, -0.5))
+    assert found.platform_run_id == "jr_1"
+
+
+def test_glue_takes_the_file_by_its_other_name() -> None:
+    words = [w if w != "--s3_file" else "--s3_file_path" for w in GLUE]
+    assert parse_glue(words).uri == "s3://b/k.csv"
+
+
+@pytest.mark.parametrize("short", [True, False])
+def test_emr_short_and_long(short: bool) -> None:
+    names = "-c -e -i -f -q" if short else "--column_name --epsilon --source_id --s3_file --query"
+    words = [w for pair in zip(names.split(), ["c", "2", "s", "hdfs:///t", "count"], strict=True) for w in pair]
+    found = parse_emr([*words, "--lower=-5", "--upper", "5", "--run-id", "r"])
+    assert (found.column, found.uri, found.query, found.run_id) == ("c", "hdfs:///t", Query.COUNT, "r")
+    assert found.bounds == Bounds(-5, 5)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--lowre", "1"], "--lower"),
+        (["--epsilonn", "1"], "--epsilon"),
+        (["--lower", "1"], "only one bound"),
+        (["--epsilon"], "expected one argument"),
+    ],
+)
+def test_glue_refuses_typos(words: list[str], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        parse_glue([*GLUE, *words])
+
+
+def test_emr_refuses_what_it_does_not_know() -> None:
+    with pytest.raises(InputError, match="unrecognized arguments: --x"):
+        parse_emr(["-c", "c", "-e", "1", "-f", "f", "-q", "SUM", "--x"])
+    with pytest.raises(InputError, match="required: -e"):
+        parse_emr(["-c", "c", "-f", "f", "-q", "SUM"])

@@ -1,0 +1,54 @@
+"""Budgets and bounds are exact, and what is no plain number is refused."""
+
+from decimal import Decimal
+
+import pytest
+
+from dpjobs.errors import InputError
+from dpjobs.query import Bounds, JobSpec, PrivacyBudget, Query, parse_epsilon, plain
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("1", "1"), ("0.1", "0.1"), ("1e-6", "0.000001"), ("0.123456789", "0.123456789"), (".5", "0.5")],
+)
+def test_epsilon_is_exact(text: str, value: str) -> None:
+    assert parse_epsilon(text) == Decimal(value)
+    assert plain(parse_epsilon(text)) == value
+    assert parse_epsilon(text + "0" * 40 if "." in text else text) == Decimal(value)
+
+
+@pytest.mark.parametrize(
+    "text", ["0.1" + "0" * 40 + "1", "0.1234567891", "1e-7", "1000.000000001", "1_0", "٣", "0x1", ""]
+)
+def test_epsilon_refused(text: str) -> None:
+    with pytest.raises(InputError):
+        parse_epsilon(text)
+
+
+def spec(**changes: object) -> JobSpec:
+    given = {
+        "run_id": "r", "dataset": "d", "engine": "tumult", "query": Query.MEAN, "column": "x",
+        "budget": PrivacyBudget(Decimal(1)), "uri": "/t.csv", "format": "csv", "bounds": Bounds(0, 10),
+    }  # fmt: skip
+    return JobSpec(**{**given, **changes})
+
+
+def test_the_digest_holds_all_but_the_run_id() -> None:
+    changes: list[dict[str, object]] = [
+        {"dataset": "e"}, {"engine": "pipelinedp"}, {"query": Query.SUM}, {"column": "y"}, {"uri": "/u.csv"},
+        {"budget": PrivacyBudget(Decimal("1.000000001"))}, {"format": "parquet"}, {"bounds": Bounds(0, 10.000001)},
+        {"bounds": None}, {"confidence": 0.9}, {"bounds": None, "bounds_share": Decimal("0.2")},
+    ]  # fmt: skip
+    digests = {spec(**change).digest() for change in [{}, *changes]}
+    assert len(digests) == len(changes) + 1
+    assert spec(run_id="other").digest() == spec().digest()
+    assert spec(bounds_share=Decimal("0.3")).digest() == spec().digest()  # given bounds: it has no effect
+
+
+def test_every_measurement_gets_its_smallest_share_or_the_job_is_refused() -> None:
+    with pytest.raises(InputError, match=r"at least 0\.000003"):
+        spec(query=Query.VARIANCE, budget=PrivacyBudget(Decimal("0.000002")))
+    with pytest.raises(InputError, match=r"at least 0\.00001"):
+        spec(bounds=None, budget=PrivacyBudget(Decimal("0.000009")))
+    assert spec(query=Query.COUNT, budget=PrivacyBudget(Decimal("0.000001"))).bounds is None
