@@ -10,7 +10,7 @@ from dpjobs.errors import InputError
 from dpjobs.home import ledger_path
 from dpjobs.ledger import Balance, SQLiteLedger
 from dpjobs.query import BILLION, check_dataset, parse_epsilon, plain
-from dpjobs.source import dataset_of
+from dpjobs.source import dataset_of, normalized
 
 _Command = TypeVar("_Command", bound=Callable[..., None])
 
@@ -72,4 +72,4 @@ def _name(dataset: str | None, uri: str | None) -> str:
     if (dataset is None) == (uri is None):
         given = "neither" if dataset is None else "both"
         raise InputError.of("which data set", given, "--dataset or --file")
-    return check_dataset(dataset if dataset is not None else dataset_of(uri or ""))
+    return check_dataset(dataset if dataset is not None else dataset_of(normalized(uri or "")))

@@ -1,5 +1,6 @@
 """`dpcloud`: the commands, and how whatever goes wrong becomes one line and exit code 2."""
 
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,6 +35,8 @@ for command in (run, plan, budget, data):
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run one command and end the process: 0, or 2 with one line on standard error."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _leave)  # so that Spark's temporary files are removed
     try:
         cli.main(args=None if argv is None else list(argv), prog_name="dpcloud", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
@@ -54,6 +57,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         sys.exit(EXIT_CODE)
     except Exception as error:  # its text may quote the data: only its type and our own line are shown
         _fail(f"unexpected {type(error).__name__} at {_our_line(error)}; please report it")
+
+
+def _leave(number: int, _: object) -> None:
+    sys.exit(128 + number)
 
 
 def _fail(message: str) -> None:

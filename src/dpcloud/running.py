@@ -27,7 +27,7 @@ from dpjobs.query import (
     parse_share,
 )
 from dpjobs.release import Copies, array
-from dpjobs.source import LocalFiles, Source, dataset_of, format_of, is_local, known_format
+from dpjobs.source import LocalFiles, Source, dataset_of, format_of, is_local, known_format, normalized
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -132,6 +132,7 @@ def _engine(name: str) -> str:
 
 
 def _address(uri: str) -> tuple[str, bool]:
+    uri = normalized(uri)
     if is_local(uri):
         return os.path.expanduser(uri), True  # noqa: PTH111 (keeps the words as they were given)
     if not uri.startswith(_REMOTE):

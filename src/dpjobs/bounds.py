@@ -25,7 +25,7 @@ LOWEST, HIGHEST = -30, 65
 _OFFSET = 1 - LOWEST
 BINS = tuple(range(-(HIGHEST + _OFFSET), HIGHEST + _OFFSET + 1))
 BETA = 0.01
-"""The probability that an empty bin passes for an occupied one."""
+"""The probability aimed at that any empty bin passes for an occupied one."""
 FALLBACK = Bounds(-(2.0**20), 2.0**20)
 """What is used, and said, when no bin passes: fixed and public, whatever the column holds."""
 
@@ -34,12 +34,16 @@ _BIN = "bin"
 
 @dataclass(frozen=True)
 class FoundBounds:
-    """Bounds from the noisy histogram; `source` is "private", or "fallback" when no bin passed."""
+    """Bounds from the noisy histogram; `source` is "private", or "fallback" when no bin passed.
+
+    `threshold` is what a bin's noisy count had to exceed, `beta` the probability that any empty bin's does.
+    """
 
     bounds: Bounds
     source: str
     epsilon: Decimal
     threshold: float
+    beta: float
     noise: Noise
 
 
@@ -48,17 +52,29 @@ def find(engine: Engine, numbers: DataFrame, epsilon: Decimal) -> FoundBounds:
     measurement = Measurement(COUNT, 1, 1, Fraction(1), epsilon)
     binned = numbers.select(_bin(F.col(CELL)).alias(_BIN))
     counts, noise = engine.histogram(binned, _BIN, BINS, measurement)
-    limit = threshold(noise)
+    limit, beta = threshold(noise)
     occupied = [bin_ for bin_, count in zip(BINS, counts, strict=True) if count > limit]
     if not occupied:
-        return FoundBounds(FALLBACK, "fallback", epsilon, limit, noise)
+        return FoundBounds(FALLBACK, "fallback", epsilon, limit, beta, noise)
     bounds = Bounds(_edges(occupied[0])[0], _edges(occupied[-1])[1])
-    return FoundBounds(bounds, "private", epsilon, limit, noise)
+    return FoundBounds(bounds, "private", epsilon, limit, beta, noise)
 
 
-def threshold(noise: Noise) -> float:
-    """scale·ln(bins / 2β): what an empty bin's noise exceeds in none of the bins, but with probability β."""
-    return noise.b * math.log(len(BINS) / (2 * BETA))
+def threshold(noise: Noise) -> tuple[float, float]:
+    """Return what a bin's noisy count must exceed, and the probability that any empty bin's does.
+
+    The threshold is scale·ln(bins / 2β). That is Laplace's; the engines' noise is discrete, so the probability is
+    counted anew for it and, where it is well above β, which happens at a large epsilon, the threshold is raised.
+    """
+    limit = noise.b * math.log(len(BINS) / (2 * BETA))
+    if _passing(noise, limit) > 1.1 * BETA:
+        limit = float(noise.quantile(1 - 2 * BETA / len(BINS)))
+    return limit, _passing(noise, limit)
+
+
+def _passing(noise: Noise, limit: float) -> float:
+    """P(some empty bin's noise exceeds the limit), by a union bound."""
+    return len(BINS) * noise.tail(math.floor(limit) + 1) / 2
 
 
 def _edges(bin_: int) -> tuple[float, float]:

@@ -18,7 +18,7 @@ from dpjobs.query import check_dataset, check_run_id
 from dpjobs.release import Copies
 from dpjobs.remote import HadoopFiles
 from dpjobs.session import PRIVATE_SETTINGS
-from dpjobs.source import LocalFiles, dataset_of, format_of, is_local
+from dpjobs.source import LocalFiles, dataset_of, format_of, is_local, normalized
 
 
 def main(argv: Sequence[str], engine: str, parse: Callable[[Sequence[str]], Arguments]) -> int:
@@ -39,15 +39,16 @@ def main(argv: Sequence[str], engine: str, parse: Callable[[Sequence[str]], Argu
 def _run(arguments: Arguments, engine: str) -> str:
     if arguments.run_id is not None:
         check_run_id(arguments.run_id)
-    dataset = check_dataset(arguments.dataset or dataset_of(arguments.uri))
+    uri = normalized(arguments.uri)
+    uri = dataset_of(uri) if is_local(uri) else uri
+    dataset = check_dataset(arguments.dataset or dataset_of(uri))
     copies = Copies(arguments.releases) if arguments.releases else None
     if copies:
         copies.check(new_run=False)
     with _spark() as spark:
-        files = LocalFiles() if is_local(arguments.uri) else HadoopFiles(spark)
-        format_ = format_of(arguments.uri, arguments.format, files)
+        files = LocalFiles() if is_local(uri) else HadoopFiles(spark)
+        format_ = format_of(uri, arguments.format, files)
         # YARN's second attempt at an application has the id of the first
-        uri = dataset_of(arguments.uri) if is_local(arguments.uri) else arguments.uri
         spec = arguments.spec(engine, uri, format_, dataset, spark.sparkContext.applicationId)
         ledger = _ledger(arguments, spark)
         outcome = job.run([spec], ledger, lambda _: contextlib.nullcontext(spark))
@@ -65,6 +66,8 @@ def _spark() -> Iterator[SparkSession]:
     try:
         if spark.sparkContext.uiWebUrl is not None:
             raise InputError("Spark's UI is on, and shows exact counts; allowed: spark.ui.enabled=false")
+        if spark.sparkContext.getConf().get("spark.eventLog.enabled", "false") != "false":
+            raise InputError("Spark's event log is on, and holds exact counts; allowed: spark.eventLog.enabled=false")
         spark.sparkContext.setLogLevel("OFF")  # Spark's messages can quote cells and counts
         yield spark
     finally:
@@ -76,8 +79,13 @@ def _ledger(arguments: Arguments, spark: SparkSession) -> Ledger:
         path = Path(arguments.ledger.removeprefix("sqlite:"))
         if "://" in arguments.ledger or not path.parent.is_dir():
             raise InputError.of("no such ledger", arguments.ledger, "the path of a SQLite ledger")
-        return SQLiteLedger(path)
-    if arguments.platform_run_id or str(spark.sparkContext.master).startswith("yarn"):
+        # an empty file on a machine of the cluster must not be a full budget
+        return SQLiteLedger(path, default_total=None) if _on_yarn(spark) else SQLiteLedger(path)
+    if arguments.platform_run_id or _on_yarn(spark):
         # a file on a machine that lives for one run would begin every run with a full budget
         raise InputError("no ledger: a run on a cluster needs one that outlives it; allowed: --ledger")
     return SQLiteLedger(ledger_path())
+
+
+def _on_yarn(spark: SparkSession) -> bool:
+    return str(spark.sparkContext.master).startswith("yarn")

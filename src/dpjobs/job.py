@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from dpjobs import bounds as private_bounds
 from dpjobs import engines, prepare
-from dpjobs.errors import LedgerError, RunError, quoted
+from dpjobs.errors import InputError, LedgerError, RunError, quoted
 from dpjobs.estimate import estimate
 from dpjobs.ledger.base import Ledger, Reservation
 from dpjobs.measurement import plan
@@ -82,6 +82,7 @@ def _run(
     with start_spark(source) as spark:
         apply_settings(spark)
         table = source or _inspect(first, HadoopFiles(spark))
+        _try_schema(spark, table, first)
         outcome.releases |= ledger.reserve(reservations)
         for spec in specs:
             if spec.run_id in outcome.releases:
@@ -90,8 +91,9 @@ def _run(
             started = time.monotonic()
             with _failing_safely(spec.run_id):
                 release = answer(spark, loading(spec.engine), spec, table)
-            outcome.releases[spec.run_id] = ledger.commit(spec.run_id, release)
-            outcome.seconds[spec.run_id] = time.monotonic() - started
+            stored = outcome.releases[spec.run_id] = ledger.commit(spec.run_id, release)
+            if stored == release:  # else another process with this run id was faster
+                outcome.seconds[spec.run_id] = time.monotonic() - started
 
 
 def answer(spark: "SparkSession", engine: "Engine", spec: JobSpec, source: Source) -> str:
@@ -107,7 +109,7 @@ def answer(spark: "SparkSession", engine: "Engine", spec: JobSpec, source: Sourc
             bounds.upper,
             found.source,
             found.epsilon,
-            private_bounds.BETA,
+            found.beta,
             found.threshold,
             found.noise,
         )
@@ -123,6 +125,15 @@ def _inspect(spec: JobSpec, files: "LocalFiles | HadoopFiles") -> Source:
     if spec.column is not None:
         source.check_column(spec.column, numeric=spec.query is not Query.COUNT)
     return source
+
+
+def _try_schema(spark: "SparkSession", source: Source, spec: JobSpec) -> None:
+    """Let Spark look at the schema, while a file that it cannot read still costs nothing."""
+    try:
+        prepare.read(spark, source, spec.column).schema  # noqa: B018 (resolves, reads no row)
+    except Exception:  # the library's text may quote bytes of the file
+        allowed = "columns of types that Spark reads (no nanosecond times), the same in every file"
+        raise InputError.of("Spark cannot read this table", spec.uri, allowed) from None
 
 
 @contextlib.contextmanager

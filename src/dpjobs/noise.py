@@ -32,7 +32,7 @@ class Noise(ABC):
         """The least d for which |N| <= |L| + d can hold always, L being Laplace(b) drawn from the same chance."""
 
     def quantile(self, confidence: float) -> int:
-        """The smallest q with P(|N| <= q) >= confidence."""
+        """The smallest q with P(|N| <= q) >= confidence; beyond 2⁴⁵, to the precision of a double."""
         alpha = 1.0 - confidence
         q = max(0, math.floor(-self.b * math.log(alpha)) - 2)
         step = max(1, q // 2**45)  # beyond 2⁴⁵ single integers are finer than the doubles here

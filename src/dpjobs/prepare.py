@@ -6,72 +6,87 @@ row, it cannot make the job fail, and it becomes either nothing or integers with
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import StringType, StructField, StructType
+from pyspark.sql.types import StringType
 
 from dpjobs.measurement import SUM, SUM_OF_SQUARES, Grid, Plan, Squares
 from dpjobs.query import Query
 from dpjobs.source import Source, is_local
 
 MAX_LINE = 1 << 20
-"""Bytes: a CSV line as long as this or longer is left out (no part of it is parsed)."""
+"""Characters: of a longer CSV line only these are read."""
 
 CELL = "cell"
 _ONE = "one"
+_LINE = "value"
 
-# One hostile line must not change its neighbours: no multi-line cells, `\\n` alone ends a line, and no line that
-# gets through has more columns than the parser takes. Bad rows give nulls, never an exception.
-_CSV_OPTIONS: dict[str, str] = {
-    "header": "true",
-    "enforceSchema": "true",
-    "mode": "PERMISSIVE",
-    "multiLine": "false",
-    "lineSep": "\n",
-    "sep": ",",
-    "quote": '"',
-    "escape": '"',
-    "encoding": "UTF-8",
-    "maxColumns": str(MAX_LINE + 1),
-    "maxCharsPerColumn": "-1",
-    "mapreduce.input.linerecordreader.line.maxlength": str(MAX_LINE),
-}
+# Every pattern is possessive or atomic, so that each takes a time linear in the line: a cell of a million digits
+# or quotes must not keep a core busy for hours, nor use up Java's stack.
+_SPACE = r"[\x00-\x20]*+"
+_QUOTED = r'"[^"]*+(?:""[^"]*+)*+"'
+_CELL_OF_LINE = rf"(?>{_QUOTED}[^,]*+|[^,]*+)"
+_UNQUOTED = rf'\A"([^"]*+(?:""[^"]*+)*+)"{_SPACE}\z'
+# What is a number in a text: no hexadecimals, no "12d" and "1.5F", which Java would take
+_NUMBER = rf"(?i)\A{_SPACE}([+-]?+(?>(?>\d++(?:\.\d*+)?+|\.\d++)(?:e[+-]?+\d++)?+|inf(?:inity)?+)){_SPACE}\z"
 
 
 def read(spark: SparkSession, source: Source, column: str | None) -> DataFrame:
     """Return the table's rows with the one column asked for as `cell`, or with no column's content at all.
 
-    A CSV's cells are strings; only the column asked for is parsed, and no pass is spent on guessing types.
+    A CSV's cells are strings; only the column asked for is parsed, and no pass is spent on guessing types. Reads
+    no row itself; raises Spark's AnalysisException when the files' schema is none that Spark knows.
     """
     paths = [_escaped(path) for path in source.paths]
     if source.format == "parquet":
         table = spark.read.parquet(*paths)
         cell = None if column is None else F.col("`" + column.replace("`", "``") + "`")
     else:
-        fields = [StructField(f"c{i}", StringType()) for i in range(len(source.columns))]
-        reader = spark.read.schema(StructType(fields)).options(**_CSV_OPTIONS)
-        table = reader.csv(paths)
-        cell = None if column is None else F.col(f"c{list(source.columns).index(column)}")
+        table = _lines(spark, paths, source.headers)
+        cell = None if column is None else _cell(list(source.columns), column)
     return table.select(F.lit(1).alias(_ONE) if cell is None else cell.alias(CELL))
+
+
+def _lines(spark: SparkSession, paths: list[str], headers: frozenset[str]) -> DataFrame:
+    """The lines of CSV files but for blank ones and the header, each at most MAX_LINE long.
+
+    Not Spark's CSV reader: it fails on too many columns, and the limit that Hadoop's reader offers for a line's
+    length lets the end of a long line through as a row where a split happens to begin within it, so that one row
+    more could change how all others are read. Here what becomes of a line depends on the line alone.
+    """
+    line = F.col(_LINE)
+    cut = F.when(F.octet_length(line) <= MAX_LINE, line).otherwise(F.substring(line, 1, MAX_LINE))
+    kept = line.rlike(r"[^\x00-\x20]") & ~line.isin(*headers)
+    return spark.read.text(paths, lineSep="\n").where(kept).select(cut.alias(_LINE))
+
+
+def _cell(columns: list[str], column: str) -> Column:
+    """The column's cell of a line, after RFC 4180; empty when the line has too few.
+
+    A quote that is never closed, or not at a cell's beginning, is a character like any other.
+    """
+    place = columns.index(column)
+    found = F.regexp_extract(_LINE, rf"\A(?:{_CELL_OF_LINE},){{{place}}}+({_CELL_OF_LINE})", 1)
+    return F.regexp_replace(found, _UNQUOTED, "$1")
 
 
 def counted(rows: DataFrame) -> DataFrame:
     """Keep the rows whose cell is not empty, as SQL's COUNT does; all of them when there is no cell."""
     if CELL not in rows.columns:
         return rows
-    cell = F.col(CELL)
-    kept = rows.where(cell.isNotNull())
     if isinstance(rows.schema[CELL].dataType, StringType):
-        kept = kept.where(~cell.isin("", "\r"))  # the last cell of a line that ends in \r\n keeps the \r
-    return kept.select(F.lit(1).alias(_ONE))
+        filled = ~F.col(CELL).isin("", "\r")  # the last cell of a line that ends in \r\n keeps the \r
+    else:
+        filled = F.col(CELL).isNotNull()
+    return rows.where(filled).select(F.lit(1).alias(_ONE))
 
 
 def numbers(rows: DataFrame) -> DataFrame:
     """Keep the rows whose cell is a number, as a double `cell`; infinities are kept, to be clamped."""
-    value = F.col(CELL).cast("double")
-    if isinstance(rows.schema[CELL].dataType, StringType):
-        # Java reads "12d" and "1.5F" as numbers; in a table they are codes
-        value = F.when(~F.col(CELL).rlike(r"[0-9.][dDfF]\s*$"), value)
-    doubles = rows.select(value.alias(CELL))
-    return doubles.where(F.col(CELL).isNotNull() & ~F.isnan(CELL))
+    if not isinstance(rows.schema[CELL].dataType, StringType):
+        doubles = rows.select(F.col(CELL).cast("double").alias(CELL))
+        return doubles.where(F.col(CELL).isNotNull() & ~F.isnan(CELL))
+    value = F.regexp_extract(CELL, _NUMBER, 1).cast("double")
+    # explode() is a fence: without it Spark would parse each line once for the filter and again for every use
+    return rows.select(F.explode(F.array(value)).alias(CELL)).where(F.col(CELL).isNotNull())
 
 
 def prepare(rows: DataFrame, plan: Plan) -> DataFrame:

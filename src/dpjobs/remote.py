@@ -50,11 +50,14 @@ class HadoopFiles:
         return self._jvm.org.apache.commons.io.input.BoundedInputStream(stream, size)
 
     def parquet_columns(self, paths: list[str]) -> dict[str, str]:
-        """Let Spark merge the footers' schemas; raises ValueError when they cannot be merged."""
+        """Let Spark merge the footers' schemas; raises ValueError when a file adds to those of the first."""
         try:
             schema = self._spark.read.option("mergeSchema", "true").parquet(*paths).schema
+            first = self._spark.read.parquet(paths[0]).schema
         except Exception:
-            raise ValueError("schemas differ or cannot be read") from None
+            raise ValueError("schemas cannot be read or merged") from None
+        if schema != first:
+            raise ValueError("schemas differ")
 
         def kind(type_: object) -> str:
             return (

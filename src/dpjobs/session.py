@@ -63,7 +63,8 @@ def local_session(
     Raises InputError when Spark does not start. The engine's temporary tables lie in a private folder of the
     system's temporary one.
     """
-    scratch = Path(tempfile.mkdtemp(prefix="dpcloud-"))
+    _sweep()
+    scratch = Path(tempfile.mkdtemp(prefix=f"{_SCRATCH}{os.getpid()}-"))
     settings = {
         **_LOCAL_SETTINGS,
         **RUNTIME_SETTINGS,
@@ -91,9 +92,27 @@ def local_session(
         shutil.rmtree(scratch, ignore_errors=True)
 
 
+_SCRATCH = "dpcloud-"
+
+
+def _sweep() -> None:
+    """Remove what a killed process left of its temporary files: they hold sums of the raw table."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_SCRATCH}*-*"):
+        pid = folder.name.removeprefix(_SCRATCH).split("-")[0]
+        with contextlib.suppress(OSError):
+            if pid.isdigit() and folder.stat().st_uid == os.getuid() and not Path(f"/proc/{pid}").exists():
+                shutil.rmtree(folder, ignore_errors=True)
+
+
 def _start(settings: dict[str, str], empty: Path) -> SparkSession:
     # a Spark or Hadoop that this machine has besides must not lend its settings, nor stand in for ours
-    for name in ("PYSPARK_SUBMIT_ARGS", "HADOOP_CONF_DIR", "YARN_CONF_DIR", "PYSPARK_GATEWAY_PORT"):
+    for name in (
+        "PYSPARK_SUBMIT_ARGS",
+        "PYSPARK_GATEWAY_PORT",
+        "HADOOP_CONF_DIR",
+        "YARN_CONF_DIR",
+        "SPARK_LOCAL_DIRS",
+    ):
         os.environ.pop(name, None)
     os.environ["SPARK_HOME"] = str(Path(pyspark.__file__).parent)
     os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable

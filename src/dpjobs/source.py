@@ -21,6 +21,7 @@ FORMATS = {"csv": (".csv", ".csv.gz", ".csv.bz2"), "parquet": (".parquet", ".pq"
 _READABLE = "an existing CSV or Parquet file, a folder of them, or an s3:// address"
 _HEADER = "a first line of distinct column names that are not empty and not numbers"
 _NUMERIC = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
+_BLANK = bytes(range(33))
 _OTHER_CODECS = (".deflate", ".lz4", ".snappy", ".zst", ".xz", ".zip")
 
 
@@ -59,12 +60,14 @@ class Source:
     """A table that can be read: its files, their format, and its columns with their kinds.
 
     `columns` maps each name to "number", "text" or "other"; a CSV's columns are all text. `size` is in bytes.
+    `headers` are the CSV files' header lines as they stand, which may differ in quotes and line ends.
     """
 
     paths: tuple[str, ...]
     format: str
     columns: dict[str, str]
     size: int
+    headers: frozenset[str] = frozenset()
 
     def check_column(self, column: str, numeric: bool) -> None:
         """Raise InputError unless the column is there and, where `numeric`, can hold numbers."""
@@ -77,8 +80,13 @@ class Source:
             raise InputError.of("the column's type holds no numbers", column, "a numeric or text column")
 
 
+def normalized(uri: str) -> str:
+    """Return the address with a local one, `file:…` or not, as a plain path."""
+    return re.sub("^file:/*", "/", uri)
+
+
 def is_local(uri: str) -> bool:
-    """Whether the address is a path of this machine."""
+    """Whether the address, normalized, is a path of this machine."""
     return "://" not in uri
 
 
@@ -133,8 +141,11 @@ def inspect(uri: str, format_: str, files: Files) -> Source:
     size = sum(e.size for e in kept)
     if format_ == "parquet":
         return Source(tuple(paths), format_, _parquet_columns(uri, paths, files), size)
-    header = _common_header(uri, paths, files)
-    return Source(tuple(paths), format_, dict.fromkeys(header, "text"), size)
+    lines = [_header_line(path, files) for path in paths]
+    headers = [_names(path, line) for path, line in zip(paths, lines, strict=True)]
+    if any(header != headers[0] for header in headers):
+        raise InputError.of("headers differ within the folder", uri, "the same header in every file")
+    return Source(tuple(paths), format_, dict.fromkeys(headers[0], "text"), size, frozenset(lines))
 
 
 def _visible(entries: list[Entry]) -> list[Entry]:
@@ -162,49 +173,45 @@ def _parquet_columns(uri: str, paths: list[str], files: Files) -> dict[str, str]
         ) from None
 
 
-def _common_header(uri: str, paths: list[str], files: Files) -> list[str]:
-    headers = [_read_header(path, files) for path in paths]
-    if any(header != headers[0] for header in headers):
-        raise InputError.of("headers differ within the folder", uri, "the same header in every file")
-    return headers[0]
-
-
-def _read_header(path: str, files: Files) -> list[str]:
-    if path.lower().endswith(_OTHER_CODECS):
-        raise InputError.of("unknown compression", path, "plain, .gz or .bz2")
+def _header_line(path: str, files: Files) -> str:
+    """The first line that is not blank, without a byte order mark, which Hadoop skips, too."""
+    if _codec(path) not in ("", ".gz", ".bz2"):
+        raise InputError.of(
+            "unknown compression", path, "plain, or a name that ends in .gz or .bz2, in small letters"
+        )
     try:
-        line = _first_line(path, files)
-        text = line.decode("utf-8-sig")
-        if any(ord(c) < 32 and c != "\t" for c in text):
+        head = _decompressed(path, files)[:MAX_HEADER]
+        *whole, rest = head.split(b"\n")
+        lines = [*whole, rest] if len(head) < MAX_HEADER else whole
+        line = next(line for line in lines if line.strip(_BLANK)).decode("utf-8-sig")
+        if any(ord(c) < 32 and c != "\t" for c in line.removesuffix("\r")):
             raise ValueError
-    except (OSError, EOFError, zlib.error, ValueError):
+        return line
+    except (OSError, EOFError, zlib.error, ValueError, StopIteration):
         raise InputError.of("not readable as CSV (binary, not UTF-8, or no header)", path, _HEADER) from None
-    cells = next(csv.reader([text]), [])
-    names = [cell.strip() for cell in cells]
+
+
+def _names(path: str, line: str) -> list[str]:
+    names = [cell.strip() for cell in next(csv.reader([line.removesuffix("\r")]), [])]
     if not names or not all(names) or len(set(names)) != len(names) or any(map(_NUMERIC.fullmatch, names)):
         # never shown: in a file without a header this line is the first record
         raise InputError.of("header cells empty, duplicate or numeric", path, _HEADER)
     return names
 
 
-def _first_line(path: str, files: Files) -> bytes:
-    """The first line that is not blank, as Spark finds it."""
-    head = _decompressed(path, files)[:MAX_HEADER]
-    *whole, rest = head.split(b"\n")
-    lines = [*whole, rest] if len(head) < MAX_HEADER else whole
-    for line in lines:
-        if line.strip(bytes(range(33))):
-            return line.removesuffix(b"\r")
-    raise ValueError("no line")
+def _codec(path: str) -> str:
+    """The compression that the name tells; Hadoop knows it in small letters only, so others are unknown to us."""
+    ending = "." + path.rsplit(".", 1)[-1]
+    return ending if ending.lower() in (".gz", ".bz2", *_OTHER_CODECS) else ""
 
 
 def _decompressed(path: str, files: Files) -> bytes:
     """The beginning of the text; raises EOFError when the compressed file ends within its first line."""
     decompressor: Any
-    if path.lower().endswith(".gz"):
+    if _codec(path) == ".gz":
         decompressor = zlib.decompressobj(wbits=31)
         head = decompressor.decompress(files.head(path, MAX_HEADER), MAX_HEADER)
-    elif path.lower().endswith(".bz2"):
+    elif _codec(path) == ".bz2":
         decompressor = bz2.BZ2Decompressor()
         head = decompressor.decompress(files.head(path, _BZ2_BLOCK), MAX_HEADER)
     else:

@@ -9,7 +9,7 @@ import pytest
 
 from dpjobs import bounds, prepare
 from dpjobs.engines.base import Engine
-from dpjobs.noise import RoundedLaplace
+from dpjobs.noise import RoundedLaplace, TwoSidedGeometric
 from library.tables import HOSTILE_CELLS, source_of, write_csv
 
 pytestmark = pytest.mark.slow
@@ -88,3 +88,14 @@ def test_both_engines_find_them(spark, tmp_path: Path, name: str) -> None:
     assert (found.bounds.lower, found.bounds.upper) == (2, 128)
     assert found.source == "private"
     assert found.noise.b == pytest.approx(2)
+
+
+def test_beta_is_what_the_discrete_noise_gives() -> None:
+    """Laplace's threshold is too low for discrete noise of a small scale; what is published must be true."""
+    for kind in (RoundedLaplace, TwoSidedGeometric):
+        for epsilon in ("0.01", "0.1", "0.92", "4.6", "5", "9.2", "10", "100"):
+            noise = kind(1 / Fraction(epsilon))
+            limit, beta = bounds.threshold(noise)
+            assert beta <= 1.1 * bounds.BETA
+            assert beta == pytest.approx(193 * noise.tail(math.floor(limit) + 1) / 2)
+            assert limit >= noise.b * math.log(193 / 0.02)

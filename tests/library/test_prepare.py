@@ -1,5 +1,6 @@
 """A row, whatever it holds, moves every measurement by at most its sensitivity and never fails the job."""
 
+import csv
 import gzip
 from decimal import Decimal
 from pathlib import Path
@@ -8,9 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from dpjobs import prepare
+from dpjobs.errors import InputError
 from dpjobs.measurement import plan
 from dpjobs.query import Bounds, Query
-from library.tables import HOSTILE_CELLS, HOSTILE_LINES, exact, write_csv
+from library.tables import HOSTILE_CELLS, HOSTILE_LINES, exact, source_of, write_csv
 
 pytestmark = pytest.mark.slow
 VARIANCE = plan(Query.VARIANCE, Bounds(-10, 10), Decimal(1))
@@ -103,15 +106,64 @@ def test_folders_gzip_blank_lines_and_odd_names(spark, tmp_path: Path) -> None:
     assert exact(spark, folder, of)["sum"] * of.grid.step == 6
 
 
-def test_only_the_needed_column_is_parsed(spark, tmp_path: Path) -> None:
-    """The plan that Spark runs reads one field of the CSV, and there is no job that guesses types."""
-    from dpjobs import prepare
-    from library.tables import source_of
-
+def test_only_the_needed_column_is_parsed_and_once(spark, tmp_path: Path) -> None:
+    """One pattern finds the cell in a line; Spark must not copy it into the filter and into every use."""
     path = write_csv(tmp_path / "t.csv", BASE)
     frame = prepare.prepare(prepare.read(spark, source_of(path), "x"), VARIANCE)
-    plan_text = frame._jdf.queryExecution().executedPlan().toString()
-    assert "ReadSchema: struct<c1:string>" in plan_text
+    physical = frame._jdf.queryExecution().executedPlan().toString()
+    assert "FileScan text" in physical
+    assert physical.count("regexp_replace(") == 1
+
+
+def test_long_lines_across_splits_move_nothing_too_far(spark, tmp_path: Path) -> None:
+    """One row more shifts every later line against the splits; the end of a long line must never become a row."""
+    long = [b"9," * (3 * 2**20 // 2)] * 6
+    before = spark.conf.get("spark.sql.files.maxPartitionBytes")
+    try:
+        spark.conf.set("spark.sql.files.maxPartitionBytes", str(2**20))
+        fewer = exact(spark, write_csv(tmp_path / "a.csv", long), VARIANCE)
+        more = exact(spark, write_csv(tmp_path / "b.csv", [b"1,5," + b"x" * 1_000_000, *long]), VARIANCE)
+    finally:
+        spark.conf.set("spark.sql.files.maxPartitionBytes", before)
+    assert fewer["count"] == 6
+    assert not moved_too_far(fewer, more)
+
+
+def test_patterns_take_linear_time(spark, tmp_path: Path) -> None:
+    """Lines made to send a careless pattern back and forth for hours, or through Java's stack."""
+    lines = [
+        b'"a",' * 200_000, b'"' * 10**6, b'"a"' * 300_000, b"1," + b"9" * 10**6 + b"x", b"1," + b" " * 10**6 + b"x",
+        b"1," + b"1." * 500_000, b'1,"' + b'""' * 500_000, b'1,"' + b'""' * 500_000 + b'"', b"1,1e" + b"1" * 10**6,
+    ]  # fmt: skip
+    found = exact(spark, write_csv(tmp_path / "t.csv", [*BASE, *lines, *BASE], header=b"a,b,c,d,e,x"), VARIANCE)
+    assert found["count"] == 0
+    found = exact(spark, write_csv(tmp_path / "t.csv", [*BASE, *lines, *BASE]), VARIANCE)
+    assert found["count"] == 2 * len(BASE) + 1  # 1e111…1 is infinite
+
+
+def test_a_compressed_file_by_another_name_is_refused(tmp_path: Path) -> None:
+    """Hadoop knows .gz in small letters only: it would count the lines of the compressed bytes."""
+    for name in ("t.csv.GZ", "t.csv.Bz2", "t.csv.zst"):
+        (tmp_path / name).write_bytes(gzip.compress(b"a,x,c\n1,2,3\n"))
+        with pytest.raises(InputError, match="unknown compression"):
+            source_of(tmp_path / name)
+    (tmp_path / "plain.csv").write_bytes(gzip.compress(b"a,x,c\n1,2,3\n"))
+    with pytest.raises(InputError, match="not readable"):
+        source_of(tmp_path / "plain.csv")
+
+
+def test_csv_cells_as_pythons_reader_sees_them(spark, tmp_path: Path) -> None:
+    """Our pattern against the standard library's parser, on cells with commas, quotes and spaces."""
+    values = ["1", "2.5", " 3 ", "a,b", 'q"uo"te', "", ",", '"', "4", '5"', "'6'", "1,500", "7 8"]
+    with (tmp_path / "t.csv").open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["a", "x", "c"])
+        for i, value in enumerate(values):
+            writer.writerow([values[i - 1], value, values[i - 2]])
+    with (tmp_path / "t.csv").open(newline="") as file:
+        expected = [row["x"] for row in csv.DictReader(file)]
+    cells = prepare.read(spark, source_of(tmp_path / "t.csv"), "x").collect()
+    assert [row.cell.replace('""', '"') for row in cells] == expected == values
 
 
 cells = st.one_of(

@@ -3,7 +3,6 @@
 Named by the setting `spark.python.daemon.module` on a laptop, where that import is most of a short run's time.
 """
 
-import contextlib
 import os
 
 from pyspark import daemon
@@ -17,13 +16,17 @@ def preload() -> None:
     # Checks of argument types at every call double the import; here Spark alone calls, with what Tumult made
     typeguard.typechecked = lambda target: target  # type: ignore[assignment, unused-ignore]
     from randomgen.rdrand import RDRAND
+    from randomgen.wrapper import UserBitGenerator
     from tmlt.core.measurements.pandas_measurements import series  # noqa: F401
     from tmlt.core.random import rng
 
     def renew() -> None:
-        # a generator may hold numbers that it has drawn ahead: two workers must never inherit the same ones
-        with contextlib.suppress(RuntimeError):  # without RDRAND it asks the system anew for every number
-            rng._core_privacy_prng = np.random.Generator(RDRAND())
+        # a generator holds numbers that it has drawn ahead: two workers must never inherit the same ones
+        try:
+            bits = RDRAND()
+        except RuntimeError:
+            bits = UserBitGenerator(lambda _: int.from_bytes(os.urandom(8), "big"), 64)
+        rng._core_privacy_prng = np.random.Generator(bits)
 
     os.register_at_fork(after_in_child=renew)
 
