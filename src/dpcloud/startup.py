@@ -19,7 +19,7 @@ DEMO_TABLE = Path(sys.prefix) / "share" / "dpcloud" / "census.csv"
 def main() -> None:
     """Write the table and the archive into the environment; the archive is no must."""
     from dpcloud.data.generate import generate
-    from dpjobs.session import CLASS_ARCHIVE, local_session
+    from dpjobs.session import CLASS_ARCHIVE, local_session, start_python
 
     use_java()
     (CLASS_ARCHIVE.parent / "conf").mkdir(parents=True, exist_ok=True)
@@ -33,7 +33,8 @@ def main() -> None:
         spark.read.parquet(f"{folder}/parquet").createOrReplaceTempView("t")
         spark.sql("select count(1), sum(least(greatest(cast(rint(x / 2) as bigint), -9L), 9L)) from t").collect()
         spark.sql("select floor(log2(x)) as bin, count(1) from t group by 1").collect()
-        spark.createDataFrame([(1,)], "n int").write.saveAsTable("once")
+        start_python(spark)
+        spark.table("t").selectExpr("x", "rand() as r").repartition("r").write.saveAsTable("once")
         java = spark.sparkContext._gateway.proc  # type: ignore[union-attr]
     with contextlib.suppress(Exception):
         java.stdin.close()  # Spark's JVM ends with its standard input, and then writes the archive

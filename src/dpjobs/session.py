@@ -80,7 +80,7 @@ def local_session(
         empty = _EMPTY if _EMPTY.is_dir() else scratch
         spark = _start(settings, empty)
         if python_daemon:
-            warming = threading.Thread(target=_start_python, args=(spark,), daemon=True)
+            warming = threading.Thread(target=start_python, args=(spark,), daemon=True)
             warming.start()
         yield spark
     finally:
@@ -129,7 +129,7 @@ def _start(settings: dict[str, str], empty: Path) -> SparkSession:
         raise InputError.of("Spark did not start", java, "a working Java 17 with 2 GiB of free memory") from None
 
 
-def _start_python(spark: SparkSession) -> None:
+def start_python(spark: SparkSession) -> None:
     """Make Spark start its Python daemons, those of its SQL and those of its RDDs, while others wait."""
 
     def same(frames):  # type: ignore[no-untyped-def]
