@@ -19,7 +19,7 @@ QUICK = {"help": "--help", "plan": f"plan --rows 74001 {_BOUNDED}", "budget": "b
 
 
 def measure(cache: Path, say: Callable[[str], None]) -> dict[str, list[float]]:
-    """Return the seconds of every command: three runs with each engine, five starts of the others.
+    """Return the seconds of every command: two runs with each engine, five starts of the others.
 
     Each begins with one start that is not counted. A run finds an empty home, so that its ledger is new.
     """
@@ -30,7 +30,7 @@ def measure(cache: Path, say: Callable[[str], None]) -> dict[str, list[float]]:
             say(f"writing {table.name}")
             _seconds(f"data generate --output {table}", home)
         for words in RUNS.values():
-            taken[words] = [_run(words.format(file=table)) for _ in range(4)][1:]
+            taken[words] = [_run(words.format(file=table)) for _ in range(3)][1:]
             say(f"{median(taken[words]):8.2f} s  dpcloud {words}")
         _seconds(RUNS["pipelinedp"].format(file=table), home)  # something for `budget show` to tell
         for words in QUICK.values():

@@ -5,12 +5,16 @@ seconds faster from then on. Without the archive all works the same, only slower
 """
 
 import contextlib
+import os
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+from dpcloud.data.generate import generate
 from dpcloud.java import use_java
-from dpjobs.errors import DpError
+from dpjobs.errors import DpError, InputError
+from dpjobs.session import BASE_ARCHIVE, CLASS_ARCHIVE, local_session, start_python
 
 DEMO_TABLE = Path(sys.prefix) / "share" / "dpcloud" / "census.csv"
 """The synthetic table of the demo, 74,001 rows of 37 columns."""
@@ -18,16 +22,24 @@ DEMO_TABLE = Path(sys.prefix) / "share" / "dpcloud" / "census.csv"
 
 def main() -> None:
     """Write the table and the archive into the environment; the archive is no must."""
-    from dpcloud.data.generate import generate
-    from dpjobs.session import CLASS_ARCHIVE, local_session, start_python
-
     use_java()
     (CLASS_ARCHIVE.parent / "conf").mkdir(parents=True, exist_ok=True)
-    for made in (CLASS_ARCHIVE, DEMO_TABLE):
+    for made in (CLASS_ARCHIVE, BASE_ARCHIVE, DEMO_TABLE):
         made.unlink(missing_ok=True)
-    option = f"-XX:ArchiveClassesAtExit={CLASS_ARCHIVE}"
-    with tempfile.TemporaryDirectory() as folder, local_session(Path(folder), java_options=option) as spark:
-        generate(spark, output=DEMO_TABLE, format="csv")
+    java = Path(os.environ["JAVA_HOME"]) / "bin" / "java"
+    dump = [java, "-Xshare:dump", f"-XX:SharedArchiveFile={BASE_ARCHIVE}"]
+    if subprocess.run(dump, capture_output=True, check=False).returncode == 0:
+        with contextlib.suppress(InputError):  # a Java without this gift
+            _train(f"-XX:SharedArchiveFile={BASE_ARCHIVE} -XX:ArchiveClassesAtExit={CLASS_ARCHIVE}")
+    if not DEMO_TABLE.exists():
+        _train("")
+
+
+def _train(options: str) -> None:
+    """Make the table, and have Java load what a run needs."""
+    with tempfile.TemporaryDirectory() as folder, local_session(Path(folder), java_options=options) as spark:
+        if not DEMO_TABLE.exists():
+            generate(spark, output=DEMO_TABLE, format="csv")
         table = spark.read.csv(str(DEMO_TABLE), header=True).limit(1000).selectExpr("cast(TotalPop as double) as x")
         table.write.parquet(f"{folder}/parquet")
         spark.read.parquet(f"{folder}/parquet").createOrReplaceTempView("t")

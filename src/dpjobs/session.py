@@ -142,6 +142,8 @@ def start_python(spark: SparkSession) -> None:
 
 CLASS_ARCHIVE = Path(sys.prefix) / "share" / "dpcloud" / "spark.jsa"
 """The JVM's loaded classes, kept by `make setup`: halves the time until Spark's first query (Java's AppCDS)."""
+BASE_ARCHIVE = CLASS_ARCHIVE.with_name("java.jsa")
+"""Java's own classes, on which the other builds; the Java of the pinned wheel comes without."""
 _EMPTY = CLASS_ARCHIVE.parent / "conf"  # on the class path, which must be the archive's, and hold no file
 
 
@@ -149,7 +151,7 @@ def _java_options(small: bool) -> list[str]:
     options = [f"-Dlog4j2.configurationFile={(Path(__file__).parent / 'conf' / 'log4j2.properties').as_uri()}"]
     options.append("-XX:ErrorFile=/dev/null -XX:-CreateCoredumpOnCrash")  # either could hold cells of the table
     if CLASS_ARCHIVE.exists() and _EMPTY.is_dir():
-        options.append(f"-XX:SharedArchiveFile={CLASS_ARCHIVE}")
+        options.append(f"-XX:SharedArchiveFile={BASE_ARCHIVE}:{CLASS_ARCHIVE}")  # ignored where it does not fit
     if small:
         options.append("-XX:+UseSerialGC -XX:TieredStopAtLevel=1")
     return options
