@@ -27,7 +27,7 @@ def main() -> None:
     for made in (CLASS_ARCHIVE, BASE_ARCHIVE, DEMO_TABLE):
         made.unlink(missing_ok=True)
     java = Path(os.environ["JAVA_HOME"]) / "bin" / "java"
-    dump = [java, "-Xshare:dump", f"-XX:SharedArchiveFile={BASE_ARCHIVE}"]
+    dump = [str(java), "-Xshare:dump", f"-XX:SharedArchiveFile={BASE_ARCHIVE}"]
     if subprocess.run(dump, capture_output=True, check=False).returncode == 0:
         with contextlib.suppress(InputError):  # a Java without this gift
             _train(f"-XX:SharedArchiveFile={BASE_ARCHIVE} -XX:ArchiveClassesAtExit={CLASS_ARCHIVE}")
