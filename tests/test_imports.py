@@ -165,7 +165,7 @@ def test_the_command_line_reaches_an_engine_only_through_the_job() -> None:
         str(found)
         for found in IMPORTS
         if found.at_start and found.module.startswith(slow) and _top(found.importer) == "dpcloud"
-        if found.importer not in ("dpcloud.show", "dpcloud.demo")
+        if found.importer not in ("dpcloud.show", "dpcloud.startup")
     ]
     assert wrong == []
 

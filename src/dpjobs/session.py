@@ -69,7 +69,7 @@ def local_session(
         **_LOCAL_SETTINGS,
         **RUNTIME_SETTINGS,
         "spark.driver.memory": memory,
-        "spark.driver.extraJavaOptions": " ".join([*_java_options(small), java_options]).strip(),
+        "spark.driver.extraJavaOptions": " ".join([*_java_options(small, s3), java_options]).strip(),
         "spark.local.dir": str(scratch / "local"),
         "spark.sql.warehouse.dir": (scratch / "warehouse").as_uri(),
         **(_s3_settings(home) if s3 else {}),
@@ -147,11 +147,16 @@ BASE_ARCHIVE = CLASS_ARCHIVE.with_name("java.jsa")
 _EMPTY = CLASS_ARCHIVE.parent / "conf"  # on the class path, which must be the archive's, and hold no file
 
 
-def _java_options(small: bool) -> list[str]:
+_SYSTEM_TRUST = Path("/etc/ssl/certs/java/cacerts")
+
+
+def _java_options(small: bool, s3: bool) -> list[str]:
     options = [f"-Dlog4j2.configurationFile={(Path(__file__).parent / 'conf' / 'log4j2.properties').as_uri()}"]
     options.append("-XX:ErrorFile=/dev/null -XX:-CreateCoredumpOnCrash")  # either could hold cells of the table
     if CLASS_ARCHIVE.exists() and _EMPTY.is_dir():
         options.append(f"-XX:SharedArchiveFile={BASE_ARCHIVE}:{CLASS_ARCHIVE}")  # ignored where it does not fit
+    if s3 and _SYSTEM_TRUST.exists():  # the wheel's Java does not know the authorities that this machine trusts
+        options.append(f"-Djavax.net.ssl.trustStore={_SYSTEM_TRUST}")
     if small:
         options.append("-XX:+UseSerialGC -XX:TieredStopAtLevel=1")
     return options
