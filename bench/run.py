@@ -1,7 +1,7 @@
 """Measures the speed beside plain Spark and beside the libraries themselves: `make bench`.
 
 BENCH_MAX=1e9 goes up to a billion rows, BENCH_MAX=1e6 is a quick try, kept in files of its own. The tables are
-made once, in build/bench/. Results are written after every size: a run that ends early leaves what it has.
+made once, in build/bench/. BENCH_OWN_MAX is how far the libraries' own ways, which take minutes, go (1e6). Results are written after every size: a run that ends early leaves what it has.
 """
 
 import os
@@ -28,7 +28,7 @@ CACHE = ROOT / "build" / "bench"
 RESULTS = ROOT / "docs" / "benchmarks"
 DEFAULT_MAX = 10**8
 HEAP = "4g"
-OWN_UP_TO = 10**6
+OWN_UP_TO = int(float(os.environ.get("BENCH_OWN_MAX") or 1e6))
 REPEATED_UP_TO = 10**8
 REPEATS = 3
 LINKED_BEYOND = 10**8
@@ -48,7 +48,8 @@ def main() -> None:
     use_java()
     for folder in (CACHE, RESULTS):
         folder.mkdir(parents=True, exist_ok=True)
-    results = report.Results(f"BENCH_MAX={given} make bench" if given else "make bench", report.machine(HEAP))
+    asked = [f"{name}={os.environ[name]} " for name in ("BENCH_MAX", "BENCH_OWN_MAX") if os.environ.get(name)]
+    results = report.Results("".join(asked) + "make bench", report.machine(HEAP))
     results.commands = command.measure(CACHE, say)
     with local_session(CACHE, memory=HEAP, python_daemon=ENGINES["tumult"].daemon) as spark:
         apply_settings(spark)
@@ -76,7 +77,7 @@ def _warm_up(spark: SparkSession, folder: Path) -> None:
     """One query on every way before anything is measured."""
     say("warming up")
     for statistic in ways.STATISTICS.values():
-        for _, way in _ways(statistic, own=True):
+        for _, way in _ways(statistic, own=OWN_UP_TO > 0):
             way(spark, folder, statistic)
 
 

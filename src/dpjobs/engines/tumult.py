@@ -1,5 +1,6 @@
 """Tumult Analytics: a Session of its own for every run, which counts, sums and adds geometric noise in Spark."""
 
+import atexit
 import contextlib
 import importlib.metadata
 from collections.abc import Iterator, Sequence
@@ -10,11 +11,15 @@ from typing import Any
 from pyspark.sql import DataFrame, Row
 from tmlt.analytics import AddOneRow, KeySet, PureDPBudget, Query, QueryBuilder, Session
 from tmlt.analytics.utils import cleanup
+from tmlt.core.utils import cleanup as core_cleanup
 from tmlt.core.utils.exact_number import ExactNumber
 
 from dpjobs.engines.base import Engine, Noisy
 from dpjobs.measurement import COUNT, Measurement
 from dpjobs.noise import TwoSidedGeometric
+
+# At the process's end Tumult would start another Spark, with none of our settings, to clean up once more
+atexit.unregister(core_cleanup._cleanup_temp)
 
 _VIEW = "rows"
 _NOISY = "noisy"
