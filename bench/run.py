@@ -1,7 +1,8 @@
 """Measures the speed beside plain Spark and beside the libraries themselves: `make bench`.
 
-BENCH_MAX=1e9 goes up to a billion rows, BENCH_MAX=1e6 is a quick try, kept in files of its own. The tables are
-made once, in build/bench/. BENCH_OWN_MAX is how far the libraries' own ways, which take minutes, go (1e6). Results are written after every size: a run that ends early leaves what it has.
+BENCH_MAX=1e9 goes up to a billion rows, BENCH_MAX=1e6 is a quick try, kept in files of its own. BENCH_OWN_MAX is how
+far the libraries' own ways go, which take minutes (1e6). The tables are made once, in build/bench/. Results are
+written after every size: a run that ends early leaves what it has.
 """
 
 import os
