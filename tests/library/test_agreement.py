@@ -87,10 +87,11 @@ def test_hostile_cells_through_both_engines(spark, tmp_path: Path) -> None:
 
 
 def test_a_release_holds_no_true_value(spark, tmp_path: Path) -> None:
-    """Every number of a release is public, or noisy: none is the count, sum, mean, minimum or maximum."""
+    """Every number of a release is public, or noisy: none is the sum, mean, minimum or maximum."""
     values = [1000 + 37 * i for i in range(3001)]
     path = write_csv(tmp_path / "t.csv", [f"r,{v},z".encode() for v in values])
-    true = {len(values), sum(values), sum(values) / len(values), min(values), max(values)}
+    # not the count: its noise is small, and 0 in every fifth draw; the others are hit with less than 1e-6
+    true = {sum(values), sum(values) / len(values), min(values), max(values)}
     for query in Query:
         release = ask(spark, path, "pipelinedp", query, None, "0.5")
         assert not {float(t) for t in true} & set(numbers_in(release))
