@@ -14,7 +14,7 @@ from dpcloud.data.schema import DEFAULT_ROWS
 from dpjobs.home import home
 
 
-@click.group()
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def data() -> None:
     """Make a synthetic census table, or fetch the real one.
 
