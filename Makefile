@@ -16,7 +16,7 @@ INSTALL := $(UV) pip install --quiet --python $(BIN)/python --no-build-isolation
 setup: $(VENV)/.setup  ## install what a laptop needs; the command is then .venv/bin/dpcloud
 
 $(VENV)/.setup: requirements-setup.txt requirements.txt pyproject.toml
-	@echo "setting up $(VENV) (one to two minutes)"
+	@echo "setting up $(VENV) (two minutes or so)"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-setup.txt
 	$(INSTALL) -r requirements.txt
