@@ -21,7 +21,6 @@ HADOOP_AWS = "org.apache.hadoop:hadoop-aws:3.3.4"
 RUNTIME_SETTINGS = {
     "spark.sql.ansi.enabled": "false",
     "spark.sql.caseSensitive": "true",
-    "spark.sql.csv.parser.columnPruning.enabled": "true",
     "spark.sql.files.ignoreCorruptFiles": "false",
     "spark.sql.files.ignoreMissingFiles": "false",
 }
