@@ -1,0 +1,1 @@
+"""The stacks that `cdk deploy` makes; app.py puts them together."""
