@@ -13,11 +13,12 @@ if TYPE_CHECKING:
 
 GLUE_JOBS = 2
 
-_S3_URI = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^\s*?$]*)?")
-_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_NAME = r"[a-z0-9](?:[a-z0-9-]|\.(?!\.)){1,61}[a-z0-9]"
+_BUCKET = re.compile(_NAME)
+_S3_URI = re.compile(rf"s3://{_NAME}(/[^\s*?$\x00-\x1f\x7f]*)?")  # no wildcard: it goes into a policy
 _TABLE = re.compile(r"[A-Za-z0-9_.-]{3,255}")
-_KEY_ARN = re.compile(r"arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/[A-Za-z0-9-]+")
-_EMAIL = re.compile(r"[^@\s,]+@[^@\s,]+\.[^@\s,]+")
+_KEY_ARN = re.compile(r"arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+")
+_EMAIL = re.compile(r"[!-+.-?A-~-]+@[A-Za-z0-9.-]+\.[A-Za-z0-9-]+")
 
 
 def check(config: "AppConfig") -> None:
@@ -30,7 +31,7 @@ def _check_names(config: "AppConfig") -> None:
     if not re.fullmatch(r"[a-z][a-z0-9-]{0,38}[a-z0-9]", config.name_prefix):
         allowed = "2 to 40 small letters, digits and dashes, a letter first and no dash last"
         raise ConfigError("name_prefix", "not a prefix for names", config.name_prefix, allowed)
-    if config.account is not None and not re.fullmatch(r"\d{12}", config.account):
+    if config.account is not None and not re.fullmatch(r"[0-9]{12}", config.account):
         raise ConfigError("account", "not an AWS account", config.account, "12 digits, or null for the CLI's own")
     if config.region is not None and config.region not in REGIONS:
         raise _unknown("region", "not an AWS region", config.region, REGIONS, "one such as us-east-1")
@@ -45,6 +46,8 @@ def _check_network(config: "AppConfig") -> None:
         network = ipaddress.IPv4Network(config.vpc_cidr)
     except ValueError:
         raise ConfigError("vpc_cidr", "not an IPv4 network", config.vpc_cidr, four) from None
+    if str(network) != config.vpc_cidr:  # Python takes 10.0.0.0/255.255.255.0 too, CloudFormation does not
+        raise ConfigError("vpc_cidr", "not written as an IPv4 network", config.vpc_cidr, four)
     if not 16 <= network.prefixlen <= config.subnet_mask - 2:
         raise ConfigError("vpc_cidr", f"cannot hold four /{config.subnet_mask}", config.vpc_cidr, four)
     if config.isolated and config.nat_gateway_count:

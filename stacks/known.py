@@ -16,6 +16,20 @@ FLEX_WORKER_TYPES = ("G.1X", "G.2X")
 EMR_RELEASES = ("emr-7.13.0",)
 """Releases whose Spark (3.5.6) and Python (3.11) are those that the pinned libraries were tested with."""
 
+INTERFACE_ENDPOINTS = (
+    "glue",
+    "elasticmapreduce",
+    "ssm",
+    "ssmmessages",
+    "ec2messages",
+    "logs",
+    "kms",
+    "sts",
+    "ec2",
+    "monitoring",
+)
+"""The services that an isolated network reaches through interface endpoints, as in com.amazonaws.REGION.NAME."""
+
 _TO_24 = "xlarge 2xlarge 4xlarge 8xlarge 12xlarge 16xlarge 24xlarge"
 _FIFTH = dict.fromkeys(("m5", "m5a", "m5d", "r5", "r5a", "r5b", "r5d", "r5dn", "m5dn", "m5n", "r5n"), _TO_24)
 _COMPUTE = {

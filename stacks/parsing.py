@@ -4,7 +4,7 @@ import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
-from typing import Any, get_type_hints
+from typing import Any, TypeGuard, get_type_hints
 
 from stacks.errors import ConfigError
 
@@ -22,6 +22,10 @@ def read(block: type, context: Mapping[str, Any]) -> Any:
         if name.startswith("dp."):
             _place(block, values, name.removeprefix("dp."), text)
     return _build(block, values)
+
+
+def _is_block(type_: Any) -> TypeGuard[type]:
+    return is_dataclass(type_)
 
 
 def _keys(block: type) -> dict[str, Any]:
@@ -42,7 +46,7 @@ def _read_block(block: type, given: Mapping[str, Any], at: str) -> dict[str, Any
     values: dict[str, Any] = {}
     for name, value in given.items():
         type_ = _check_key(block, name, at + name)
-        if is_dataclass(type_):
+        if _is_block(type_):
             if not isinstance(value, Mapping):
                 raise ConfigError(at + name, "not a block of keys", value, ", ".join(_keys(type_)))
             values[name] = _read_block(type_, value, f"{at}{name}.")
@@ -55,11 +59,11 @@ def _place(block: type, values: dict[str, Any], path: str, text: object) -> None
     *parents, name = path.split(".")
     for parent in parents:
         type_ = _check_key(block, parent, path)
-        if not is_dataclass(type_):
+        if not _is_block(type_):
             raise ConfigError(path, "unknown key", path, f"dp.{parent} has no keys of its own")
         block, values = type_, values.setdefault(parent, {})
     type_ = _check_key(block, name, path)
-    if is_dataclass(type_):
+    if _is_block(type_):
         raise ConfigError(path, "a block, not a value", text, ", ".join(f"dp.{path}.{k}" for k in _keys(type_)))
     values[name] = _typed(type_, _parsed(type_, text), path)
 
@@ -73,9 +77,9 @@ def _parsed(type_: Any, text: object) -> object:
     kind = _kind(type_)
     if kind is bool:
         return {"true": True, "false": False}.get(text, text)
-    if kind is int and re.fullmatch(r"-?\d{1,18}", text):
+    if kind is int and re.fullmatch(r"-?[0-9]{1,18}", text):
         return int(text)
-    if kind is float and re.fullmatch(r"-?\d{1,18}(\.\d{1,9})?", text):
+    if kind is float and re.fullmatch(r"-?[0-9]{1,18}(\.[0-9]{1,9})?", text):
         return float(text)
     if kind is tuple:
         return [part for part in text.split(",") if part]
@@ -111,4 +115,4 @@ def _kind(type_: Any) -> type:
 
 def _build(block: type, values: Mapping[str, Any]) -> Any:
     types = _keys(block)
-    return block(**{k: _build(types[k], v) if is_dataclass(types[k]) else v for k, v in values.items()})
+    return block(**{k: _build(types[k], v) if _is_block(types[k]) else v for k, v in values.items()})
