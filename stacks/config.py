@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from stacks import checks, parsing
-from stacks.known import EMR_RELEASES
+from stacks.known import EMR_RELEASES, INTERFACE_ENDPOINTS
 
 RESERVED_ADDRESSES = 5
 """How many addresses of every subnet AWS keeps for itself."""
@@ -103,6 +103,11 @@ class AppConfig:
     def nat_gateway_count(self) -> int:
         """How many NAT gateways there are: as given, else 1, or 0 in an isolated network."""
         return self.nat_gateways if self.nat_gateways is not None else int(not self.isolated)
+
+    @property
+    def interface_endpoints(self) -> tuple[str, ...]:
+        """The services with an interface endpoint of their own, which only an isolated network needs."""
+        return INTERFACE_ENDPOINTS if self.isolated else ()
 
     @property
     def retains_data(self) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from dpcloud.budget import budget
+from dpcloud.cost import cost
 from dpcloud.data.commands import data
 from dpcloud.planning import plan
 from dpcloud.running import run
@@ -29,7 +30,7 @@ def cli() -> None:
     """
 
 
-for command in (run, plan, budget, data):
+for command in (run, plan, budget, data, cost):
     cli.add_command(command)
 
 

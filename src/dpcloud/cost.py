@@ -1,0 +1,238 @@
+"""`dpcloud cost`: what the configured deployment costs while it stands there, and what a run costs; reads no data."""
+
+import json
+import sys
+from collections.abc import Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+from dpcloud import prices
+from dpjobs.errors import InputError
+
+if TYPE_CHECKING:
+    from stacks.config import AppConfig
+
+_ROOT = Path(__file__).parents[2]  # of the checkout: `make setup` installs dpcloud where it lies
+_ZONES = 2
+_WIDTH = 120  # of a table that goes to a file
+
+_EPILOG = """\b
+Examples:
+  dpcloud cost
+  dpcloud cost -c dp.network=isolated -c dp.emr.enabled=false
+  dpcloud cost --config other/cdk.json --json
+"""
+
+
+class Standing(NamedTuple):
+    """What is paid for whether it is used or not."""
+
+    what: str
+    month: Decimal
+
+    @property
+    def hour(self) -> Decimal:
+        """The same for an hour."""
+        return self.month / prices.HOURS_A_MONTH
+
+
+class Running(NamedTuple):
+    """What is paid for while it runs: an hour of it, the least that a start costs, and the most, if there is one."""
+
+    what: str
+    hour: Decimal
+    least: Decimal
+    least_is: str
+    most: Decimal | None
+    most_is: str
+
+
+class Cost(NamedTuple):
+    """What a deployment costs, in USD."""
+
+    standing: list[Standing]
+    glue: Running
+    emr: Running | None
+    data: tuple[str, Decimal]
+
+    @property
+    def month(self) -> Decimal:
+        """A month of what stands there."""
+        return sum((line.month for line in self.standing), Decimal(0))
+
+    @property
+    def forgotten(self) -> Decimal:
+        """The first month after a deployment that nobody touches: the cluster ends itself, the rest stays."""
+        return self.month + (self.emr.least if self.emr else 0)
+
+
+@click.command(epilog=_EPILOG)
+@click.option("--config", "path", type=click.Path(path_type=Path), help="By default the checkout's own cdk.json.")
+@click.option("-c", "--context", "options", multiple=True, help="dp.KEY=VALUE, as for cdk; may be repeated.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, with the source of every price.")
+def cost(path: Path | None, options: tuple[str, ...], as_json: bool) -> None:
+    """Print what the configured deployment costs, idle and per run, before anything is deployed."""
+    config = read_config(path or _ROOT / "cdk.json", options)
+    found = cost_of(config)
+    if as_json:
+        click.echo(json.dumps(_as_json(found, config), indent=2))
+    else:
+        _show(found, config)
+
+
+def read_config(path: Path, options: Sequence[str]) -> "AppConfig":
+    """Read a cdk.json and `-c` options as the CDK app does. Raises InputError."""
+    if not (_ROOT / "stacks" / "config.py").is_file():
+        raise InputError.of("no folder stacks/ beside this code", _ROOT, "dpcloud as `make setup` installs it")
+    try:
+        whole = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        whole = None
+    given = whole.get("context", {}) if isinstance(whole, dict) else None
+    if not isinstance(given, dict):
+        raise InputError.of("config", path, 'a readable cdk.json, {"context": {"dp": {…}}}')
+    context = dict(given)
+    for option in options:
+        key, equals, value = option.partition("=")
+        if not key.startswith("dp.") or not equals:
+            raise InputError.of("-c", option, "dp.KEY=VALUE, such as dp.emr.enabled=false")
+        context[key] = value
+    if str(_ROOT) not in sys.path:
+        sys.path.append(str(_ROOT))  # stacks/ is no installed package
+    from stacks.config import AppConfig
+    from stacks.errors import ConfigError
+
+    try:
+        return AppConfig.from_context(context)
+    except ConfigError as error:
+        raise InputError(str(error)) from None
+
+
+def cost_of(config: "AppConfig") -> Cost:
+    """Price a configuration. Raises InputError for a region, a worker or an instance whose price is not known."""
+    prices.check_region(config.region)
+    per_gb = prices.ENDPOINT_DATA if config.isolated else prices.NAT_DATA
+    way = "through interface endpoints" if config.isolated else "through NAT"
+    emr = _emr(config) if config.emr.enabled else None
+    return Cost(standing=_standing(config), glue=_glue(config), emr=emr, data=(way, per_gb.usd))
+
+
+def _standing(config: "AppConfig") -> list[Standing]:
+    keys = ["Glue"]
+    if config.emr.enabled:
+        keys.append("EMR")
+    if config.storage.encryption == "kms" and config.storage.existing_key is None:
+        keys.append("bucket")
+    nat, endpoints = config.nat_gateway_count, len(config.interface_endpoints) * _ZONES
+    lines = [
+        (f"NAT gateway × {nat}", nat * prices.NAT_GATEWAY.usd * prices.HOURS_A_MONTH),
+        (f"public IPv4 address × {nat}", nat * prices.PUBLIC_ADDRESS.usd * prices.HOURS_A_MONTH),
+        (
+            f"interface endpoint × {endpoints} ({len(config.interface_endpoints)} services in {_ZONES} zones)",
+            endpoints * prices.ENDPOINT.usd * prices.HOURS_A_MONTH,
+        ),
+        (f"KMS key × {len(keys)} ({', '.join(keys)})", len(keys) * prices.KMS_KEY.usd),
+    ]
+    return [Standing(what, month) for what, month in lines if month]
+
+
+def _glue(config: "AppConfig") -> Running:
+    glue = config.glue
+    hour = prices.glue_hour(glue.worker_type, glue.number_of_workers, glue.flex)
+    return Running(
+        what=f"Glue run: {glue.number_of_workers} × {glue.worker_type}, {'Flex' if glue.flex else 'standard'}",
+        hour=hour,
+        least=hour * prices.GLUE_MINIMUM_MINUTES / 60,
+        least_is=f"{prices.GLUE_MINIMUM_MINUTES} minute",
+        most=hour * glue.timeout_minutes / 60,
+        most_is=f"timeout, {glue.timeout_minutes} minutes",
+    )
+
+
+def _emr(config: "AppConfig") -> Running:
+    emr = config.emr
+    hour = prices.instance_hour("emr.primary_instance_type", emr.primary_instance_type)
+    hour += emr.core_instance_count * prices.instance_hour("emr.core_instance_type", emr.core_instance_type)
+    return Running(
+        what=f"EMR cluster: {emr.primary_instance_type} + {emr.core_instance_count} × {emr.core_instance_type}",
+        hour=hour,
+        least=hour * emr.idle_timeout_seconds / 3600,
+        least_is=f"idle for {_minutes(emr.idle_timeout_seconds)}, then it ends",
+        most=None,
+        most_is="while it is busy",
+    )
+
+
+def _minutes(seconds: int) -> str:
+    return f"{seconds // 60} minutes" if seconds % 60 == 0 else f"{seconds} seconds"
+
+
+def _usd(amount: Decimal) -> str:
+    return f"{amount:,.2f}" if amount >= 1 else f"{amount:.4f}"
+
+
+def _show(found: Cost, config: "AppConfig") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    if not console.is_terminal:
+        console.width = _WIDTH
+    table = Table("USD, used or not", "an hour", f"a month ({prices.HOURS_A_MONTH} h)")
+    for line in found.standing:
+        table.add_row(line.what, f"{line.hour:.4f}", f"{line.month:,.2f}")
+    table.add_section()
+    table.add_row("together", f"{found.month / prices.HOURS_A_MONTH:.4f}", f"{found.month:,.2f}")
+    console.print(table, soft_wrap=False)
+    table = Table("USD, while it runs", "an hour", "at least", "at most")
+    for run in filter(None, (found.glue, found.emr)):
+        most = f"no limit {run.most_is}" if run.most is None else f"{_usd(run.most)} ({run.most_is})"
+        table.add_row(run.what, _usd(run.hour), f"{_usd(run.least)} ({run.least_is})", most)
+    console.print(table, soft_wrap=False)
+    way, per_gb = found.data
+    console.print(f"Data {way}: {per_gb} a GB; none of it goes to S3 or DynamoDB, whose gateway endpoints are free.")
+    console.print(f"By use, not counted: {prices.PER_USE}.")
+    cluster = f", and the cluster until it ends ({_usd(found.emr.least)})" if found.emr else ""
+    console.print(f"Deployed and forgotten for a month: {found.forgotten:,.2f} USD: what stands there{cluster}.")
+    assumed = ", since the configuration names no region" if config.region is None else ""
+    console.print(
+        f"On-demand prices of {prices.REGION}{assumed}, without tax or free tier, looked up {prices.CHECKED}, "
+        "most of them second-hand; --json names the sources."
+    )
+
+
+def _as_json(found: Cost, config: "AppConfig") -> dict[str, Any]:
+    def number(amount: Decimal | None) -> float | None:
+        return None if amount is None else float(round(amount, 6))
+
+    def running(run: Running | None) -> dict[str, Any] | None:
+        if run is None:
+            return None
+        amounts = {"per_hour": number(run.hour), "at_least": number(run.least), "at_most": number(run.most)}
+        return {"what": run.what, **amounts, "at_least_is": run.least_is, "at_most_is": run.most_is}
+
+    return {
+        "currency": "USD",
+        "region": prices.REGION,
+        "region_assumed": config.region is None,
+        "prices_checked": prices.CHECKED,
+        "idle": {
+            "lines": [
+                {"what": line.what, "per_hour": number(line.hour), "per_month": number(line.month)}
+                for line in found.standing
+            ],
+            "per_hour": number(found.month / prices.HOURS_A_MONTH),
+            "per_month": number(found.month),
+        },
+        "run": {
+            "glue": running(found.glue),
+            "emr": running(found.emr),
+            "data": {"way": found.data[0], "per_gb": number(found.data[1])},
+        },
+        "forgotten_month": number(found.forgotten),
+        "by_use": prices.PER_USE,
+        "prices": prices.sources(),
+    }
