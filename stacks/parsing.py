@@ -4,6 +4,7 @@ import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
+from functools import cache
 from typing import Any, TypeGuard, get_type_hints
 
 from stacks.errors import ConfigError
@@ -30,6 +31,7 @@ def _is_block(type_: Any) -> TypeGuard[type]:
     return is_dataclass(type_)
 
 
+@cache
 def _keys(block: type) -> dict[str, Any]:
     hints = get_type_hints(block)
     return {f.name: hints[f.name] for f in fields(block)}

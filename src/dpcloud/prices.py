@@ -85,7 +85,7 @@ EMR = {
 
 PER_USE = (
     "objects and requests in S3, the ledger's requests (DynamoDB), logs and flow logs (CloudWatch), requests to KMS, "
-    "disks of EMR's nodes"
+    "disks of EMR's nodes, the versions that a key's yearly rotation keeps"
 )
 """What costs little and only by use, and so is not counted."""
 
