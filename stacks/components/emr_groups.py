@@ -1,0 +1,37 @@
+"""The three security groups of an EMR cluster in a private subnet, with every rule that EMR would add by itself.
+
+EMR adds what it misses behind CloudFormation's back, and a group that another group's rules name cannot be deleted.
+"""
+
+from aws_cdk import Tags
+from aws_cdk import aws_ec2 as ec2
+from constructs import Construct
+
+from stacks.network_stack import EMR_TAG
+
+_TO_NODES, _FROM_PRIMARY = 8443, 9443
+
+
+class EmrGroups(Construct):
+    """`primary`, `core` and `service` (service access)."""
+
+    def __init__(self, scope: Construct, id: str, *, vpc: ec2.IVpc) -> None:
+        super().__init__(scope, id)
+        self.primary, self.core, self.service = (
+            ec2.SecurityGroup(self, name, vpc=vpc, allow_all_outbound=False, description=f"EMR: {says}")
+            for name, says in (("Primary", "primary node"), ("Core", "core nodes"), ("Service", "service access"))
+        )
+        nodes = (self.primary, self.core)
+        among = (("TCP", ec2.Port.all_tcp()), ("UDP", ec2.Port.all_udp()), ("ICMP", ec2.Port.all_icmp()))
+        for node in nodes:
+            for other in nodes:
+                for name, port in among:
+                    node.add_ingress_rule(other, port, f"{name} among the nodes")
+                    node.add_egress_rule(other, port, f"{name} among the nodes")
+            node.add_ingress_rule(self.service, ec2.Port.tcp(_TO_NODES), "EMR's service to the node")
+            self.service.add_egress_rule(node, ec2.Port.tcp(_TO_NODES), "EMR's service to the node")
+            node.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.tcp(443), "AWS's services and PyPI")
+        self.primary.add_egress_rule(self.service, ec2.Port.tcp(_FROM_PRIMARY), "Primary node to EMR's service")
+        self.service.add_ingress_rule(self.primary, ec2.Port.tcp(_FROM_PRIMARY), "Primary node to EMR's service")
+        for group in (*nodes, self.service):
+            Tags.of(group).add(*EMR_TAG)

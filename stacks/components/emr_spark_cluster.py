@@ -1,0 +1,167 @@
+"""One EMR cluster for private jobs: what CloudFormation's own resources ask for, spelt out once."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from aws_cdk import Tags
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_emr as emr
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_s3_assets as s3_assets
+from constructs import Construct
+
+from stacks.components.emr_groups import EmrGroups
+from stacks.components.job_code import JobCode
+from stacks.components.paths import ROOT, existing
+from stacks.config import AppConfig, EmrConfig
+from stacks.network_stack import EMR_TAG, NetworkStack
+from stacks.storage_stack import EMR_LOGS, WAREHOUSE, StorageStack
+
+SETTINGS = ROOT / "emr_assets" / "software_settings.json"
+BOOTSTRAP = ROOT / "emr_assets" / "emr_bootstrap.sh"
+
+
+class EmrSparkCluster(Construct):
+    """PREFIX-emr in private-a: it stays without steps, and ends itself when it is idle.
+
+    `bootstrap` is the asset of its bootstrap action, for the instance role to read.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        config: AppConfig,
+        network: NetworkStack,
+        storage: StorageStack,
+        code: JobCode,
+        key: kms.IKey,
+        service_role: iam.Role,
+        instance_role: iam.Role,
+    ) -> None:
+        super().__init__(scope, id)
+        chosen = config.emr
+        self.bootstrap = s3_assets.Asset(self, "Bootstrap", path=existing(BOOTSTRAP))
+        profile = iam.CfnInstanceProfile(
+            self,
+            "Profile",
+            roles=[instance_role.role_name],
+            instance_profile_name=instance_role.role_name,  # EMR takes no profile of another name
+        )
+        groups = EmrGroups(self, "Groups", vpc=network.vpc)
+        security = emr.CfnSecurityConfiguration(
+            self, "Security", security_configuration=_security(chosen, storage, key)
+        )
+        arguments = [code.requirements.s3_object_url]
+        if storage.wheelhouse:
+            arguments.append(storage.wheelhouse.url)
+        self.cluster = emr.CfnCluster(
+            self,
+            "Cluster",
+            name=f"{config.name_prefix}-emr",
+            release_label=chosen.release_label,
+            applications=[
+                emr.CfnCluster.ApplicationProperty(name=name)
+                for name, wanted in (
+                    ("Spark", chosen.spark),
+                    ("Hadoop", chosen.hadoop),
+                    ("Zeppelin", chosen.zeppelin),
+                )
+                if wanted
+            ],
+            instances=_instances(chosen, network.private_a, groups),
+            bootstrap_actions=[
+                emr.CfnCluster.BootstrapActionConfigProperty(
+                    name="Libraries Installation",
+                    script_bootstrap_action=emr.CfnCluster.ScriptBootstrapActionConfigProperty(
+                        path=self.bootstrap.s3_object_url, args=arguments
+                    ),
+                )
+            ],
+            configurations=[_configuration(c) for c in software_settings(storage.url(WAREHOUSE))],
+            auto_termination_policy=emr.CfnCluster.AutoTerminationPolicyProperty(
+                idle_timeout=chosen.idle_timeout_seconds
+            ),
+            log_uri=storage.url(EMR_LOGS),
+            security_configuration=security.ref,
+            service_role=service_role.role_arn,
+            job_flow_role=profile.ref,
+            visible_to_all_users=True,
+        )
+        Tags.of(self.cluster).add(*EMR_TAG)
+        # the roles' policies and the groups' rules are resources of their own, which must be there first, and
+        # stay until the cluster is gone
+        self.cluster.node.add_dependency(profile, service_role, instance_role, groups)
+        if storage.wheelhouse:
+            self.cluster.node.add_dependency(storage.wheelhouse)
+
+
+def software_settings(warehouse: str) -> list[dict[str, Any]]:
+    """Return emr_assets/software_settings.json with the warehouse, where all nodes share it, in spark-defaults."""
+    settings: list[dict[str, Any]] = json.loads(Path(existing(SETTINGS)).read_text(encoding="utf-8"))
+    for block in settings:
+        if block["Classification"] == "spark-defaults":
+            block["Properties"]["spark.sql.warehouse.dir"] = warehouse
+    return settings
+
+
+def _instances(
+    chosen: EmrConfig, subnet: ec2.ISubnet, groups: EmrGroups
+) -> emr.CfnCluster.JobFlowInstancesConfigProperty:
+    group = emr.CfnCluster.InstanceGroupConfigProperty
+    return emr.CfnCluster.JobFlowInstancesConfigProperty(
+        master_instance_group=group(
+            instance_count=1, instance_type=chosen.primary_instance_type, market="ON_DEMAND", name="Primary"
+        ),
+        core_instance_group=group(
+            instance_count=chosen.core_instance_count,
+            instance_type=chosen.core_instance_type,
+            market="ON_DEMAND",
+            name="Core",
+        ),
+        ec2_subnet_id=subnet.subnet_id,
+        emr_managed_master_security_group=groups.primary.security_group_id,
+        emr_managed_slave_security_group=groups.core.security_group_id,
+        service_access_security_group=groups.service.security_group_id,
+        keep_job_flow_alive_when_no_steps=True,
+        termination_protected=False,
+    )
+
+
+def _configuration(block: dict[str, Any]) -> emr.CfnCluster.ConfigurationProperty:
+    return emr.CfnCluster.ConfigurationProperty(
+        classification=block["Classification"],
+        configuration_properties=block.get("Properties") or None,
+        configurations=[_configuration(inner) for inner in block.get("Configurations", [])] or None,
+    )
+
+
+def _security(chosen: EmrConfig, storage: StorageStack, key: kms.IKey) -> dict[str, Any]:
+    files = {"EncryptionMode": "SSE-S3"}
+    if storage.key:
+        files = {"EncryptionMode": "SSE-KMS", "AwsKmsKey": storage.key.key_arn}
+    encryption: dict[str, Any] = {
+        "EnableAtRestEncryption": True,
+        "AtRestEncryptionConfiguration": {
+            "S3EncryptionConfiguration": files,
+            "LocalDiskEncryptionConfiguration": {
+                "EncryptionKeyProviderType": "AwsKms",
+                "AwsKmsKey": key.key_arn,
+                "EnableEbsEncryption": True,
+            },
+        },
+        "EnableInTransitEncryption": chosen.tls_certificate_s3 is not None,
+    }
+    if chosen.tls_certificate_s3 is not None:
+        certificate = {"CertificateProviderType": "PEM", "S3Object": chosen.tls_certificate_s3}
+        encryption["InTransitEncryptionConfiguration"] = {"TLSCertificateConfiguration": certificate}
+    return {
+        "EncryptionConfiguration": encryption,
+        "InstanceMetadataServiceConfiguration": {
+            "MinimumInstanceMetadataServiceVersion": 2,
+            "HttpPutResponseHopLimit": 1,
+        },
+    }

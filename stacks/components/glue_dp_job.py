@@ -1,0 +1,139 @@
+"""One Glue job whose runs answer a private query, and whose starter can choose the question but not the rules."""
+
+from dataclasses import dataclass
+
+from aws_cdk import Duration
+from aws_cdk import aws_glue as glue
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_s3_assets as s3_assets
+from constructs import Construct
+
+from stacks.components.job_code import JobCode, pins
+from stacks.components.paths import ROOT, existing
+from stacks.config import AppConfig
+from stacks.storage_stack import DATA, RELEASES, WAREHOUSE, StorageStack
+
+ARTICLE = {
+    "--column_name": "TotalPop",
+    "--epsilon": "1",
+    "--query": "MEAN",
+    "--source_id": "census",
+}
+"""The article's parameters; together with the file they are what a run may override."""
+ARTICLE_FILE = "acs2017_census_tract_data.csv"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surroundings:
+    """What both jobs share."""
+
+    config: AppConfig
+    storage: StorageStack
+    code: JobCode
+    role: iam.Role
+    security: glue.SecurityConfiguration
+    connections: list[glue.IConnection]
+
+
+class GlueDpJob(Construct):
+    """A job of Glue 5.1 that runs one of glue_scripts/; `script` is its asset, for the role to read."""
+
+    def __init__(self, scope: Construct, id: str, *, script: str, name: str, shared: Surroundings) -> None:
+        super().__init__(scope, id)
+        config = shared.config
+        kind = glue.PySparkFlexEtlJob if config.glue.flex else glue.PySparkEtlJob
+        self.script = s3_assets.Asset(self, "Script", path=existing(ROOT / "glue_scripts" / script))
+        self.job = kind(
+            self,
+            "Job",
+            job_name=name,
+            description=f"Differentially private statistics: {script}",
+            script=glue.Code.from_bucket(self.script.bucket, self.script.s3_object_key),
+            role=shared.role.without_policy_updates(),  # which would let it read the whole asset bucket
+            glue_version=glue.GlueVersion.V5_1,
+            worker_configuration=glue.WorkerConfiguration(
+                worker_type=glue.WorkerType[config.glue.worker_type.replace(".", "_")],
+                number_of_workers=config.glue.number_of_workers,
+            ),
+            max_concurrent_runs=config.glue.max_concurrent_runs,
+            max_retries=0,  # a run that failed is finished by its run id, not by drawing anew
+            timeout=Duration.minutes(config.glue.timeout_minutes),
+            security_configuration=shared.security,
+            connections=shared.connections or None,
+            continuous_logging=glue.ContinuousLoggingProps(enabled=True, quiet=True),
+            # both show exact row counts
+            enable_metrics=False,
+            enable_observability_metrics=False,
+        )
+        resource = self.job.node.default_child
+        resource.default_arguments = {
+            **ARTICLE,
+            "--s3_file": shared.storage.url(f"{DATA}{ARTICLE_FILE}"),
+            "--job-bookmark-option": "job-bookmark-enable",
+        }
+        resource.non_overridable_arguments = {
+            **_fixed(config, shared.storage, shared.code),
+            "--scriptLocation": self.script.s3_object_url,
+        }
+
+
+def _fixed(config: AppConfig, storage: StorageStack, code: JobCode) -> dict[str, str]:
+    """Everything by which who starts a run could bring code, move results, ledger or warehouse, or open a channel.
+
+    Not here: --enable-metrics, which any value switches on; the role may not put metrics.
+    """
+    warehouse, library = storage.url(WAREHOUSE), code.library.s3_object_url
+    return {
+        # the rules of the answer
+        "--ledger": storage.table.table_arn,
+        "--releases": storage.url(RELEASES),
+        "--dataset": "by-address",
+        # code
+        "--job-language": "python",
+        "--class": "GlueApp",
+        "--extra-py-files": library,
+        "--extra-jars": library,  # harmless: no class in it, and an empty value is not known to be taken
+        "--extra-files": library,
+        "--user-jars-first": "false",
+        "--python-virtual-env": "",
+        "--customer-driver-env-vars": "CUSTOMER_UNUSED=1",
+        "--customer-executor-env-vars": "CUSTOMER_UNUSED=1",
+        **_python_modules(config, storage, code),
+        # places
+        "--TempDir": f"{warehouse}temporary/",
+        "--conf": " --conf ".join(
+            [
+                f"spark.sql.warehouse.dir={warehouse}",
+                "spark.sql.catalogImplementation=in-memory",
+                "spark.ui.enabled=false",
+                "spark.eventLog.enabled=false",
+            ]
+        ),
+        "--enable-glue-datacatalog": "false",
+        # channels: each shows exact numbers of the table
+        "--enable-spark-ui": "false",
+        "--spark-event-logs-path": f"{warehouse}no-event-logs/",
+        "--enable-observability-metrics": "false",
+        "--enable-job-insights": "false",
+        "--enable-continuous-cloudwatch-log": "true",
+        "--enable-continuous-log-filter": "true",
+        "--continuous-log-logGroup": f"/aws-glue/jobs/{config.name_prefix}",
+        "--enable-auto-scaling": "false",
+        "--write-shuffle-files-to-s3": "false",
+        "--write-shuffle-spills-to-s3": "false",
+    }
+
+
+def _python_modules(config: AppConfig, storage: StorageStack, code: JobCode) -> dict[str, str]:
+    """How Glue's pip is told to install the pinned list over its own, without pyspark.
+
+    That it takes --no-deps together with -r or --no-index is unverified (docs/operations.md): "pins" is the way
+    that public projects use, at the price of the hashes.
+    """
+    ways = {
+        "requirements": (code.requirements.s3_object_url, "--no-deps -r"),
+        "pins": (pins(), "--no-deps"),
+        "wheelhouse": (storage.wheelhouse.url if storage.wheelhouse else "", "--no-deps --no-index"),
+    }
+    modules, options = ways[config.python_modules]
+    return {"--additional-python-modules": modules, "--python-modules-installer-option": options}

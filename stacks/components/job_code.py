@@ -1,0 +1,44 @@
+"""The code that jobs run: scripts, the library `dpjobs` as a zip, and the pinned list of what they install."""
+
+import os
+import tempfile
+import zipfile
+from pathlib import Path
+
+from aws_cdk import aws_s3_assets as s3_assets
+from constructs import Construct
+
+from stacks.components.paths import ROOT, existing
+
+REQUIREMENTS = ROOT / "requirements-cluster.txt"
+_LIBRARY = ROOT / "src" / "dpjobs"
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the same bytes from the same files, or every deployment would change
+
+
+class JobCode(Construct):
+    """The library and the pinned list as content-hashed assets; `library_url` and `requirements_url` are theirs."""
+
+    def __init__(self, scope: Construct, id: str) -> None:
+        super().__init__(scope, id)
+        self.library = s3_assets.Asset(self, "Library", path=str(library_zip()))
+        self.requirements = s3_assets.Asset(self, "Requirements", path=existing(REQUIREMENTS))
+
+
+def library_zip(folder: Path = ROOT / "build" / "assets") -> Path:
+    """Pack src/dpjobs, and nothing else of src/, into FOLDER/dpjobs.zip: equal files give equal bytes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = sorted(p for p in _LIBRARY.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
+    handle, unfinished = tempfile.mkstemp(dir=folder, suffix=".zip")
+    with os.fdopen(handle, "wb") as stream, zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in files:
+            entry = zipfile.ZipInfo(path.relative_to(_LIBRARY.parent).as_posix(), _EPOCH)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.external_attr = 0o644 << 16
+            archive.writestr(entry, path.read_bytes())
+    return Path(unfinished).replace(folder / "dpjobs.zip")
+
+
+def pins() -> str:
+    """Return the pinned list as "name==version,…", without hashes."""
+    lines = Path(existing(REQUIREMENTS)).read_text(encoding="utf-8").splitlines()
+    return ",".join(line.split()[0] for line in lines if line[:1].isalnum())

@@ -1,0 +1,82 @@
+"""What a private job may do with data, results and the ledger: the same on Glue and on EMR, and nothing more."""
+
+from urllib.parse import urlsplit
+
+from aws_cdk import Aws
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_s3_assets as s3_assets
+
+from stacks.acknowledged import acknowledge_wildcards
+from stacks.config import AppConfig
+from stacks.storage_stack import DATA, RELEASES, WAREHOUSE, WHEELHOUSE, StorageStack
+
+
+def grant_job(role: iam.Role, storage: StorageStack, config: AppConfig) -> None:
+    """Let a role read data, create releases, use the warehouse and charge the ledger.
+
+    Not: overwrite or delete a release, write data, delete from the ledger or list it whole.
+    """
+    bucket, warehouse = storage.bucket, WAREHOUSE.rstrip("/")
+    allow(role, "ReadData", ["s3:GetObject"], [bucket.arn_for_objects(f"{p}*") for p in (DATA, WHEELHOUSE)])
+    allow(role, "CreateReleases", ["s3:PutObject", "s3:GetObject"], [bucket.arn_for_objects(f"{RELEASES}*")])
+    allow(
+        role,
+        "UseWarehouse",
+        ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"],
+        # the second is what EMR's file system writes for a folder
+        [bucket.arn_for_objects(f"{WAREHOUSE}*"), bucket.arn_for_objects(f"{warehouse}_$folder$")],
+    )
+    prefixes = [p for prefix in (DATA, RELEASES, WAREHOUSE, WHEELHOUSE) for p in (prefix.rstrip("/"), f"{prefix}*")]
+    allow(
+        role,
+        "ListOwnPrefixes",
+        ["s3:ListBucket"],
+        [bucket.bucket_arn],
+        {"StringLike": {"s3:prefix": [*prefixes, f"{warehouse}_$folder$"]}},
+    )
+    allow(role, "FindBucket", ["s3:GetBucketLocation"], [bucket.bucket_arn])
+    _read_locations(role, config)
+    table = [storage.table.table_arn]
+    allow(role, "UseLedger", ["dynamodb:GetItem", "dynamodb:Query", "dynamodb:DescribeTable"], table)
+    allow(role, "ChargeLedger", ["dynamodb:UpdateItem"], table)
+    allow(
+        role,
+        "RecordRuns",  # a run's rows, never a data set's: that would set a total
+        ["dynamodb:PutItem"],
+        table,
+        {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["run#*", "history#*"]}},
+    )
+    keys = [*([storage.key.key_arn] if storage.key else []), *config.data_kms_keys]
+    if keys:
+        allow(role, "UseDataKeys", ["kms:Decrypt", "kms:GenerateDataKey", "kms:DescribeKey"], keys)
+
+
+def grant_code(role: iam.Role, *assets: s3_assets.Asset) -> None:
+    """Let a role read these files of the CDK's asset bucket, and no other of it (which `grant_read` would add)."""
+    objects = [asset.bucket.arn_for_objects(asset.s3_object_key) for asset in assets]
+    allow(role, "ReadCode", ["s3:GetObject"], objects)
+
+
+def allow(
+    role: iam.Role,
+    sid: str,
+    actions: list[str],
+    resources: list[str],
+    conditions: dict[str, object] | None = None,
+) -> None:
+    """Add one named statement to a role; a wildcard in it needs a reason under that name in acknowledged.py."""
+    statement = iam.PolicyStatement(sid=sid, actions=actions, resources=resources, conditions=conditions)
+    role.add_to_principal_policy(statement)
+    acknowledge_wildcards(role, sid, resources)
+
+
+def _read_locations(role: iam.Role, config: AppConfig) -> None:
+    for i, uri in enumerate(config.data_locations):
+        place = urlsplit(uri)
+        bucket, prefix = f"arn:{Aws.PARTITION}:s3:::{place.netloc}", place.path.strip("/")
+        below = f"{prefix}/*" if prefix else "*"
+        # the address may be one file's or a folder's
+        objects = [f"{bucket}/{below}", *([f"{bucket}/{prefix}"] if prefix else [])]
+        allow(role, f"ReadLocation{i}", ["s3:GetObject"], objects)
+        only = {"StringLike": {"s3:prefix": [prefix, below]}} if prefix else None
+        allow(role, f"ListLocation{i}", ["s3:ListBucket"], [bucket], only)

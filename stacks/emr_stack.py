@@ -1,0 +1,145 @@
+"""The EMR cluster with its two roles, and the words of a step that runs one of its scripts."""
+
+from urllib.parse import urlsplit
+
+from aws_cdk import Aws, CfnOutput, RemovalPolicy, Stack
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_s3_assets as s3_assets
+from constructs import Construct
+
+from stacks.acknowledged import acknowledge, acknowledge_managed
+from stacks.components.emr_spark_cluster import EmrSparkCluster
+from stacks.components.job_code import JobCode
+from stacks.components.job_permissions import allow, grant_code, grant_job
+from stacks.components.paths import ROOT, existing
+from stacks.config import AppConfig
+from stacks.network_stack import NetworkStack
+from stacks.storage_stack import EMR_LOGS, RELEASES, StorageStack
+
+
+class EmrStack(Stack):
+    """Roles, scripts and, unless `emr.enabled` is false, the cluster PREFIX-emr in private-a."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        config: AppConfig,
+        network: NetworkStack,
+        storage: StorageStack,
+        **kwargs: object,
+    ) -> None:
+        super().__init__(scope, id, **kwargs)
+        code = JobCode(self, "Code")
+        self.instance_role = self._instance_role(config, storage)
+        assets = [code.library, code.requirements]
+        for id_, script in (
+            ("TumultAna", "run_tmlt_ana_spark.py"),
+            ("PipelineDp", "run_pipelinedp_spark.py"),
+        ):
+            asset = s3_assets.Asset(self, id_, path=existing(ROOT / "emr_assets" / script))
+            assets.append(asset)
+            CfnOutput(
+                self,
+                f"{id_}Step",
+                description="The first arguments of a Spark step; docs/operations.md says how to add one",
+                value=",".join(
+                    [
+                        "--deploy-mode,cluster",
+                        f"--py-files,{code.library.s3_object_url}",
+                        asset.s3_object_url,
+                        f"--ledger,{storage.table.table_arn}",
+                        f"--releases,{storage.url(RELEASES)}",
+                    ]
+                ),
+            )
+        if config.emr.enabled:
+            assets.append(self._cluster(config, network, storage, code).bootstrap)
+        grant_code(self.instance_role, *assets)
+
+    def _cluster(
+        self, config: AppConfig, network: NetworkStack, storage: StorageStack, code: JobCode
+    ) -> EmrSparkCluster:
+        key = kms.Key(
+            self,
+            "DiskKey",
+            description=f"{config.name_prefix}: disks of the EMR cluster",
+            enable_key_rotation=True,
+            removal_policy=RemovalPolicy.DESTROY,
+        )
+        service_role = self._service_role()
+        for role in (service_role, self.instance_role):
+            _use_disks(role, key)
+        cluster = EmrSparkCluster(
+            self,
+            "Spark",
+            config=config,
+            network=network,
+            storage=storage,
+            code=code,
+            key=key,
+            service_role=service_role,
+            instance_role=self.instance_role,
+        )
+        acknowledge(cluster.cluster, "AwsSolutions-EMR4", "AwsSolutions-EMR5", "AwsSolutions-EMR6")
+        CfnOutput(self, "ClusterId", value=cluster.cluster.ref)
+        return cluster
+
+    def _service_role(self) -> iam.Role:
+        policy = "service-role/AmazonEMRServicePolicy_v2"
+        role = iam.Role(
+            self,
+            "ServiceRole",
+            assumed_by=iam.ServicePrincipal(
+                "elasticmapreduce.amazonaws.com",
+                conditions={
+                    "StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID},
+                    "ArnLike": {
+                        "aws:SourceArn": f"arn:{Aws.PARTITION}:elasticmapreduce:{Aws.REGION}:{Aws.ACCOUNT_ID}:*"
+                    },
+                },
+            ),
+            description="EMR makes and ends the cluster's machines with it",
+            managed_policies=[iam.ManagedPolicy.from_aws_managed_policy_name(policy)],
+        )
+        to_ec2 = {"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}}
+        allow(role, "PassInstanceRole", ["iam:PassRole"], [self.instance_role.role_arn], to_ec2)
+        acknowledge_managed(role, policy)
+        return role
+
+    def _instance_role(self, config: AppConfig, storage: StorageStack) -> iam.Role:
+        role = iam.Role(
+            self,
+            "InstanceRole",
+            assumed_by=iam.ServicePrincipal("ec2.amazonaws.com"),
+            description="Runs the private jobs of EMR",
+        )
+        grant_job(role, storage, config)
+        allow(role, "WriteLogs", ["s3:PutObject"], [storage.bucket.arn_for_objects(f"{EMR_LOGS}*")])
+        sessions = [
+            "ssm:UpdateInstanceInformation",
+            "ssmmessages:CreateControlChannel",
+            "ssmmessages:CreateDataChannel",
+            "ssmmessages:OpenControlChannel",
+            "ssmmessages:OpenDataChannel",
+        ]
+        allow(role, "TakeSessions", sessions, ["*"])  # these know no resources
+        if config.emr.tls_certificate_s3 is not None:
+            place = urlsplit(config.emr.tls_certificate_s3)
+            allow(
+                role,
+                "ReadCertificate",
+                ["s3:GetObject"],
+                [f"arn:{Aws.PARTITION}:s3:::{place.netloc}{place.path}"],
+            )
+        return role
+
+
+def _use_disks(role: iam.Role, key: kms.Key) -> None:
+    """What encrypted EBS volumes need of their key."""
+    actions = ["kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKeyWithoutPlaintext", "kms:GenerateDataKey"]
+    allow(role, "UseDiskKey", [*actions, "kms:ReEncryptFrom", "kms:ReEncryptTo"], [key.key_arn])
+    for_aws = {"Bool": {"kms:GrantIsForAWSResource": "true"}}
+    allow(role, "GrantDiskKey", ["kms:CreateGrant"], [key.key_arn], for_aws)

@@ -1,0 +1,149 @@
+"""The two Glue jobs, with the role they run under and the encryption of what they log."""
+
+from aws_cdk import Aws, CfnOutput, RemovalPolicy, Stack
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_glue as glue
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from constructs import Construct
+
+from stacks.components.glue_dp_job import GlueDpJob, Surroundings
+from stacks.components.job_code import JobCode
+from stacks.components.job_permissions import allow, grant_code, grant_job
+from stacks.config import AppConfig
+from stacks.network_stack import NetworkStack
+from stacks.storage_stack import StorageStack
+
+
+class GlueStack(Stack):
+    """Jobs PREFIX-tumult-ana and PREFIX-pipelinedp; in an isolated network they run in private-b."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        config: AppConfig,
+        network: NetworkStack,
+        storage: StorageStack,
+        **kwargs: object,
+    ) -> None:
+        super().__init__(scope, id, **kwargs)
+        key = self._key(config)
+        self.role = self._role(config, storage, key)
+        shared = Surroundings(
+            config=config,
+            storage=storage,
+            code=JobCode(self, "Code"),
+            role=self.role,
+            security=self._security(storage, key),
+            connections=[self._connection(network)] if config.isolated else [],
+        )
+        scripts = []
+        for id_, script, name in (
+            ("TumultAna", "run_tmlt_ana_spark.py", f"{config.name_prefix}-tumult-ana"),
+            ("PipelineDp", "run_pipelinedp_spark.py", f"{config.name_prefix}-pipelinedp"),
+        ):
+            job = GlueDpJob(self, id_, script=script, name=name, shared=shared)
+            scripts.append(job.script)
+            job.node.add_dependency(self.role)  # its policies, too, before any run
+            CfnOutput(self, f"{id_}Job", value=job.job.job_name)
+        grant_code(self.role, shared.code.library, shared.code.requirements, *scripts)
+
+    def _key(self, config: AppConfig) -> kms.Key:
+        """Make the key of logs and bookmarks; CloudWatch Logs may use it for Glue's log groups only."""
+        key = kms.Key(
+            self,
+            "LogKey",
+            description=f"{config.name_prefix}: logs and bookmarks of Glue",
+            enable_key_rotation=True,
+            removal_policy=RemovalPolicy.DESTROY,
+        )
+        groups = f"arn:{Aws.PARTITION}:logs:{Aws.REGION}:{Aws.ACCOUNT_ID}:log-group:/aws-glue/*"
+        key.add_to_resource_policy(
+            iam.PolicyStatement(
+                sid="LogsOfGlue",
+                principals=[iam.ServicePrincipal(f"logs.{Aws.REGION}.amazonaws.com")],
+                actions=["kms:Encrypt*", "kms:Decrypt*", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:Describe*"],
+                resources=["*"],
+                conditions={"ArnLike": {"kms:EncryptionContext:aws:logs:arn": groups}},
+            )
+        )
+        return key
+
+    def _role(self, config: AppConfig, storage: StorageStack, key: kms.Key) -> iam.Role:
+        role = iam.Role(
+            self,
+            "JobRole",
+            assumed_by=iam.ServicePrincipal(
+                "glue.amazonaws.com", conditions={"StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID}}
+            ),
+            description="Runs the private jobs of Glue",
+        )
+        grant_job(role, storage, config)
+        groups = f"arn:{Aws.PARTITION}:logs:{Aws.REGION}:{Aws.ACCOUNT_ID}:log-group:/aws-glue/*"
+        actions = ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents", "logs:AssociateKmsKey"]
+        allow(role, "WriteLogs", actions, [groups])
+        allow(role, "UseLogKey", ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey"], [key.key_arn])
+        # metrics show exact row counts, and whoever starts a run can ask for them
+        role.add_to_principal_policy(
+            iam.PolicyStatement(
+                sid="NoMetrics", effect=iam.Effect.DENY, actions=["cloudwatch:PutMetricData"], resources=["*"]
+            )
+        )
+        if config.isolated:
+            self._allow_network_interfaces(role)
+        return role
+
+    def _allow_network_interfaces(self, role: iam.Role) -> None:
+        """Let Glue put its workers into the subnet; what it makes, and only that, it may tag and remove."""
+        tagged = {"ForAllValues:StringEquals": {"aws:TagKeys": ["aws-glue-service-resource"]}}
+        ec2_arn = f"arn:{Aws.PARTITION}:ec2:{Aws.REGION}:{Aws.ACCOUNT_ID}"
+        look = [
+            "ec2:DescribeVpcEndpoints",
+            "ec2:DescribeRouteTables",
+            "ec2:DescribeSubnets",
+            "ec2:DescribeSecurityGroups",
+            "ec2:DescribeVpcAttribute",
+            "ec2:DescribeNetworkInterfaces",
+        ]
+        interface = f"{ec2_arn}:network-interface/*"
+        allow(role, "LookAtNetwork", look, ["*"])
+        places = [interface, f"{ec2_arn}:subnet/*", f"{ec2_arn}:security-group/*"]
+        allow(role, "MakeInterfaces", ["ec2:CreateNetworkInterface"], places)
+        allow(role, "TagInterfaces", ["ec2:CreateTags", "ec2:DeleteTags"], [interface], tagged)
+        allow(
+            role,
+            "RemoveInterfaces",
+            ["ec2:DeleteNetworkInterface"],
+            [interface],
+            {"Null": {"aws:ResourceTag/aws-glue-service-resource": "false"}},
+        )
+        glue_arn = f"arn:{Aws.PARTITION}:glue:{Aws.REGION}:{Aws.ACCOUNT_ID}"
+        allow(role, "ReadConnection", ["glue:GetConnection"], [f"{glue_arn}:catalog", f"{glue_arn}:connection/*"])
+
+    def _security(self, storage: StorageStack, key: kms.Key) -> glue.SecurityConfiguration:
+        files = glue.S3Encryption.kms(storage.key) if storage.key else glue.S3Encryption.s3_managed()
+        return glue.SecurityConfiguration(
+            self,
+            "Security",
+            s3_encryption=files,
+            cloud_watch_encryption=glue.CloudWatchEncryption.kms(key),
+            job_bookmarks_encryption=glue.JobBookmarksEncryption.client_side_kms(key),
+        )
+
+    def _connection(self, network: NetworkStack) -> glue.Connection:
+        group = ec2.SecurityGroup(
+            self, "WorkersGroup", vpc=network.vpc, allow_all_outbound=False, description="Workers of Glue"
+        )
+        group.add_ingress_rule(group, ec2.Port.all_tcp(), "Workers among themselves, as Glue demands")
+        group.add_egress_rule(group, ec2.Port.all_tcp(), "Workers among themselves")
+        # S3 and DynamoDB answer from public addresses through their gateway endpoints
+        group.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.tcp(443), "AWS services, through the endpoints")
+        return glue.Connection(
+            self,
+            "Network",
+            type=glue.ConnectionType.NETWORK,
+            network=glue.ConnectionNetwork.subnet(network.private_b),
+            security_groups=[group],
+        )

@@ -1,0 +1,110 @@
+"""The network: four subnets in two zones, with NAT to the internet, or isolated with AWS's services inside."""
+
+from aws_cdk import Fn, RemovalPolicy, Stack, Tags
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+from stacks.acknowledged import acknowledge
+from stacks.config import AppConfig
+from stacks.known import INTERFACE_ENDPOINTS
+
+EMR_TAG = ("for-use-with-amazon-emr-managed-policies", "true")
+"""What AmazonEMRServicePolicy_v2 asks for on the subnet, the security groups and the cluster."""
+_ZONES = 2
+
+
+class NetworkStack(Stack):
+    """VPC, subnets, routes, network ACL, flow logs and endpoints; `private_a` is EMR's subnet, `private_b` Glue's."""
+
+    def __init__(self, scope: Construct, id: str, *, config: AppConfig, **kwargs: object) -> None:
+        super().__init__(scope, id, **kwargs)
+        self.vpc = ec2.Vpc(
+            self,
+            "Vpc",
+            ip_addresses=ec2.IpAddresses.cidr(config.vpc_cidr),
+            max_azs=_ZONES,
+            nat_gateways=config.nat_gateway_count,
+            create_internet_gateway=not config.isolated,
+            subnet_configuration=_subnets(config),
+        )
+        self.private_a, self.private_b = self._group("private")
+        self._name_subnets(config)
+        self._acl(config)
+        self._flow_logs()
+        self.vpc.add_gateway_endpoint("S3", service=ec2.GatewayVpcEndpointAwsService.S3)
+        self.vpc.add_gateway_endpoint("DynamoDb", service=ec2.GatewayVpcEndpointAwsService.DYNAMODB)
+        if config.isolated:
+            self._interface_endpoints(config)
+
+    @property
+    def availability_zones(self) -> list[str]:
+        """Two zones of whichever region it becomes: a bound region would else be looked up over the network."""
+        return [Fn.select(i, Fn.get_azs()) for i in range(_ZONES)]
+
+    def _group(self, name: str) -> list[ec2.ISubnet]:
+        return self.vpc.select_subnets(subnet_group_name=name).subnets
+
+    def _name_subnets(self, config: AppConfig) -> None:
+        for group in ("private", _second_group(config)):
+            for letter, subnet in zip("ab", self._group(group), strict=True):
+                Tags.of(subnet).add("Name", f"{config.name_prefix}-{group}-{letter}")
+        Tags.of(self.private_a).add(*EMR_TAG)
+
+    def _acl(self, config: AppConfig) -> None:
+        """One stateless list on all four subnets: what comes back to a NAT gateway comes to ports 1024 to 65535.
+
+        An isolated network needs that rule, too: S3 and DynamoDB answer from public addresses.
+        """
+        everywhere = ec2.SubnetSelection(subnets=[*self._group("private"), *self._group(_second_group(config))])
+        acl = ec2.NetworkAcl(self, "Acl", vpc=self.vpc, subnet_selection=everywhere)
+        inside, anywhere = ec2.AclCidr.ipv4(config.vpc_cidr), ec2.AclCidr.any_ipv4()
+        entries = (
+            ("Inside", 100, inside, ec2.AclTraffic.all_traffic(), ec2.TrafficDirection.INGRESS),
+            ("Answers", 110, anywhere, ec2.AclTraffic.tcp_port_range(1024, 65535), ec2.TrafficDirection.INGRESS),
+            ("Outbound", 100, anywhere, ec2.AclTraffic.all_traffic(), ec2.TrafficDirection.EGRESS),
+        )
+        for name, number, cidr, traffic, direction in entries:
+            acl.add_entry(name, cidr=cidr, rule_number=number, traffic=traffic, direction=direction)
+        acknowledge(acl, "AwsSolutions-VPC3")
+
+    def _flow_logs(self) -> None:
+        group = logs.LogGroup(
+            self, "FlowLogs", retention=logs.RetentionDays.ONE_MONTH, removal_policy=RemovalPolicy.DESTROY
+        )
+        self.vpc.add_flow_log("FlowLog", destination=ec2.FlowLogDestination.to_cloud_watch_logs(group))
+
+    def _interface_endpoints(self, config: AppConfig) -> None:
+        group = ec2.SecurityGroup(
+            self, "EndpointsGroup", vpc=self.vpc, allow_all_outbound=False, description="AWS services, from the VPC"
+        )
+        group.add_ingress_rule(ec2.Peer.ipv4(config.vpc_cidr), ec2.Port.tcp(443), "HTTPS from the VPC")
+        for service in INTERFACE_ENDPOINTS:
+            self.vpc.add_interface_endpoint(
+                service.title(),
+                service=ec2.InterfaceVpcEndpointAwsService(service),
+                subnets=ec2.SubnetSelection(subnet_group_name=_second_group(config)),
+                security_groups=[group],
+                open=False,
+            )
+
+
+def _second_group(config: AppConfig) -> str:
+    return "endpoints" if config.isolated else "public"
+
+
+def _subnets(config: AppConfig) -> list[ec2.SubnetConfiguration]:
+    """The private subnets come first, so that they have the lower addresses."""
+    kinds = ec2.SubnetType
+    private, second = (
+        (kinds.PRIVATE_ISOLATED, kinds.PRIVATE_ISOLATED)
+        if config.isolated
+        else (kinds.PRIVATE_WITH_EGRESS, kinds.PUBLIC)
+    )
+    public = {} if config.isolated else {"map_public_ip_on_launch": False}
+    return [
+        ec2.SubnetConfiguration(name="private", cidr_mask=config.subnet_mask, subnet_type=private),
+        ec2.SubnetConfiguration(
+            name=_second_group(config), cidr_mask=config.subnet_mask, subnet_type=second, **public
+        ),
+    ]

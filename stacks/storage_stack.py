@@ -1,0 +1,116 @@
+"""What holds data: the bucket and the privacy ledger, its table. They outlive the stack unless told otherwise."""
+
+from aws_cdk import CfnOutput, CfnWaitConditionHandle, Duration, RemovalPolicy, Stack
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_s3 as s3
+from constructs import Construct
+
+from stacks.acknowledged import acknowledge
+from stacks.components.wheelhouse import Wheelhouse
+from stacks.config import AppConfig
+
+DATA, RELEASES, EMR_LOGS, WAREHOUSE, WHEELHOUSE = (
+    "data/",
+    "releases/",
+    "emr/cluster-logs/",
+    "warehouse/",
+    "wheelhouse/",
+)
+
+
+class StorageStack(Stack):
+    """The bucket, the ledger's table and, where chosen, their key; or those that an earlier deployment left."""
+
+    def __init__(self, scope: Construct, id: str, *, config: AppConfig, **kwargs: object) -> None:
+        super().__init__(scope, id, **kwargs)
+        self._removal = RemovalPolicy.RETAIN if config.retains_data else RemovalPolicy.DESTROY
+        self.key = self._key(config)
+        self.bucket = self._bucket(config)
+        self.table = self._table(config)
+        if config.storage.existing_bucket and config.storage.existing_table:
+            CfnWaitConditionHandle(self, "Adopted")  # costs and does nothing: CloudFormation takes no empty stack
+        self.wheelhouse = Wheelhouse(self, "Wheelhouse", self.bucket, WHEELHOUSE) if config.needs_wheelhouse else None
+        CfnOutput(self, "BucketName", value=self.bucket.bucket_name, description="Tables go to data/ in it")
+        CfnOutput(self, "LedgerTableName", value=self.table.table_name)
+        CfnOutput(self, "LedgerTableArn", value=self.table.table_arn, description="For --ledger")
+
+    def url(self, prefix: str) -> str:
+        """Return the s3:// address of a prefix in the bucket."""
+        return self.bucket.s3_url_for_object(prefix)
+
+    def _key(self, config: AppConfig) -> kms.IKey | None:
+        if config.storage.encryption != "kms":
+            return None
+        if config.storage.existing_key:
+            return kms.Key.from_key_arn(self, "Key", config.storage.existing_key)
+        description = f"{config.name_prefix}: bucket and ledger"
+        return kms.Key(self, "Key", description=description, enable_key_rotation=True, removal_policy=self._removal)
+
+    def _bucket(self, config: AppConfig) -> s3.IBucket:
+        storage = config.storage
+        if storage.existing_bucket:
+            return s3.Bucket.from_bucket_attributes(
+                self, "Bucket", bucket_name=storage.existing_bucket, encryption_key=self.key
+            )
+        bucket = s3.Bucket(
+            self,
+            "Bucket",
+            encryption=s3.BucketEncryption.KMS if self.key else s3.BucketEncryption.S3_MANAGED,
+            encryption_key=self.key,
+            bucket_key_enabled=True if self.key else None,
+            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+            enforce_ssl=True,
+            versioned=True,
+            removal_policy=self._removal,
+            auto_delete_objects=not config.retains_data,
+            lifecycle_rules=[
+                _expire("Logs", EMR_LOGS, storage.log_days),
+                _expire("Warehouse", WAREHOUSE, storage.warehouse_days),
+                s3.LifecycleRule(
+                    id="OldVersions",
+                    noncurrent_version_expiration=Duration.days(storage.old_version_days),
+                    abort_incomplete_multipart_upload_after=Duration.days(1),
+                ),
+            ],
+        )
+        bucket.add_to_resource_policy(_create_only(bucket))
+        acknowledge(bucket, "AwsSolutions-S1")
+        return bucket
+
+    def _table(self, config: AppConfig) -> dynamodb.ITable:
+        if config.storage.existing_table:
+            return dynamodb.Table.from_table_name(self, "Ledger", config.storage.existing_table)
+        # not TableV2: it makes a GlobalTable, which test servers do not know, for nothing that is used here
+        return dynamodb.Table(
+            self,
+            "Ledger",
+            partition_key=dynamodb.Attribute(name="pk", type=dynamodb.AttributeType.STRING),
+            sort_key=dynamodb.Attribute(name="sk", type=dynamodb.AttributeType.STRING),
+            billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
+            point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
+                point_in_time_recovery_enabled=True
+            ),
+            deletion_protection=config.protects_ledger,
+            encryption=dynamodb.TableEncryption.CUSTOMER_MANAGED if self.key else None,
+            encryption_key=self.key,
+            removal_policy=self._removal,
+        )
+
+
+def _expire(name: str, prefix: str, days: int) -> s3.LifecycleRule:
+    return s3.LifecycleRule(id=name, prefix=prefix, expiration=Duration.days(days))
+
+
+def _create_only(bucket: s3.Bucket) -> iam.PolicyStatement:
+    """Refuse to write over a release, whoever asks: S3 creates an object only under If-None-Match."""
+    return iam.PolicyStatement(
+        sid="ReleasesAreCreatedOnce",
+        effect=iam.Effect.DENY,
+        principals=[iam.AnyPrincipal()],
+        actions=["s3:PutObject"],
+        resources=[bucket.arn_for_objects(f"{RELEASES}*")],
+        conditions={"Null": {"s3:if-none-match": "true"}},
+    )
