@@ -1,0 +1,223 @@
+"""`dpcloud cost`: its arithmetic by hand, and one line for what it has no price for."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from stacks.known import EMR_INSTANCE_TYPES, INTERFACE_ENDPOINTS
+
+from dpcloud import cost, prices
+from dpcloud.cli import main
+
+CDK_JSON = Path(__file__).parents[2] / "cdk.json"
+
+Costs = Callable[..., dict[str, Any]]
+Refused = Callable[..., str]
+
+
+@pytest.fixture
+def costs(capsys: pytest.CaptureFixture[str]) -> Costs:
+    """What `dpcloud cost --json` says of `-c` options."""
+
+    def run(*options: str, config: Path | None = None) -> dict[str, Any]:
+        where = [] if config is None else ["--config", str(config)]
+        main(["cost", "--json", *where, *(word for option in options for word in ("-c", option))])
+        shown = capsys.readouterr()
+        assert shown.err == ""
+        return json.loads(shown.out)
+
+    return run
+
+
+@pytest.fixture
+def refused(capsys: pytest.CaptureFixture[str]) -> Refused:
+    def run(*words: str) -> str:
+        with pytest.raises(SystemExit) as left:
+            main(["cost", *words])
+        shown = capsys.readouterr()
+        assert left.value.code == 2
+        assert shown.out == ""
+        assert re.fullmatch(r"dpcloud: [^\n]+\n", shown.err)
+        assert "unexpected" not in shown.err
+        assert ": given " in shown.err
+        assert "; allowed: " in shown.err
+        return shown.err
+
+    return run
+
+
+def months(found: dict[str, Any]) -> dict[str, float]:
+    return {line["what"]: line["per_month"] for line in found["idle"]["lines"]}
+
+
+def test_the_defaults(costs: Costs) -> None:
+    found = costs()
+    assert months(found) == {
+        "NAT gateway × 1": 32.85,  # 0.045 × 730
+        "public IPv4 address × 1": 3.65,  # 0.005 × 730
+        "KMS key × 2 (Glue, EMR)": 2.0,
+    }
+    assert found["idle"]["per_month"] == 38.5
+    assert found["idle"]["per_hour"] == 0.05274  # 38.5 / 730
+    glue = found["run"]["glue"]
+    assert (glue["per_hour"], glue["at_most"]) == (2.9, 34.8)  # 10 × 0.29, for 12 hours
+    assert glue["at_least"] == 0.048333  # a minute of it
+    emr = found["run"]["emr"]
+    assert (emr["per_hour"], emr["at_least"], emr["at_most"]) == (
+        2.88,
+        2.88,
+        None,
+    )  # 3 × (0.768 + 0.192), idle an hour
+    assert found["run"]["data"] == {"way": "through NAT", "per_gb": 0.045}
+    assert found["forgotten_month"] == 41.38  # 38.50 and the cluster's hour
+    assert (found["region"], found["region_assumed"]) == ("us-east-1", True)
+
+
+def test_isolated(costs: Costs) -> None:
+    found = costs("dp.network=isolated")
+    assert len(INTERFACE_ENDPOINTS) == 10
+    assert months(found) == {
+        "interface endpoint × 20 (10 services in 2 zones)": 146.0,  # 20 × 0.01 × 730
+        "KMS key × 2 (Glue, EMR)": 2.0,
+    }
+    assert found["idle"]["per_month"] == 148.0
+    assert found["run"]["data"] == {"way": "through interface endpoints", "per_gb": 0.01}
+    assert found["forgotten_month"] == 150.88
+
+
+def test_emr_off(costs: Costs) -> None:
+    found = costs("dp.emr.enabled=false", "dp.emr.core_instance_type=m6i.xlarge")  # no price needed
+    assert found["run"]["emr"] is None
+    assert months(found)["KMS key × 1 (Glue)"] == 1.0
+    assert found["idle"]["per_month"] == found["forgotten_month"] == 37.5
+
+
+def test_two_gateways_and_a_key_for_the_bucket(costs: Costs) -> None:
+    found = costs("dp.nat_gateways=2", "dp.storage.encryption=kms")
+    assert months(found) == {
+        "NAT gateway × 2": 65.7,
+        "public IPv4 address × 2": 7.3,
+        "KMS key × 3 (Glue, EMR, bucket)": 3.0,
+    }
+    key = "arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+    adopted = costs("dp.storage.encryption=kms", "dp.storage.existing_bucket=mine", f"dp.storage.existing_key={key}")
+    assert months(adopted)["KMS key × 2 (Glue, EMR)"] == 2.0  # an adopted key is not ours to count
+
+
+@pytest.mark.parametrize(
+    ("options", "hour", "most"),
+    [
+        (["dp.glue.flex=false"], 4.4, 52.8),
+        (["dp.glue.worker_type=G.2X", "dp.glue.timeout_minutes=30"], 5.8, 2.9),
+        (["dp.glue.flex=false", "dp.glue.worker_type=G.8X", "dp.glue.number_of_workers=2"], 7.04, 84.48),
+    ],
+)
+def test_glue_runs(costs: Costs, options: list[str], hour: float, most: float) -> None:
+    glue = costs(*options)["run"]["glue"]
+    assert (glue["per_hour"], glue["at_most"]) == (hour, most)
+
+
+def test_emr_clusters(costs: Costs) -> None:
+    found = costs(
+        "dp.emr.primary_instance_type=c5.xlarge",
+        "dp.emr.core_instance_type=r5.12xlarge",
+        "dp.emr.core_instance_count=3",
+        "dp.emr.idle_timeout_seconds=90",
+    )["run"]["emr"]
+    # 0.17 + 0.043, and 3 × (12 × 0.252 + 0.27): EMR takes a quarter of EC2's price, but never more than 0.27
+    assert found["per_hour"] == 10.095
+    assert found["at_least"] == 0.252375
+    assert found["at_least_is"] == "idle for 90 seconds, then it ends"
+
+
+def test_the_prices_of_instances() -> None:
+    assert prices.EC2.keys() == prices.EMR.keys() <= EMR_INSTANCE_TYPES
+    both = {name: (prices.EC2[name].usd, prices.EMR[name].usd) for name in prices.EC2}
+    assert both["m5.4xlarge"] == (Decimal("0.768"), Decimal("0.192"))
+    assert both["m5.12xlarge"] == (Decimal("2.304"), Decimal("0.27"))
+    assert both["m5.24xlarge"] == (Decimal("4.608"), Decimal("0.27"))
+    assert both["m5d.4xlarge"] == (Decimal("0.904"), Decimal("0.226"))
+    assert both["r5d.4xlarge"] == (Decimal("1.152"), Decimal("0.27"))
+    assert both["c5.9xlarge"] == (Decimal("1.53"), Decimal("0.27"))
+
+
+def test_every_price_has_its_source(costs: Costs) -> None:
+    found = costs()
+    assert re.fullmatch(r"\d{4}-\d{2}-\d{2}", found["prices_checked"])
+    assert len(found["prices"]) == 18
+    for price in found["prices"]:
+        assert price["usd"] > 0
+        assert "https://" in price["source"]
+        assert price["second_hand"] == ("https://aws.amazon.com" not in price["source"])
+
+
+def test_the_table(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["cost"])
+    shown = capsys.readouterr()
+    assert shown.err == ""
+    for part in ("38.50", "41.38 USD", "0.0527", "34.80", "no limit while it is busy", "us-east-1", prices.CHECKED):
+        assert part in shown.out
+    assert "since the configuration names no region" in shown.out
+    main(["cost", "-c", "dp.region=us-east-1"])
+    assert "names no region" not in capsys.readouterr().out
+
+
+def test_another_configuration(costs: Costs, tmp_path: Path) -> None:
+    path = tmp_path / "cdk.json"
+    path.write_text('{"context": {"dp": {"emr": {"enabled": false}, "region": "us-east-1"}}}')
+    assert costs(config=path) == {**costs("dp.emr.enabled=false"), "region_assumed": False}
+    assert costs("dp.emr.enabled=true", config=path)["run"]["emr"]["per_hour"] == 2.88
+    path.write_text("{}")
+    assert costs(config=path) == costs()
+
+
+@pytest.mark.parametrize(
+    ("words", "parts"),
+    [
+        (["-c", "dp.region=eu-west-1"], ["'eu-west-1'", "us-east-1"]),
+        (["-c", "dp.emr.core_instance_type=m6i.4xlarge"], ["dp.emr.core_instance_type", "'m6i.4xlarge'", "m5, m5d"]),
+        (["-c", "dp.emr.primary_instance_type=i3.xlarge"], ["dp.emr.primary_instance_type", "'i3.xlarge'", "c5: xl"]),
+        (
+            ["-c", "dp.glue.flex=false", "-c", "dp.glue.worker_type=R.2X"],
+            ["dp.glue.worker_type", "'R.2X'", "G.1X, G.2X, G.4X"],
+        ),
+        (["-c", "dp.emr.enable=false"], ["dp.emr.enable", "did you mean 'enabled'?"]),
+        (["-c", "dp.emr.enabled=perhaps"], ["dp.emr.enabled", "'perhaps'", "true or false"]),
+        (["-c", "emr.enabled=false"], ["-c", "'emr.enabled=false'", "dp.KEY=VALUE"]),
+        (["-c", "dp.emr.enabled"], ["-c", "'dp.emr.enabled'", "dp.KEY=VALUE"]),
+        (["-c", ""], ["-c", "''", "dp.KEY=VALUE"]),
+        (["--config", "nowhere.json"], ["config", "'nowhere.json'", "cdk.json"]),
+        (["--config", ""], ["config", "cdk.json"]),
+    ],
+)
+def test_bad_input(refused: Refused, words: list[str], parts: list[str]) -> None:
+    line = refused(*words)
+    assert [part for part in parts if part not in line] == [], line
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "no JSON", '{"context": []}', '{"context": null}', "[" * 100_000, "\ufeff{}"]
+)
+def test_a_file_that_is_no_cdk_json(refused: Refused, tmp_path: Path, text: str) -> None:
+    path = tmp_path / "cdk.json"
+    path.write_text(text)
+    assert "a readable cdk.json" in refused("--config", str(path))
+
+
+def test_without_the_checkout(refused: Refused, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cost, "_ROOT", tmp_path)
+    assert "no folder stacks/" in refused("--config", str(CDK_JSON))
+
+
+def test_from_any_folder_and_with_nothing_slow(tmp_path: Path) -> None:
+    """In a process of its own, where pytest has put nothing on the path."""
+    slow = {"aws_cdk", "jsii", "boto3", "pyspark", "numpy"}
+    code = f"import sys; from dpcloud.cli import main; main(['cost']); assert not {slow} & sys.modules.keys()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=True)
+    assert "41.38 USD" in done.stdout
