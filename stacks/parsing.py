@@ -23,7 +23,7 @@ def read(block: type, context: Mapping[str, Any]) -> Any:
         if name.startswith("dp."):
             _place(block, values, name.removeprefix("dp."), text)
         elif name.split(".")[0] in _keys(block):  # `-c network=isolated` would else be passed over in silence
-            raise ConfigError(name, "a key without its dp.", name, f"-c dp.{name.split('.')[0]}…")
+            raise ConfigError(name, "a key without its dp.", name, "the same with dp. before it")
     return _build(block, values)
 
 
