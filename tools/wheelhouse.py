@@ -73,7 +73,7 @@ def problem(path: Path, text: str) -> str | None:
     return f"it lacks {', '.join(sorted(wanted))}" if wanted else None
 
 
-def make(requirements: Path = REQUIREMENTS, target: Path = WHEELHOUSE) -> bool:
+def make(requirements: Path, target: Path) -> bool:
     """Make the wheelhouse unless it is up to date; returns whether it was made.
 
     An interrupt leaves nothing half-made.
@@ -155,7 +155,7 @@ def main() -> int:
     """Make the wheelhouse and say where it is."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the scratch folder goes, too
     try:
-        made = make()
+        made = make(REQUIREMENTS, WHEELHOUSE)
     except WheelhouseError as error:
         print(error, file=sys.stderr)
         return 2
