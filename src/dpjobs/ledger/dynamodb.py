@@ -1,0 +1,206 @@
+"""The deployed ledger: one DynamoDB table, safe for any number of jobs on any number of machines.
+
+Keys are `pk` and `sk`. A data set is ("dataset", NAME) with its total and what is left of it; a run is
+("run#ID", "run"); ("history#NAME", TIME#ID) points from a data set to its runs in their order.
+"""
+
+import re
+import time
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from dpjobs.errors import InputError, LedgerError
+from dpjobs.ledger import dynamodb_table
+from dpjobs.ledger.base import Balance, Ledger, Reservation, Run, _asked
+from dpjobs.ledger.dynamodb_table import MAX_ITEMS, TAKEN, Item, Table, region_of
+
+__all__ = ["DynamoDBLedger", "region_of"]
+
+_MAX_KEY = 1024  # bytes of a sort key
+_MAX_RELEASE = 390 * 1024  # bytes: an item holds 400 KiB, and the run's other attributes need some
+
+
+class DynamoDBLedger(Ledger):
+    """A ledger in a DynamoDB table, given by name or ARN. A data set without a total is refused.
+
+    Whatever is in doubt, a lost answer too, raises LedgerError in one line; the same run id may try again.
+    """
+
+    def __init__(self, table: str) -> None:
+        self._table = Table(table)
+
+    def ready(self) -> None:
+        """Raise LedgerError unless the table is there, in use, and keyed as ours; changes nothing."""
+        self._table.ready()
+
+    def balance(self, dataset: str) -> Balance | None:
+        """Return a data set's balance, None when it has no total."""
+        item = self._table.get(_dataset_key(dataset))
+        if item is None:
+            return None
+        total, left = self._whole(item, "total"), self._whole(item, "left")
+        if left > total:
+            raise self._malformed()
+        return Balance(total, total - left)
+
+    def datasets(self) -> list[str]:
+        """Return the names of all data sets, sorted."""
+        return self._table.sort_keys("dataset")
+
+    def history(self, dataset: str) -> list[Run]:
+        """Return a data set's runs, oldest first."""
+        _dataset_key(dataset)
+        ids = [pointer.partition("#")[2] for pointer in self._table.sort_keys(f"history#{dataset}")]
+        found = map(self._run, self._table.batch([_run_key(run_id) for run_id in ids]))
+        runs = {run.run_id: run for run in found if run.dataset == dataset}
+        if runs.keys() != {*ids}:
+            raise self._malformed()
+        return [runs[run_id] for run_id in ids]
+
+    def find(self, run_id: str) -> Run | None:
+        """Return a run's row, None when the id is unused."""
+        item = self._table.get(_run_key(run_id))
+        return None if item is None else self._run(item)
+
+    def _charge(self, reservations: Sequence[Reservation]) -> bool:
+        asked = _asked(reservations)
+        actions = [self._charging(dataset, amount) for dataset, amount in asked.items()]
+        now = _now()
+        for r in reservations:
+            actions += self._writing(r, now)
+        if len(actions) > MAX_ITEMS:
+            allowed = f"at most {MAX_ITEMS}: two a run, and one a data set"
+            raise LedgerError.of("too many items for one reservation", len(actions), allowed)
+        # botocore adds a ClientRequestToken, which counts for ten minutes only: the run's own item counts for good
+        failed = self._table.call("transact_write_items", TransactItems=actions)["failed"]
+        if not failed:
+            return True
+        if TAKEN in failed[len(asked) :] or any(self.find(r.run_id) for r in reservations):
+            return False
+        for dataset, amount in asked.items():
+            self._refuse_unless(dataset, amount, self.balance(dataset))
+        return False  # what was missing is there by now
+
+    def _charging(self, dataset: str, amount: int) -> dict[str, Any]:
+        """The part of a transaction that takes an amount of what is left, if that much is."""
+        update = {
+            "TableName": self._table.name,
+            "Key": _dataset_key(dataset),
+            "UpdateExpression": "SET #left = #left - :asked",
+            "ConditionExpression": "#left BETWEEN :asked AND #total",
+            "ExpressionAttributeNames": {"#left": "left", "#total": "total"},
+            "ExpressionAttributeValues": {":asked": _number(amount)},
+        }
+        return {"Update": update}
+
+    def _writing(self, r: Reservation, now: str) -> Iterator[dict[str, Any]]:
+        """The parts of a transaction that write a run's permanent row, if its id is unused, and point to it."""
+        run: Item = {
+            **_run_key(r.run_id),
+            "dataset": {"S": r.dataset},
+            "epsilon": _number(r.budget.billionths),
+            "digest": {"S": r.digest},
+            "reserved_at": {"S": now},
+        }
+        put = {"TableName": self._table.name, "ConditionExpression": "attribute_not_exists(pk)"}
+        yield {"Put": {**put, "Item": run}}
+        pointer: Item = {"pk": {"S": f"history#{r.dataset}"}, "sk": {"S": f"{now}#{r.run_id}"}}
+        yield {"Put": {**put, "Item": pointer}}
+
+    def _store(self, run_id: str, release: str) -> str | None:
+        size = len(release.encode())
+        if size > _MAX_RELEASE:
+            raise LedgerError.of("the release is too large for the ledger", f"{size} bytes", f"{_MAX_RELEASE} bytes")
+        self._table.call(
+            "update_item",
+            Key=_run_key(run_id),
+            UpdateExpression="SET #release = :release, committed_at = :now",
+            ConditionExpression="attribute_exists(pk) AND attribute_not_exists(#release)",
+            ExpressionAttributeNames={"#release": "release"},
+            ExpressionAttributeValues={":release": {"S": release}, ":now": {"S": _now()}},
+        )
+        run = self.find(run_id)
+        return run.release if run else None
+
+    def _set_total(self, dataset: str, billionths: int) -> bool:
+        deadline = time.monotonic() + dynamodb_table.PATIENCE_SECONDS
+        while time.monotonic() < deadline:
+            balance = self.balance(dataset)
+            if balance is None:
+                new: Item = {**_dataset_key(dataset), "total": _number(billionths), "left": _number(billionths)}
+                done = self._table.call("put_item", Item=new, ConditionExpression="attribute_not_exists(pk)")
+            elif billionths < balance.spent:
+                return False
+            else:
+                done = self._table.call("update_item", **_resetting(dataset, balance.total, billionths))
+            if not done["failed"]:
+                return True
+        raise self._table.error("the ledger is too busy")
+
+    def _run(self, item: Item) -> Run:
+        committed, release = (
+            self._text(item, name) if name in item else None for name in ("committed_at", "release")
+        )
+        if (committed is None) != (release is None):
+            raise self._malformed()
+        return Run(
+            self._text(item, "pk").removeprefix("run#"),
+            self._text(item, "dataset"),
+            self._whole(item, "epsilon"),
+            self._text(item, "digest"),
+            self._text(item, "reserved_at"),
+            committed,
+            release,
+        )
+
+    def _text(self, item: Item, name: str) -> str:
+        value = item.get(name, {}).get("S")
+        if not isinstance(value, str):
+            raise self._malformed()
+        return value
+
+    def _whole(self, item: Item, name: str) -> int:
+        value = item.get(name, {}).get("N")
+        if not isinstance(value, str) or not re.fullmatch(r"[0-9]{1,38}", value):
+            raise self._malformed()
+        return int(value)
+
+    def _malformed(self) -> InputError:
+        return LedgerError.of("the ledger holds a malformed item", self._table.name, "a table that only we write")
+
+
+def _resetting(dataset: str, old: int, new: int) -> dict[str, Any]:
+    """The update from one total to another: it keeps what is spent, whatever is charged in between."""
+    return {
+        "Key": _dataset_key(dataset),
+        "UpdateExpression": "SET #total = :new, #left = #left + :more",
+        "ConditionExpression": "#total = :old AND #left >= :least",
+        "ExpressionAttributeNames": {"#left": "left", "#total": "total"},
+        "ExpressionAttributeValues": {
+            ":old": _number(old),
+            ":new": _number(new),
+            ":more": _number(new - old),
+            ":least": _number(max(old - new, 0)),
+        },
+    }
+
+
+def _dataset_key(dataset: str) -> Item:
+    if not 0 < len(dataset.encode(errors="surrogatepass")) <= _MAX_KEY:
+        raise LedgerError.of(
+            "the data set's name does not fit the ledger", dataset, f"1 to {_MAX_KEY} bytes of UTF-8"
+        )
+    return {"pk": {"S": "dataset"}, "sk": {"S": dataset}}
+
+
+def _run_key(run_id: str) -> Item:
+    return {"pk": {"S": f"run#{run_id}"}, "sk": {"S": "run"}}
+
+
+def _number(value: int) -> dict[str, str]:
+    return {"N": str(value)}
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="microseconds")
