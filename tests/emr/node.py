@@ -70,7 +70,7 @@ class Node:
             },
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=900,
             check=False,
         )
         assert list(scratch.iterdir()) == []
