@@ -272,5 +272,5 @@ def _the_one(fragment: str, found: Mapping[str, Found]) -> Found:
 def _has_statements(value: Any) -> bool:
     """Whether a policy document stands somewhere in these properties."""
     if isinstance(value, dict):
-        return "Statement" in value or any(map(_has_statements, value.values()))
+        return isinstance(value.get("Statement"), dict | list) or any(map(_has_statements, value.values()))
     return isinstance(value, list) and any(map(_has_statements, value))

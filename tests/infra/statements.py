@@ -123,7 +123,9 @@ def _covers(pattern: str, resource: str) -> bool:
 def _arn_like(pattern: str, value: str) -> bool:
     """The ARN conditions compare each of an ARN's six parts by itself."""
     parts, values = pattern.split(":", 5), value.split(":", 5)
-    return len(parts) == len(values) == 6 and all(map(_like, parts, values))
+    if len(parts) != 6:
+        raise CannotTell(f"what a condition's ARN means that has not six parts: {pattern}")
+    return len(values) == 6 and all(map(_like, parts, values))
 
 
 TESTS: dict[str, Callable[[str, str], bool]] = {

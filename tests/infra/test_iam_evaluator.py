@@ -117,6 +117,7 @@ CONDITIONS = [
     ("StringEquals", "a", None, False),
     ("StringEquals", 7, 7, True),
     ("StringEqualsIgnoreCase", "a", "A", True),
+    ("StringEqualsIgnoreCase", "A", "a", True),
     ("StringEqualsIfExists", "a", None, True),
     ("StringEqualsIfExists", "a", "b", False),
     ("StringNotEquals", "a", "b", True),
@@ -134,13 +135,15 @@ CONDITIONS = [
     ("StringNotLike", "data/*", "other", True),
     ("StringNotLike", "data/*", None, True),
     ("ArnLike", "arn:aws:glue:*:111122223333:job/*", "arn:aws:glue:eu-west-1:111122223333:job/x", True),
-    ("ArnLike", "arn:aws:glue:*:job/x", "arn:aws:glue:eu-west-1:111122223333:job/x", False),
+    ("ArnLike", "arn:aws:*:job/x:*:*", "arn:aws:glue:eu-west-1:job/x:111122223333:x", False),
+    ("ArnLike", "arn:aws:glue:*:*:*", "arn:aws:glue", False),
     ("ArnEquals", "arn:aws:glue:*:*:job/x", "arn:aws:glue:eu-west-1:111122223333:job/x", True),
     ("ArnNotLike", "arn:aws:glue:*:*:*", "arn:aws:glue:eu-west-1:111122223333:job/x", False),
     ("ArnNotEquals", "arn:aws:glue:*:*:*", "arn:aws:s3:::b", True),
-    ("ArnLike", "*", None, False),
+    ("ArnLike", "arn:*:*:*:*:*", None, False),
     ("Bool", "true", True, True),
     ("Bool", "True", "true", True),
+    ("Bool", "true", "TRUE", True),
     ("Bool", False, "true", False),
     ("Bool", "false", None, False),
     ("BoolIfExists", "false", None, True),
@@ -149,11 +152,15 @@ CONDITIONS = [
     ("Null", "false", "a", True),
     ("Null", "false", None, False),
     ("Null", True, [], True),
+    ("Null", "True", None, True),
+    ("Null", ["true", "false"], "a", True),
     ("NumericLessThan", "10", 9, True),  # as text 9 is more
     ("NumericLessThan", "10", 10, False),
     ("NumericLessThan", "10", None, False),
     ("NumericLessThanEquals", "10", 10, True),
     ("NumericGreaterThan", "9", 10, True),
+    ("NumericGreaterThan", "9", 9, False),
+    ("NumericGreaterThanEquals", "9", 9, True),
     ("NumericGreaterThanEquals", "9", 8, False),
     ("NumericEquals", "1", "1.0", True),
     ("NumericNotEquals", "1", "1.0", False),
@@ -204,6 +211,7 @@ UNKNOWN = {
     "an operator": (role(statement(Condition=VPC_RULE)), "IpAddress"),
     "a quantifier": (role(statement(Condition={"ForSome:StringEquals": {K: "a"}})), "ForSome"),
     "a negation": (role(statement(Condition={"NumericNotLessThan": {K: "1"}})), "NumericNotLessThan"),
+    "an ARN of few parts": (role(statement(Condition={"ArnLike": {"aws:PrincipalArn": "arn:aws:iam"}})), "six parts"),
     "several values": (role(statement(Condition={"StringEquals": {K: "a"}})), "ForAnyValue"),
     "a variable": (role(statement(Resource="${aws:username}")), "aws:username"),
     "an element": (role(statement(Conditions={})), "the statement"),
@@ -231,9 +239,11 @@ def test_an_unknown_operator_is_no_matter_where_the_statement_speaks_of_somethin
 
 
 def test_a_kind_of_policy_that_is_not_read_raises() -> None:
-    queue = resource("SQS::QueuePolicy", PolicyDocument=document(statement(Principal="*")), Queues=[])
-    with pytest.raises(CannotTell, match="SQS::QueuePolicy"):
-        account(Queue=queue)
+    policy = document(statement(Principal="*"))
+    for inside in (policy, [1, {"ResourcePolicy": {"PolicyDocument": policy}}]):
+        with pytest.raises(CannotTell, match="Some::Thing"):
+            account(Thing=resource("Some::Thing", Some=inside))
+    account(Thing=resource("Some::Thing", Statement="a query", Some=[{"No": "policy"}]))
 
 
 @pytest.mark.parametrize(
@@ -291,6 +301,7 @@ def test_a_bucket_refuses_plain_http() -> None:
 def test_a_policy_governs_its_own_resource_and_its_own_service() -> None:
     asked = account(Job=role(statement()), Policy=bucket_policy(statement("Deny", Principal="*")))
     assert asked.may("Job", READ, f"{AWS}:s3:::a-bucket-too/x")
+    assert not asked.may("Job", "S3:GetObject", DATA)
     assert asked.may("Job", "glue:StartJobRun", f"{AWS}:glue:eu-west-1:111122223333:job/a-bucket")
 
 
@@ -398,7 +409,8 @@ def test_a_role_is_assumed_only_where_it_trusts() -> None:
         Job=role(statement()),
         Idle=role(RoleName="idle"),
         Closed=role(RoleName="closed"),
-        Open=role(RoleName="job/open", AssumeRolePolicyDocument=document(by_account)),
+        Open=role(RoleName="open", Path="/no/", AssumeRolePolicyDocument=document(by_account)),
+        No=role(RoleName="no", AssumeRolePolicyDocument=document(by_account | {"Effect": "Deny"})),
         Job2=role(RoleName="job2", AssumeRolePolicyDocument=document(by_account | {"Principal": {"AWS": ROLE}})),
     )
     assert not asked.may("Job", "sts:AssumeRole", asked.arn("Closed"))
