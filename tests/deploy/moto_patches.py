@@ -1,0 +1,114 @@
+"""What moto 5.2.5 lacks of CloudFormation for our stacks, added one by one to the classes of this process.
+
+What moto skips or ignores altogether (Glue's jobs, network ACLs, bucket policies, …) is asserted on the templates in
+tests/infra/ instead.
+"""
+
+from typing import Any
+
+import pytest
+from moto.cloudformation.models import Stack
+from moto.ec2.models import ec2_backends
+from moto.ec2.models.elastic_ip_addresses import ElasticAddress
+from moto.ec2.models.flow_logs import FlowLogs
+from moto.ec2.models.internet_gateways import InternetGateway
+from moto.ec2.models.nat_gateways import NatGateway
+from moto.ec2.models.route_tables import RouteTable
+from moto.ec2.models.subnets import SubnetBackend, SubnetRouteTableAssociation
+from moto.ec2.models.vpcs import VPCEndPoint
+from moto.ec2.models.vpn_gateway import VPCGatewayAttachment
+from moto.kms.models import Key, KmsBackend, kms_backends
+
+
+def tagged_kms_keys(patch: pytest.MonkeyPatch) -> None:
+    """CloudFormation's tags have Key and Value, KMS's TagKey and TagValue; moto hands on the former."""
+    create = KmsBackend.create_key
+
+    def create_key(self: KmsBackend, *args: Any, tags: list[dict[str, str]] | None = None, **kwargs: Any) -> Key:
+        renamed = [{f"Tag{k.removeprefix('Tag')}": v for k, v in tag.items()} for tag in tags or []]
+        return create(self, *args, tags=renamed, **kwargs)
+
+    patch.setattr(KmsBackend, "create_key", create_key)
+
+
+def deleted_keys(patch: pytest.MonkeyPatch) -> None:
+    """A stack's key is scheduled for deletion when the stack goes."""
+
+    def delete(self: Key, account_id: str, region: str) -> None:
+        kms_backends[account_id][region].schedule_key_deletion(self.id, 7)
+
+    patch.setattr(Key, "delete", delete, raising=False)
+
+
+def deleted_network_parts(patch: pytest.MonkeyPatch) -> None:
+    """NAT gateways, addresses, internet gateways, endpoints, flow logs and route tables go with their stack."""
+
+    def nat_gateway(self: NatGateway, account_id: str, region: str) -> None:
+        ec2_backends[account_id][region].nat_gateways.pop(self.id)
+
+    def address(self: ElasticAddress, account_id: str, region: str) -> None:
+        ec2_backends[account_id][region].release_address(allocation_id=self.allocation_id)
+
+    def attachment(self: VPCGatewayAttachment, account_id: str, region: str) -> None:
+        ec2_backends[account_id][region].detach_internet_gateway(self.gateway_id, self.vpc_id)
+
+    def internet_gateway(self: InternetGateway, account_id: str, region: str) -> None:
+        ec2_backends[account_id][region].delete_internet_gateway(self.id)
+
+    def endpoint(self: VPCEndPoint, account_id: str, region: str) -> None:
+        ec2_backends[account_id][region].vpc_end_points.pop(self.id)
+
+    def flow_log(self: FlowLogs, account_id: str, region: str) -> None:
+        ec2_backends[account_id][region].delete_flow_logs([self.id])
+
+    def route_table(self: RouteTable, account_id: str, region: str) -> None:
+        ec2_backends[account_id][region].delete_route_table(self.id)
+
+    for model, how in (
+        (NatGateway, nat_gateway),
+        (ElasticAddress, address),
+        (VPCGatewayAttachment, attachment),
+        (InternetGateway, internet_gateway),
+        (VPCEndPoint, endpoint),
+        (FlowLogs, flow_log),
+        (RouteTable, route_table),
+    ):
+        patch.setattr(model, "delete", how, raising=False)
+
+
+def associated_route_tables(patch: pytest.MonkeyPatch) -> None:
+    """A stack's association of subnet and route table is one of EC2's, too; it goes with the stack."""
+
+    def create(self: SubnetBackend, route_table_id: str, subnet_id: str) -> SubnetRouteTableAssociation:
+        made = SubnetRouteTableAssociation(route_table_id, subnet_id)
+        made.id = self.associate_route_table(route_table_id, subnet_id=subnet_id)
+        return made
+
+    def delete(self: SubnetRouteTableAssociation, account_id: str, region: str) -> None:
+        ec2_backends[account_id][region].disassociate_route_table(self.id)
+
+    patch.setattr(SubnetBackend, "create_subnet_association", create)
+    patch.setattr(SubnetRouteTableAssociation, "delete", delete, raising=False)
+
+
+def no_outputs_of_deleted_stacks(patch: pytest.MonkeyPatch) -> None:
+    """Telling a deleted stack's outputs makes its resources again."""
+    delete_stack = Stack.delete
+
+    def delete(self: Stack) -> None:
+        delete_stack(self)
+        self.output_map = {}
+
+    patch.setattr(Stack, "delete", delete)
+
+
+def apply(patch: pytest.MonkeyPatch) -> None:
+    """Apply all of them until the patch is undone."""
+    for part in (
+        tagged_kms_keys,
+        deleted_keys,
+        deleted_network_parts,
+        associated_route_tables,
+        no_outputs_of_deleted_stacks,
+    ):
+        part(patch)

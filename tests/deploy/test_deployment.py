@@ -1,0 +1,144 @@
+"""`cdk bootstrap`, `cdk deploy --all` and `cdk destroy --all` as users type them, against a moto server.
+
+The tests of this file build on each other, in this order.
+"""
+
+import json
+
+import pytest
+
+from deploy.conftest import Deployment
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:Tried to parse")]
+PREFIX = "differential-privacy"
+
+
+def test_the_network_is_there(deployment: Deployment) -> None:
+    ec2 = deployment.client("ec2")
+    [vpc] = [v for v in ec2.describe_vpcs()["Vpcs"] if not v["IsDefault"]]
+    assert vpc["CidrBlock"] == "10.0.0.0/24"
+    mine = [{"Name": "vpc-id", "Values": [vpc["VpcId"]]}]
+    subnets = {_name(s): s for s in ec2.describe_subnets(Filters=mine)["Subnets"]}
+    assert {name: s["CidrBlock"] for name, s in subnets.items()} == {
+        f"{PREFIX}-private-a": "10.0.0.0/27",
+        f"{PREFIX}-private-b": "10.0.0.32/27",
+        f"{PREFIX}-public-a": "10.0.0.64/27",
+        f"{PREFIX}-public-b": "10.0.0.96/27",
+    }
+    zones = [
+        subnets[f"{PREFIX}-{kind}-{letter}"]["AvailabilityZone"] for kind in ("private", "public") for letter in "ab"
+    ]
+    assert zones[:2] == zones[2:]
+    assert zones[0] != zones[1]
+
+    [nat] = ec2.describe_nat_gateways(Filters=mine)["NatGateways"]
+    assert nat["SubnetId"] == subnets[f"{PREFIX}-public-a"]["SubnetId"]
+    [address] = ec2.describe_addresses()["Addresses"]
+    assert address["AllocationId"] == nat["NatGatewayAddresses"][0]["AllocationId"]
+    [gateway] = [g for g in ec2.describe_internet_gateways()["InternetGateways"] if g["Attachments"]]
+    ways = {}
+    for table in ec2.describe_route_tables(Filters=mine)["RouteTables"]:
+        for association in table["Associations"]:
+            out = [r for r in table["Routes"] if r.get("DestinationCidrBlock") == "0.0.0.0/0"]
+            ways[association.get("SubnetId")] = [r.get("NatGatewayId") or r.get("GatewayId") for r in out]
+    for name, subnet in subnets.items():
+        way = nat["NatGatewayId"] if "private" in name else gateway["InternetGatewayId"]
+        assert ways[subnet["SubnetId"]] == [way], name
+    [log] = ec2.describe_flow_logs()["FlowLogs"]
+    assert (log["ResourceId"], log["TrafficType"]) == (vpc["VpcId"], "ALL")
+    services = {e["ServiceName"] for e in ec2.describe_vpc_endpoints(Filters=mine)["VpcEndpoints"]}
+    assert services == {"com.amazonaws.us-east-1.s3", "com.amazonaws.us-east-1.dynamodb"}
+
+
+def test_bucket_ledger_and_roles_are_there(deployment: Deployment) -> None:
+    names = deployment.outputs("storage")
+    assert names["BucketName"] in _buckets(deployment)
+    table = deployment.client("dynamodb").describe_table(TableName=names["LedgerTableName"])["Table"]
+    assert [(k["AttributeName"], k["KeyType"]) for k in table["KeySchema"]] == [("pk", "HASH"), ("sk", "RANGE")]
+    assert table["BillingModeSummary"]["BillingMode"] == "PAY_PER_REQUEST"
+    assert table["DeletionProtectionEnabled"] is True
+    trusts = {r["RoleName"]: json.dumps(r["AssumeRolePolicyDocument"]) for r in _roles(deployment)}
+    services = ["glue.amazonaws.com", "elasticmapreduce.amazonaws.com", "ec2.amazonaws.com"]
+    for service in services:
+        assert [name for name, trust in trusts.items() if service in trust], service
+    [profile] = deployment.client("iam").list_instance_profiles()["InstanceProfiles"]
+    assert [r["RoleName"] for r in profile["Roles"]] == [profile["InstanceProfileName"]]
+    [cluster] = deployment.client("emr").list_clusters()["Clusters"]
+    assert cluster["Name"] == f"{PREFIX}-emr"
+
+
+def test_a_second_deploy_changes_nothing(deployment: Deployment) -> None:
+    said = deployment.deploy()
+    assert said.count("(no changes)") == 4
+
+
+def test_a_changed_script_changes_the_glue_stack_alone(deployment: Deployment) -> None:
+    script = deployment.project / "glue_scripts/run_pipelinedp_spark.py"
+    before = script.read_text()
+    script.write_text(f"{before}\n# changed\n")
+    said = deployment.deploy()
+    script.write_text(before)
+    changed = {line.split()[1] for line in said.splitlines() if line.startswith("✅") and "no changes" not in line}
+    assert changed == {"glue"}
+
+
+def test_destroy_leaves_what_is_retained_and_nothing_else(deployment: Deployment) -> None:
+    kept = deployment.outputs("storage")
+    said = deployment.cdk("destroy", "--all", "--force")
+    assert "leaves the bucket and the ledger of differential-privacy-storage" in said
+    ec2 = deployment.client("ec2")
+    assert [v for v in ec2.describe_vpcs()["Vpcs"] if not v["IsDefault"]] == []
+    for ask, field in (
+        (ec2.describe_nat_gateways, "NatGateways"),
+        (ec2.describe_addresses, "Addresses"),
+        (ec2.describe_internet_gateways, "InternetGateways"),
+        (ec2.describe_vpc_endpoints, "VpcEndpoints"),
+        (ec2.describe_flow_logs, "FlowLogs"),
+    ):
+        assert ask()[field] == [], field
+    assert [s for s in ec2.describe_subnets()["Subnets"] if not s["DefaultForAz"]] == []
+    groups = {g["GroupName"] for g in ec2.describe_security_groups()["SecurityGroups"]}
+    assert groups == {"default"}
+    assert [r["RoleName"] for r in _roles(deployment) if not r["RoleName"].startswith("cdk-")] == []
+    assert deployment.client("iam").list_instance_profiles()["InstanceProfiles"] == []
+    assert deployment.client("logs").describe_log_groups()["logGroups"] == []
+    assert _live_keys() == []
+    assert [b for b in _buckets(deployment) if not b.startswith("cdk-")] == [kept["BucketName"]]
+    assert deployment.client("dynamodb").list_tables()["TableNames"] == [kept["LedgerTableName"]]
+
+
+def test_the_next_deploy_adopts_it(deployment: Deployment) -> None:
+    """Else an empty ledger would stand beside the old one, which is a budget reset."""
+    [bucket] = [b for b in _buckets(deployment) if not b.startswith("cdk-")]
+    [table] = deployment.client("dynamodb").list_tables()["TableNames"]
+    deployment.deploy(
+        *("-c", f"dp.storage.existing_bucket={bucket}", "-c", f"dp.storage.existing_table={table}"),
+        *("-c", "dp.emr.enabled=false"),
+    )
+    assert deployment.outputs("storage") | {"BucketName": bucket, "LedgerTableName": table} == deployment.outputs(
+        "storage"
+    )
+    assert [b for b in _buckets(deployment) if not b.startswith("cdk-")] == [bucket]
+    [job, _] = deployment.resources("glue", "AWS::Glue::Job")
+    assert job["NonOverridableArguments"]["--ledger"].endswith(f":table/{table}")
+    assert job["NonOverridableArguments"]["--releases"] == f"s3://{bucket}/releases/"
+
+
+def _name(resource: dict[str, object]) -> str:
+    return {t["Key"]: t["Value"] for t in resource["Tags"]}["Name"]  # type: ignore[attr-defined]
+
+
+def _buckets(deployment: Deployment) -> list[str]:
+    return [b["Name"] for b in deployment.client("s3").list_buckets()["Buckets"]]
+
+
+def _roles(deployment: Deployment) -> list[dict[str, object]]:
+    return deployment.client("iam").list_roles()["Roles"]
+
+
+def _live_keys() -> list[str]:
+    """Customer's keys that are not about to be deleted: asked of moto itself, whose answer on such keys is broken."""
+    from moto.kms.models import kms_backends
+
+    keys = kms_backends["123456789012"]["us-east-1"].keys.values()
+    return [k.id for k in keys if k.key_manager == "CUSTOMER" and k.key_state != "PendingDeletion"]
