@@ -1,7 +1,5 @@
 """The libraries that an isolated network cannot fetch, put into the bucket under their own name."""
 
-from pathlib import Path
-
 from aws_cdk import Size
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_s3_deployment as s3_deployment
@@ -19,11 +17,11 @@ FOLDER = ROOT / "build" / "wheelhouse"
 class Wheelhouse(Construct):
     """Copies the folder that `make wheelhouse` makes; `url` is the zip's address."""
 
-    def __init__(self, scope: Construct, id: str, bucket: s3.IBucket, prefix: str, *, folder: Path = FOLDER) -> None:
+    def __init__(self, scope: Construct, id: str, bucket: s3.IBucket, prefix: str) -> None:
         super().__init__(scope, id)
-        if not (folder / NAME).is_file():
+        if not (FOLDER / NAME).is_file():
             wrong = "the libraries for a network without internet are not made yet"
-            raise ConfigError("network", wrong, str(folder / NAME), "`make wheelhouse`, then again")
+            raise ConfigError("network", wrong, str(FOLDER / NAME), "`make wheelhouse`, then again")
         self.deployment = s3_deployment.BucketDeployment(
             self,
             "Copy",
