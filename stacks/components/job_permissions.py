@@ -1,5 +1,6 @@
 """What a private job may do with data, results and the ledger: the same on Glue and on EMR, and nothing more."""
 
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from aws_cdk import Aws
@@ -44,7 +45,10 @@ def grant_job(role: iam.Role, storage: StorageStack, config: AppConfig) -> None:
         "RecordRuns",  # a run's rows, never a data set's: that would set a total
         ["dynamodb:PutItem"],
         table,
-        {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["run#*", "history#*"]}},
+        {
+            "ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["run#*", "history#*"]},
+            "Null": {"dynamodb:LeadingKeys": "false"},  # no keys at all would be "all of them"
+        },
     )
     keys = [*([storage.key.key_arn] if storage.key else []), *config.data_kms_keys]
     if keys:
@@ -62,7 +66,7 @@ def allow(
     sid: str,
     actions: list[str],
     resources: list[str],
-    conditions: dict[str, object] | None = None,
+    conditions: Mapping[str, object] | None = None,
 ) -> None:
     """Add one named statement to a role; a wildcard in it needs a reason under that name in acknowledged.py."""
     statement = iam.PolicyStatement(sid=sid, actions=actions, resources=resources, conditions=conditions)

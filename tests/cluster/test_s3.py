@@ -4,15 +4,14 @@ import json
 import os
 import subprocess
 import sys
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from maven import s3_connector
+
 pytestmark = pytest.mark.slow
-ROOT = Path(__file__).parents[2]
-MAVEN = "https://repo1.maven.org/maven2/org/apache/hadoop/hadoop-aws/3.3.4/hadoop-aws-3.3.4.pom"
 
 
 @pytest.fixture(scope="module")
@@ -29,15 +28,8 @@ def endpoint() -> Iterator[str]:
 @pytest.fixture(scope="module")
 def aws(endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The environment of a user whose credentials are those of the server; the connector's cache is kept."""
-    connector = ROOT / "build" / "ivy"
-    if not connector.exists():
-        try:
-            urllib.request.urlopen(MAVEN, timeout=10).close()
-        except OSError:
-            pytest.skip("Maven Central, from which the S3 connector comes, is out of reach")
-        connector.mkdir(parents=True)
     home = tmp_path_factory.mktemp("home")
-    (home / "ivy").symlink_to(connector)
+    (home / "ivy").symlink_to(s3_connector())
     return {
         **os.environ,
         "DPCLOUD_HOME": str(home),
