@@ -124,13 +124,16 @@ class GlueStack(Stack):
 
     def _security(self, storage: StorageStack, key: kms.Key) -> glue.SecurityConfiguration:
         files = glue.S3Encryption.kms(storage.key) if storage.key else glue.S3Encryption.s3_managed()
-        return glue.SecurityConfiguration(
+        security = glue.SecurityConfiguration(
             self,
             "Security",
             s3_encryption=files,
             cloud_watch_encryption=glue.CloudWatchEncryption.kms(key),
             job_bookmarks_encryption=glue.JobBookmarksEncryption.client_side_kms(key),
         )
+        # the CDK would retain it, and its name would then be taken at the next deployment
+        security.apply_removal_policy(RemovalPolicy.DESTROY)
+        return security
 
     def _connection(self, network: NetworkStack) -> glue.Connection:
         group = ec2.SecurityGroup(

@@ -36,6 +36,10 @@ class NetworkStack(Stack):
         self.vpc.add_gateway_endpoint("DynamoDb", service=ec2.GatewayVpcEndpointAwsService.DYNAMODB)
         if config.isolated:
             self._interface_endpoints(config)
+        # exported whoever imports them now: CloudFormation takes back no export that a stack still deployed imports,
+        # and switching EMR off would do so before it comes to EMR's stack
+        for shared in (self.vpc.vpc_id, self.private_a.subnet_id, self.private_b.subnet_id):
+            self.export_value(shared)
 
     @property
     def availability_zones(self) -> list[str]:
