@@ -68,6 +68,9 @@ test: lint  ## lint and all tests
 	$(CDK)/bin/python -m pytest tests/infra
 	$(BIN)/python -m pytest --ignore=tests/infra
 
+snapshots: $(VENV)/.setup-dev  ## take the stacks' snapshots anew, after a change that is meant
+	$(CDK)/bin/python -m pytest tests/infra/test_snapshots.py --update-snapshots
+
 lint: $(VENV)/.setup-dev  ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
