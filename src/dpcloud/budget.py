@@ -8,17 +8,23 @@ import click
 
 from dpjobs.errors import InputError
 from dpjobs.home import ledger_path
-from dpjobs.ledger import Balance, SQLiteLedger
+from dpjobs.ledger import Ledger, SQLiteLedger
 from dpjobs.query import BILLION, check_dataset, parse_epsilon, plain
-from dpjobs.source import dataset_of, normalized
+from dpjobs.source import dataset_of, is_local, normalized
 
 _Command = TypeVar("_Command", bound=Callable[..., None])
 
 
 def _which(command: _Command) -> _Command:
-    """Give a command the two ways of naming a data set."""
-    command = click.option("--file", "uri", help="Or the file, when the run had no --dataset.")(command)
-    return click.option("--dataset", help="The data set's name, as `dpcloud run --dataset` had it.")(command)
+    """Give a command the two ways of naming a data set, and the choice of the ledger."""
+    for option, help_ in (
+        ("--stack", "The deployed ledger of this CloudFormation stack, instead of this machine's."),
+        ("--file", "Or the file, when the run had no --dataset; with --stack its s3:// address."),
+        ("--dataset", "The data set's name, as `dpcloud run --dataset` had it."),
+    ):
+        name = "uri" if option == "--file" else option.removeprefix("--")
+        command = click.option(option, name, help=help_)(command)
+    return command
 
 
 @click.group()
@@ -33,34 +39,43 @@ def budget() -> None:
 
 @budget.command(epilog="\b\nExample:\n  dpcloud budget show --file census.csv")
 @_which
-def show(dataset: str | None, uri: str | None) -> None:
+def show(dataset: str | None, uri: str | None, stack: str | None) -> None:
     """Print total, spent and left, of one data set or of all."""
-    ledger = SQLiteLedger(ledger_path())
-    names = ledger.datasets() if dataset is None and uri is None else [_name(dataset, uri)]
-    if not names:
-        click.echo("no data set has been used yet")
-    for name in names:
-        balance = ledger.balance(name) or Balance(0, 0)
+    chosen = None if dataset is None and uri is None else _name(dataset, uri, stack)
+    ledger = _ledger(stack)
+    known = ledger.datasets()
+    if chosen is None and not known:
+        click.echo("no data set has been used yet" if stack is None else "no data set has a total yet")
+    for name in known if chosen is None else [chosen]:
+        balance = ledger.balance(name)
+        if balance is None:
+            click.echo(f"{name}: no total yet, so no run can use it (see `dpcloud budget set --help`)")
+            continue
         total, spent = (plain(Decimal(amount) / BILLION) for amount in (balance.total, balance.spent))
-        new = "" if ledger.knows(name) else "  (not used yet)"
+        new = "" if name in known else "  (not used yet)"
         click.echo(f"{name}: total {total}, spent {spent}, left {plain(balance.left)}{new}")
 
 
-@budget.command(name="set", epilog="\b\nExample:\n  dpcloud budget set --file census.csv --total 5")
+@budget.command(
+    name="set",
+    epilog="\b\nExamples:\n  dpcloud budget set --file census.csv --total 5\n"
+    "  dpcloud budget set --stack differential-privacy --file s3://my-bucket/data/census.csv --total 5",
+)
 @_which
 @click.option("--total", required=True, help="Epsilon that may be spent in all, what is spent included.")
-def set_(dataset: str | None, uri: str | None, total: str) -> None:
+def set_(dataset: str | None, uri: str | None, stack: str | None, total: str) -> None:
     """Set the total epsilon of a data set."""
-    name = _name(dataset, uri)
-    SQLiteLedger(ledger_path()).set_total(name, parse_epsilon(total, "total"))
-    click.echo(f"{name}: total {plain(parse_epsilon(total, 'total'))}")
+    name, epsilon = _name(dataset, uri, stack), parse_epsilon(total, "total")
+    _ledger(stack).set_total(name, epsilon)
+    click.echo(f"{name}: total {plain(epsilon)}")
 
 
 @budget.command(epilog="\b\nExample:\n  dpcloud budget history --dataset census")
 @_which
-def history(dataset: str | None, uri: str | None) -> None:
+def history(dataset: str | None, uri: str | None, stack: str | None) -> None:
     """Print a data set's runs, oldest first; a run without a release is charged, too."""
-    runs = SQLiteLedger(ledger_path()).history(_name(dataset, uri))
+    name = _name(dataset, uri, stack)
+    runs = _ledger(stack).history(name)
     if not runs:
         click.echo("no runs yet")
     for run in runs:
@@ -68,8 +83,25 @@ def history(dataset: str | None, uri: str | None) -> None:
         click.echo(f"{run.reserved_at}  epsilon {plain(run.epsilon)}  {run.run_id}  {state}")
 
 
-def _name(dataset: str | None, uri: str | None) -> str:
+def _ledger(stack: str | None) -> Ledger:
+    """This machine's ledger, or the deployed one of a stack."""
+    if stack is None:
+        return SQLiteLedger(ledger_path())
+    from dpcloud.deployed import ledger_table
+    from dpjobs.ledger.dynamodb import DynamoDBLedger
+
+    ledger = DynamoDBLedger(ledger_table(stack))
+    ledger.ready()
+    return ledger
+
+
+def _name(dataset: str | None, uri: str | None, stack: str | None) -> str:
     if (dataset is None) == (uri is None):
         given = "neither" if dataset is None else "both"
         raise InputError.of("which data set", given, "--dataset or --file")
-    return check_dataset(dataset if dataset is not None else dataset_of(normalized(uri or "")))
+    if dataset is not None:
+        return check_dataset(dataset)
+    address = normalized(uri or "")
+    if stack is not None and is_local(address):
+        raise InputError.of("a file of this machine, which no deployed job reads", uri, "s3://bucket/key")
+    return check_dataset(dataset_of(address))

@@ -11,6 +11,9 @@ from typing import NoReturn
 from dpjobs.errors import InputError
 from dpjobs.query import Bounds, JobSpec, PrivacyBudget, Query, parse_epsilon
 
+BY_ADDRESS = "by-address"
+"""The data set's name that stands for none: the table's address names it (the deployed jobs pin this word)."""
+
 _GLUE_ATTEMPT = re.compile(r"_attempt_\d+$")
 
 
@@ -62,7 +65,7 @@ def parse_glue(argv: Sequence[str]) -> Arguments:
     parser.add_argument("--s3_file", "--s3_file_path", "--file", dest="uri", required=True)
     parser.add_argument("--query", required=True)
     parser.add_argument("--source_id")  # the article's name for Tumult's view; it means nothing here
-    parser.add_argument("--JOB_RUN_ID", dest="job_run_id")
+    parser.add_argument("--JOB_RUN_ID", dest="job_run_id", action="store")  # Glue's own: as often as it likes
     _add_common(parser)
     known, rest = parser.parse_known_args(_joined(parser, argv))
     ours = [option for action in parser._actions for option in action.option_strings]
@@ -92,9 +95,23 @@ class _Parser(argparse.ArgumentParser):
         raise InputError(f"arguments: {message}")
 
 
+class _Once(argparse.Action):
+    """Take a value once: a second one could stand in for what the job's owner has pinned."""
+
+    def __call__(
+        self, parser: object, namespace: argparse.Namespace, values: object, option: str | None = None
+    ) -> None:
+        """Store the value; raises InputError when there is one already."""
+        if getattr(namespace, self.dest) is not None:
+            raise InputError.of("argument given twice", option, "each argument once")
+        setattr(namespace, self.dest, values)
+
+
 def _parser() -> _Parser:
     # no abbreviations: "--l" must not become one bound by luck
-    return _Parser(allow_abbrev=False, add_help=False)
+    parser = _Parser(allow_abbrev=False, add_help=False)
+    parser.register("action", None, _Once)
+    return parser
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
@@ -126,7 +143,7 @@ def _arguments(known: argparse.Namespace, platform_run_id: str | None) -> Argume
         bounds=Bounds.parse(known.lower, known.upper),
         uri=known.uri,
         format=known.format,
-        dataset=known.dataset,
+        dataset=None if known.dataset == BY_ADDRESS else known.dataset,
         ledger=known.ledger,
         releases=known.releases,
         run_id=known.run_id,

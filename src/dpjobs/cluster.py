@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +20,8 @@ from dpjobs.release import Copies
 from dpjobs.remote import HadoopFiles
 from dpjobs.session import PRIVATE_SETTINGS
 from dpjobs.source import LocalFiles, dataset_of, format_of, is_local, normalized
+
+_TABLE = "dynamodb:"
 
 
 def main(argv: Sequence[str], engine: str, parse: Callable[[Sequence[str]], Arguments]) -> int:
@@ -42,6 +45,7 @@ def _run(arguments: Arguments, engine: str) -> str:
     uri = normalized(arguments.uri)
     uri = dataset_of(uri) if is_local(uri) else uri
     dataset = check_dataset(arguments.dataset or dataset_of(uri))
+    given = _given_ledger(arguments.ledger)
     copies = Copies(arguments.releases) if arguments.releases else None
     if copies:
         copies.check(new_run=False)
@@ -50,7 +54,7 @@ def _run(arguments: Arguments, engine: str) -> str:
         format_ = format_of(uri, arguments.format, files)
         # YARN's second attempt at an application has the id of the first
         spec = arguments.spec(engine, uri, format_, dataset, spark.sparkContext.applicationId)
-        ledger = _ledger(arguments, spark)
+        ledger = given or _file_ledger(arguments, spark)
         outcome = job.run([spec], ledger, lambda _: contextlib.nullcontext(spark))
         if copies:
             copies.write(outcome.releases)
@@ -74,11 +78,27 @@ def _spark() -> Iterator[SparkSession]:
         spark.stop()
 
 
-def _ledger(arguments: Arguments, spark: SparkSession) -> Ledger:
+def _given_ledger(given: str | None) -> Ledger | None:
+    """Return the DynamoDB table that is given for a ledger, looked at before Spark starts; None for a file."""
+    if given is None or not given.startswith((_TABLE, "arn:")):
+        return None
+    from dpjobs.ledger.dynamodb import DynamoDBLedger, region_of
+
+    table = given.removeprefix(_TABLE)
+    region = region_of(table)
+    if region is not None:  # the copy in S3 needs one, too, and a cluster's machine may have none
+        os.environ.setdefault("AWS_DEFAULT_REGION", region)
+    ledger = DynamoDBLedger(table)
+    ledger.ready()
+    return ledger
+
+
+def _file_ledger(arguments: Arguments, spark: SparkSession) -> Ledger:
     if arguments.ledger:
         path = Path(arguments.ledger.removeprefix("sqlite:"))
         if "://" in arguments.ledger or not path.parent.is_dir():
-            raise InputError.of("no such ledger", arguments.ledger, "the path of a SQLite ledger")
+            allowed = "the path of a SQLite ledger, dynamodb:TABLE, or the ARN of a DynamoDB table"
+            raise InputError.of("no such ledger", arguments.ledger, allowed)
         # an empty file on a machine of the cluster must not be a full budget
         return SQLiteLedger(path, default_total=None) if _on_yarn(spark) else SQLiteLedger(path)
     if arguments.platform_run_id or _on_yarn(spark):

@@ -1,0 +1,50 @@
+"""What `cdk deploy` left behind: which table is a stack's ledger."""
+
+import re
+
+from dpjobs.errors import InputError
+
+_OUTPUT = "LedgerTableArn"
+_STACK = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,127}", re.ASCII)
+_ALLOWED = f"a stack with the output {_OUTPUT}, such as differential-privacy-storage, or its name without -storage"
+
+
+def ledger_table(stack: str) -> str:
+    """Return the ARN of the ledger table of a deployed stack, or of STACK-storage; raises InputError."""
+    if not _STACK.fullmatch(stack):
+        raise InputError.of("malformed stack name", stack, "a letter, then letters, digits and '-', 128 at most")
+    found = [outputs for name in (stack, f"{stack}-storage") if (outputs := _outputs(name)) is not None]
+    if not found:
+        raise InputError.of("no such stack in this account and region", stack, _ALLOWED)
+    for outputs in found:
+        if _OUTPUT in outputs:
+            return outputs[_OUTPUT]
+    raise InputError.of("the stack has no ledger", stack, _ALLOWED)
+
+
+def _outputs(stack: str) -> dict[str, str] | None:
+    """Return a stack's outputs, None when there is no such stack."""
+    import boto3.session
+    from botocore.config import Config
+    from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
+
+    config = Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 3})
+    try:
+        client = boto3.session.Session().client("cloudformation", config=config)
+        [described] = client.describe_stacks(StackName=stack)["Stacks"]
+    except NoRegionError:
+        raise InputError(
+            "no AWS region is set; allowed: AWS_DEFAULT_REGION, or a region in the AWS profile"
+        ) from None
+    except NoCredentialsError:
+        raise InputError("no AWS credentials; allowed: those of who may read the stack and its table") from None
+    except ClientError as error:
+        code = str(error.response.get("Error", {}).get("Code", ""))
+        if code == "ValidationError":  # all that CloudFormation says of a stack that is not there
+            return None
+        named = f" ({code})" if re.fullmatch(r"[A-Za-z0-9.]{1,80}", code) else ""
+        raise InputError.of(f"AWS refuses to describe the stack{named}", stack, "a user who may") from None
+    except (BotoCoreError, ValueError) as error:  # ValueError: an endpoint that is no address
+        what = f"AWS CloudFormation cannot be reached ({type(error).__name__})"
+        raise InputError.of(what, stack, "a network and an endpoint that lead there") from None
+    return {output["OutputKey"]: output["OutputValue"] for output in described.get("Outputs", [])}
