@@ -1,5 +1,6 @@
 """What `cdk deploy` left behind: which table is a stack's ledger."""
 
+import os
 import re
 
 from dpjobs.errors import InputError
@@ -30,12 +31,12 @@ def _outputs(stack: str) -> dict[str, str] | None:
 
     config = Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 3})
     try:
-        client = boto3.session.Session().client("cloudformation", config=config)
+        # boto3 itself does not read AWS_REGION, which the CDK and most other tools do
+        session = boto3.session.Session(region_name=os.environ.get("AWS_REGION") or None)
+        client = session.client("cloudformation", config=config)
         [described] = client.describe_stacks(StackName=stack)["Stacks"]
     except NoRegionError:
-        raise InputError(
-            "no AWS region is set; allowed: AWS_DEFAULT_REGION, or a region in the AWS profile"
-        ) from None
+        raise InputError("no AWS region is set; allowed: AWS_REGION, or a region in the AWS profile") from None
     except NoCredentialsError:
         raise InputError("no AWS credentials; allowed: those of who may read the stack and its table") from None
     except ClientError as error:

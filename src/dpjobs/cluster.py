@@ -99,8 +99,9 @@ def _file_ledger(arguments: Arguments, spark: SparkSession) -> Ledger:
         if "://" in arguments.ledger or not path.parent.is_dir():
             allowed = "the path of a SQLite ledger, dynamodb:TABLE, or the ARN of a DynamoDB table"
             raise InputError.of("no such ledger", arguments.ledger, allowed)
-        # an empty file on a machine of the cluster must not be a full budget
-        return SQLiteLedger(path, default_total=None) if _on_yarn(spark) else SQLiteLedger(path)
+        # an empty file on a machine of a platform must not be a full budget
+        strict = arguments.platform_run_id is not None or _on_yarn(spark)
+        return SQLiteLedger(path, default_total=None) if strict else SQLiteLedger(path)
     if arguments.platform_run_id or _on_yarn(spark):
         # a file on a machine that lives for one run would begin every run with a full budget
         raise InputError("no ledger: a run on a cluster needs one that outlives it; allowed: --ledger")

@@ -9,9 +9,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
+
+from dpjobs.ledger import SQLiteLedger
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
@@ -154,6 +157,7 @@ def test_script_writes_its_release(script, table, tmp_path, master, library, env
     engine, glue = SCRIPTS[script], script.startswith("glue")
     ledger, releases, warehouse = tmp_path / "ledger.sqlite", tmp_path / "releases", tmp_path / "warehouse"
     releases.mkdir()
+    SQLiteLedger(ledger).set_total(str(table), Decimal(10))  # on Glue a file grants nothing by itself
     words = ["--lower", "-1e1", "--upper", "100", "--ledger", str(ledger), "--releases", str(releases)]
     if glue:
         words += ["--column_name", "x", "--epsilon", "4", "--s3_file", str(table), "--query", "mean"]
@@ -178,8 +182,6 @@ def test_script_writes_its_release(script, table, tmp_path, master, library, env
             words = [w if w != "jr_0a1b" else "jr_0a1b_attempt_1" for w in words]
         again = submit(script, words, master, library, environment, **conf)
         assert (again.returncode, again.stdout) == (0, done.stdout)
-        from dpjobs.ledger import SQLiteLedger
-
         assert SQLiteLedger(ledger).balance(str(table)).left == 6
 
 
@@ -199,8 +201,12 @@ def test_bad_input_is_one_line_and_costs_nothing(table, tmp_path, library, envir
     assert not ledger.exists() or not ledger.read_bytes().count(b"run-")
 
 
-def test_a_cluster_run_needs_a_ledger_that_outlives_it(table, library, environment) -> None:
+def test_a_cluster_run_needs_a_ledger_that_outlives_it(table, tmp_path, library, environment) -> None:
     words = ["--s3_file", str(table), "--query", "COUNT", "--epsilon", "1", "--JOB_RUN_ID", "jr_1"]
     done = submit("glue_scripts/run_pipelinedp_spark.py", words, "local[1]", library, environment)
     assert done.returncode == 2
     assert "no ledger" in done.stdout + done.stderr
+    words += ["--ledger", str(tmp_path / "new.sqlite")]  # nor may a new file be a full budget
+    done = submit("glue_scripts/run_pipelinedp_spark.py", words, "local[1]", library, environment)
+    assert done.returncode == 2
+    assert "the data set has no budget" in done.stdout + done.stderr

@@ -123,7 +123,6 @@ def deployment(endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Deplo
         "AWS_ACCESS_KEY_ID": "testing",
         "AWS_SECRET_ACCESS_KEY": "testing",
         "AWS_REGION": REGION,
-        "AWS_DEFAULT_REGION": REGION,
         "AWS_EC2_METADATA_DISABLED": "true",
         "CI": "true",
     }
