@@ -123,7 +123,11 @@ class Table:
             arguments["TableName"] = self.name
         for pause in _pauses():
             try:
-                return {**getattr(self._client, operation)(**arguments), "failed": []}
+                answer = {**getattr(self._client, operation)(**arguments), "failed": []}
+                # botocore takes a stranger's page with status 200, too, for an answer without contents
+                if not answer["ResponseMetadata"].get("RequestId"):
+                    raise self.error("the ledger gave no answer of DynamoDB's")
+                return answer
             except ClientError as error:
                 failed = self._failed(error)
             except (BotoCoreError, ValueError) as error:  # ValueError: an endpoint that is no address

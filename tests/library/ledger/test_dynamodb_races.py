@@ -1,0 +1,113 @@
+"""Real processes race for one DynamoDB table: for the last of a budget, for one run id, and with new totals."""
+
+import contextlib
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from dpjobs.errors import BudgetError, InputError
+from dpjobs.ledger.dynamodb import DynamoDBLedger
+from library.ledger import dynamodb_local
+from library.ledger.contract import DATASET, reservation, spent
+
+pytestmark = pytest.mark.slow
+_RACER = Path(__file__).with_name("dynamodb_racer.py")
+Racers = list["subprocess.Popen[str]"]
+
+
+@pytest.fixture(autouse=True)
+def ledger(monkeypatch: pytest.MonkeyPatch) -> DynamoDBLedger:
+    for name, value in dynamodb_local.ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", dynamodb_local.endpoint())
+    return DynamoDBLedger(dynamodb_local.make_table())
+
+
+@contextlib.contextmanager
+def racers(kind: str, ledger: DynamoDBLedger, processes: int, threads: int) -> Iterator[Racers]:
+    pipe = subprocess.PIPE
+    words = [sys.executable, str(_RACER), kind, ledger._table.name, str(threads)]
+    started = [subprocess.Popen([*words, str(i)], stdin=pipe, stdout=pipe, text=True) for i in range(processes)]
+    try:
+        for racer in started:
+            assert racer.stdout.readline() == "ready\n"
+        yield started
+    finally:
+        for racer in started:
+            racer.kill()
+            racer.communicate()
+
+
+def race(started: Racers, dataset: str, epsilon: str) -> list[str]:
+    """Let all threads of all racers go at once, and return what each came to."""
+    for racer in started:
+        racer.stdin.write(f"{dataset} {epsilon}\n")
+        racer.stdin.flush()
+    return [told for racer in started for told in json.loads(racer.stdout.readline())]
+
+
+def test_of_sixty_four_exactly_twenty_get_what_is_left_for_twenty(ledger: DynamoDBLedger) -> None:
+    with racers("reserve", ledger, processes=4, threads=16) as started:
+        for dataset in ("first", "second", "third", "fourth", "fifth"):
+            ledger.set_total(dataset, Decimal(10))
+            told = race(started, dataset, "0.5")
+            assert sorted(told) == ["refused"] * 44 + ["won"] * 20
+            assert ledger.balance(dataset).left == 0
+            won = [f"{dataset}-{i // 16}.{i % 16}" for i, came in enumerate(told) if came == "won"]
+            assert sorted(run.run_id for run in ledger.history(dataset)) == sorted(won)
+
+
+@pytest.mark.parametrize("total", ["2", "10"], ids=["just enough", "plenty"])
+def test_eight_with_one_run_id_pay_once(ledger: DynamoDBLedger, total: str) -> None:
+    with racers("same", ledger, processes=2, threads=4) as started:
+        for dataset in ("first", "second", "third"):
+            ledger.set_total(dataset, Decimal(total))
+            assert race(started, dataset, "2") == ["won"] * 8
+            assert spent(ledger, dataset) == 2
+            assert [run.run_id for run in ledger.history(dataset)] == [f"{dataset}-one"]
+
+
+def test_eight_with_one_run_id_show_one_release(ledger: DynamoDBLedger) -> None:
+    ledger.set_total(DATASET, Decimal(2))
+    with racers("answer", ledger, processes=2, threads=4) as started:
+        told = race(started, DATASET, "2")
+    assert told == [ledger.find(f"{DATASET}-one").release] * 8
+    assert spent(ledger) == 2
+
+
+def test_totals_and_charges_at_the_same_time_stay_exact(ledger: DynamoDBLedger) -> None:
+    ledger.set_total(DATASET, Decimal(10))
+    own = [DynamoDBLedger(ledger._table.name) for _ in range(8)]
+
+    def work(number: int) -> Decimal:
+        charged = Decimal(0)
+        for i in range(10):
+            if number % 2:
+                with contextlib.suppress(BudgetError):
+                    own[number].reserve([reservation(f"run-{number}-{i}", "0.3")])
+                    charged += Decimal("0.3")
+            else:
+                with contextlib.suppress(InputError):  # below what is spent by then
+                    own[number].set_total(DATASET, Decimal(5 + (number + i) % 6))
+        return charged
+
+    with ThreadPoolExecutor(8) as pool:
+        charged = sum(pool.map(work, range(8)), Decimal(0))
+    assert spent(ledger) == charged == sum(run.epsilon for run in ledger.history(DATASET))
+    assert charged + ledger.balance(DATASET).left in range(5, 11)
+
+
+def test_those_who_set_the_first_total_together_leave_one_of_theirs(ledger: DynamoDBLedger) -> None:
+    own = [DynamoDBLedger(ledger._table.name) for _ in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        for dataset in ("first", "second", "third"):
+            list(pool.map(lambda i, dataset=dataset: own[i].set_total(dataset, Decimal(i + 1)), range(8)))
+            balance = ledger.balance(dataset)
+            assert balance.spent == 0
+            assert balance.left in range(1, 9)
