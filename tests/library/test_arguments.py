@@ -70,6 +70,31 @@ def test_glue_refuses_typos(words: list[str], said: str) -> None:
         parse_glue([*GLUE, *words])
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--dataset=other"],
+        ["--ledger", "/tmp/mine", "--dataset", "other"],
+        ["--job-language", "--dataset=other"],
+        ["--file", "s3://b/other.csv"],
+        ["--run_id", "a", "--run-id", "b"],
+    ],
+)
+def test_what_is_pinned_cannot_be_given_again(words: list[str]) -> None:
+    """Glue merges arguments by their names alone, and to argparse the last one would count."""
+    for given in ([*GLUE, "--dataset", "by-address", *words], [*words, *GLUE, "--dataset", "by-address"]):
+        with pytest.raises(InputError, match="argument given twice: given .*; allowed: each argument once"):
+            parse_glue(given)
+    with pytest.raises(InputError, match="argument given twice"):
+        parse_emr([*GLUE, "-c", "another"])
+
+
+def test_a_data_set_by_its_address() -> None:
+    assert parse_glue([*GLUE, "--dataset", "by-address"]).dataset is None
+    assert parse_glue([*GLUE, "--dataset", "By-Address"]).dataset == "By-Address"
+    assert parse_emr([*GLUE, "--dataset", "by-address"]).dataset is None
+
+
 def test_emr_refuses_what_it_does_not_know() -> None:
     with pytest.raises(InputError, match="unrecognized arguments: --x"):
         parse_emr(["-c", "c", "-e", "1", "-f", "f", "-q", "SUM", "--x"])
