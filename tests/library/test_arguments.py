@@ -83,7 +83,7 @@ def test_glue_refuses_typos(words: list[str], said: str) -> None:
 def test_what_is_pinned_cannot_be_given_again(words: list[str]) -> None:
     """Glue merges arguments by their names alone, and to argparse the last one would count."""
     for given in ([*GLUE, "--dataset", "by-address", *words], [*words, *GLUE, "--dataset", "by-address"]):
-        with pytest.raises(InputError, match="argument given twice: given .*; allowed: each argument once"):
+        with pytest.raises(InputError, match=r"argument given twice: given .*; allowed: each argument once"):
             parse_glue(given)
     with pytest.raises(InputError, match="argument given twice"):
         parse_emr([*GLUE, "-c", "another"])

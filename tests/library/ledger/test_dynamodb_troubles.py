@@ -64,6 +64,17 @@ def one_line(use: Callable[[], Any], words: str) -> None:
     assert told.value.__suppress_context__ or told.value.__context__ is None
 
 
+def test_every_read_is_strongly_consistent(ledger: DynamoDBLedger, proxy: Faulty) -> None:
+    for use in uses(ledger).values():
+        use()
+    reads = [body for body in proxy.bodies if "Key" in body and "UpdateExpression" not in body]
+    reads += [body for body in proxy.bodies if "KeyConditionExpression" in body]
+    reads += [table for body in proxy.bodies for table in body.get("RequestItems", {}).values()]
+    assert len(reads) >= 7
+    assert all(read["ConsistentRead"] is True for read in reads)
+    assert {*proxy.calls} == {*uses(ledger)}
+
+
 # -- answers that are lost
 
 
