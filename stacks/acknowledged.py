@@ -14,9 +14,6 @@ REASONS = {
     "AwsSolutions-VPC3": (
         "The article has a network ACL, and so have we: one, of three rules, that a NAT gateway works behind."
     ),
-    "AwsSolutions-EC23": (
-        "The rule cannot read the VPC's range, which is a reference; the endpoints admit HTTPS from there alone."
-    ),
     "AwsSolutions-IAM4": (
         "AmazonEMRServicePolicy_v2 is AWS's own scoped policy for EMR's service: it acts only on what carries the "
         "tag for-use-with-amazon-emr-managed-policies, and follows EMR's releases, which a copy would not. "
@@ -71,7 +68,8 @@ def acknowledge_copy(function: IConstruct, bucket: s3.IBucket) -> None:
     here = Stack.of(function)
     assets = "arn:<AWS::Partition>:s3:::cdk-hnb659fds-assets-"
     assets += f"{_flat(here.resolve(here.account))}-{_flat(here.resolve(here.region))}/*"
-    wide = ("s3:GetObject*", "s3:GetBucket*", "s3:List*", "s3:DeleteObject*", "s3:Abort*")
+    wide = ["s3:GetObject*", "s3:GetBucket*", "s3:List*", "s3:DeleteObject*", "s3:Abort*"]
+    wide += ["kms:ReEncrypt*", "kms:GenerateDataKey*"] if bucket.encryption_key else []
     findings = [*(f"Action::{action}" for action in wide), f"Resource::{assets}"]
     findings.append(f"Resource::{_nag_name(function, bucket.arn_for_objects('*'))}")
     said = [

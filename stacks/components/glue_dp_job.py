@@ -107,6 +107,7 @@ def _fixed(config: AppConfig, storage: StorageStack, code: JobCode) -> dict[str,
                 "spark.sql.catalogImplementation=in-memory",
                 "spark.ui.enabled=false",
                 "spark.eventLog.enabled=false",
+                "spark.log.level=OFF",  # Spark's messages quote cells and counts
             ]
         ),
         "--enable-glue-datacatalog": "false",

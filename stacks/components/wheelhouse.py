@@ -1,11 +1,15 @@
 """The libraries that an isolated network cannot fetch, put into the bucket under their own name."""
 
+import zipfile
+from pathlib import Path
+
 from aws_cdk import Size
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_s3_deployment as s3_deployment
 from constructs import Construct
 
 from stacks.acknowledged import acknowledge_copy
+from stacks.components.job_code import REQUIREMENTS
 from stacks.components.paths import ROOT
 from stacks.errors import ConfigError
 
@@ -19,9 +23,7 @@ class Wheelhouse(Construct):
 
     def __init__(self, scope: Construct, id: str, bucket: s3.IBucket, prefix: str) -> None:
         super().__init__(scope, id)
-        if not (FOLDER / NAME).is_file():
-            wrong = "the libraries for a network without internet are not made yet"
-            raise ConfigError("network", wrong, str(FOLDER / NAME), "`make wheelhouse`, then again")
+        _check(FOLDER / NAME)
         self.deployment = s3_deployment.BucketDeployment(
             self,
             "Copy",
@@ -35,3 +37,18 @@ class Wheelhouse(Construct):
         )
         acknowledge_copy(self.deployment.handler_role.node.scope, bucket)
         self.url = bucket.s3_url_for_object(f"{prefix}{NAME}")
+
+
+def _check(packed: Path) -> None:
+    """Raise ConfigError unless the zip is there and of the list that is pinned now: any other would be installed."""
+    try:
+        with zipfile.ZipFile(packed) as archive:
+            wrong = (
+                None if archive.read("wheels/requirements.txt") == REQUIREMENTS.read_bytes() else "of another list"
+            )
+    except FileNotFoundError:
+        wrong = "not made yet"
+    except (OSError, KeyError, zipfile.BadZipFile):
+        wrong = "damaged"
+    if wrong:
+        raise ConfigError("network", f"the wheelhouse is {wrong}", str(packed), "`make wheelhouse`, then again")

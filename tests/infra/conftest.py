@@ -1,17 +1,20 @@
 """Tests of the stacks run in .venv/cdk; in the engines' environment, which has no aws_cdk, they are left out."""
 
 import importlib.util
+import zipfile
 from pathlib import Path
 
 import pytest
 
 HERE = Path(__file__).parent
-NEEDS_CDK = importlib.util.find_spec("aws_cdk") is None
+NO_CDK = importlib.util.find_spec("aws_cdk") is None
 collect_ignore = [
     str(path)
     for path in HERE.glob("test_*.py")
-    if NEEDS_CDK and ("infra.scenarios" in (text := path.read_text()) or "import app" in text)
+    if NO_CDK and ("infra.scenarios" in (text := path.read_text()) or "import app" in text)
 ]
+if not NO_CDK:
+    import app  # noqa: F401 - before any test imports aws_cdk: it chooses the pinned Node
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -20,13 +23,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_files(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """A wheelhouse of a few bytes, so that nothing hangs on whether `make wheelhouse` has run."""
-    if NEEDS_CDK:
+    """A wheelhouse without wheels, so that nothing hangs on whether `make wheelhouse` has run."""
+    if NO_CDK:
         return
-    from stacks.components import wheelhouse
+    from stacks.components import job_code, wheelhouse
 
     from infra import scenarios
 
     wheelhouse.FOLDER = tmp_path_factory.mktemp("wheelhouse")
-    (wheelhouse.FOLDER / wheelhouse.NAME).write_bytes(b"a stand-in")
+    with zipfile.ZipFile(wheelhouse.FOLDER / wheelhouse.NAME, "w") as archive:
+        archive.write(job_code.REQUIREMENTS, "wheels/requirements.txt")
     scenarios.Outputs.folder = tmp_path_factory.mktemp("assemblies")

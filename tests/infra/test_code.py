@@ -124,3 +124,16 @@ def test_the_library_is_dpjobs_alone_and_packed_alike_each_time(tmp_path: Path) 
     assert "dpjobs/ledger/dynamodb.py" in names
     for stack in ("glue", "emr"):
         assert scenario("defaults").assets(stack)["Code/Library"].read_bytes() == one.read_bytes()
+
+
+@pytest.mark.parametrize(("content", "said"), [(None, "damaged"), ("pandas==1.5.3\n", "of another list")])
+def test_a_wheelhouse_of_another_list_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | None, said: str
+) -> None:
+    monkeypatch.setattr(wheelhouse, "FOLDER", tmp_path)
+    (tmp_path / wheelhouse.NAME).write_bytes(b"no zip")
+    if content is not None:
+        with zipfile.ZipFile(tmp_path / wheelhouse.NAME, "w") as archive:
+            archive.writestr("wheels/requirements.txt", content)
+    with pytest.raises(ConfigError, match=f"the wheelhouse is {said}: .*`make wheelhouse`"):
+        synthesize({"dp.network": "isolated"})
