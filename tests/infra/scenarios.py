@@ -28,6 +28,7 @@ SNAPSHOTS: dict[str, dict[str, str]] = {
 OPTIONS = SNAPSHOTS | {
     "kms": {"dp.storage.encryption": "kms"},
     "kms-destroy": {"dp.storage.encryption": "kms", "dp.data_retention": "destroy"},
+    "isolated-kms": {"dp.network": "isolated", "dp.storage.encryption": "kms"},
     "adopted": {"dp.storage.existing_bucket": "kept-bucket", "dp.storage.existing_table": "kept-table"},
     "adopted-kms": {
         "dp.storage.encryption": "kms",

@@ -10,7 +10,7 @@ from stacks.known import INTERFACE_ENDPOINTS
 from infra.scenarios import Scenario, scenario
 
 NAT = ("defaults", "two-nat", "large")
-ISOLATED = ("isolated", "adopted-isolated")
+ISOLATED = ("isolated", "isolated-kms", "adopted-isolated")
 EVERY = NAT + ISOLATED
 
 

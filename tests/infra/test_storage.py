@@ -72,7 +72,7 @@ def test_logs_warehouse_and_old_versions_expire_and_nothing_else(
 def test_data_and_nothing_else_stays_behind(which: str) -> None:
     found = scenario(which)
     holds = [key for kind in ("S3::Bucket", "DynamoDB::Table", "KMS::Key") for key in found.all("storage", kind)]
-    made = {"adopted": 0, "adopted-kms": 0, "adopted-isolated": 1, "kms": 3, "kms-destroy": 3}
+    made = {"adopted": 0, "adopted-kms": 0, "adopted-isolated": 1, "kms": 3, "kms-destroy": 3, "isolated-kms": 3}
     assert len(holds) == made.get(which, 2)
     kept = {
         (stack, key): policies(body)
