@@ -79,14 +79,15 @@ class Silent:
 
 @pytest.mark.parametrize("which", ["defaults", "isolated-kms", "adopted-isolated", "locations", "tls"])
 def test_nothing_is_acknowledged_that_is_no_finding(
-    which: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+    which: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    said = {(rule, path) for rule, path, _ in acknowledgements(which)}  # first: scenarios are kept for other tests
+    said = {(rule, path) for rule, path, _ in acknowledgements(which)}  # before the patches: scenarios are kept
+    assert said
     monkeypatch.setattr(acknowledged, "Validations", Silent)
+    monkeypatch.setattr(scenarios.Outputs, "folder", tmp_path)
     with pytest.raises(RuntimeError, match="ValidationFailed"):
         synthesize(OPTIONS[which], check)
-    found = findings(folder)
-    assert said
+    found = findings(tmp_path)
     idle = {(rule, at) for rule, at in said if not any(rule == r and f"{p}/".startswith(f"{at}/") for r, p in found)}
     assert idle == set()
 
