@@ -52,7 +52,7 @@ def _check_network(config: "AppConfig") -> None:
         raise ConfigError("vpc_cidr", f"cannot hold four /{config.subnet_mask}", config.vpc_cidr, four)
     if config.isolated and config.nat_gateway_count:
         raise ConfigError("nat_gateways", "an isolated network has none", config.nat_gateways, "0 or null")
-    if not config.isolated and config.nat_gateway_count not in (1, 2):
+    if not config.isolated and config.nat_gateway_count not in ((1, 2) if config.emr.enabled else (0, 1, 2)):
         allowed = "1 or 2, or dp.network=isolated"
         raise ConfigError("nat_gateways", "no way out for the private subnets", config.nat_gateways, allowed)
 
@@ -75,10 +75,11 @@ def _check_storage(config: "AppConfig") -> None:
             raise ConfigError(f"storage.{name}", "no such name", given, f"{allowed}, or null")
         if given is not None and not config.retains_data:
             raise ConfigError(f"storage.{name}", "what is adopted is never destroyed", given, "data_retention=retain")
-    if storage.existing_key and not storage.existing_bucket:
-        allowed = "together with dp.storage.existing_bucket, whose key it is"
-        raise ConfigError("storage.existing_key", "no bucket for this key", storage.existing_key, allowed)
-    if storage.existing_bucket and (storage.encryption == "kms") != (storage.existing_key is not None):
+    adopts = bool(storage.existing_bucket or storage.existing_table)
+    if storage.existing_key and not adopts:
+        allowed = "together with dp.storage.existing_bucket or existing_table, whose key it is"
+        raise ConfigError("storage.existing_key", "nothing has this key", storage.existing_key, allowed)
+    if adopts and (storage.encryption == "kms") != (storage.existing_key is not None):
         allowed = "an ARN with dp.storage.encryption=kms, null with s3"
         raise ConfigError("storage.existing_key", "does not fit the encryption", storage.existing_key, allowed)
     for i, uri in enumerate(config.data_locations):

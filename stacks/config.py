@@ -101,8 +101,8 @@ class AppConfig:
 
     @property
     def nat_gateway_count(self) -> int:
-        """How many NAT gateways there are: as given, else 1, or 0 in an isolated network."""
-        return self.nat_gateways if self.nat_gateways is not None else int(not self.isolated)
+        """How many NAT gateways there are: as given, else 1, or 0 where nothing would use it."""
+        return self.nat_gateways if self.nat_gateways is not None else int(self.emr.enabled and not self.isolated)
 
     @property
     def interface_endpoints(self) -> tuple[str, ...]:

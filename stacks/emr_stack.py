@@ -2,7 +2,7 @@
 
 from urllib.parse import urlsplit
 
-from aws_cdk import Aws, CfnOutput, RemovalPolicy, Stack
+from aws_cdk import Aws, CfnOutput, Duration, RemovalPolicy, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3_assets as s3_assets
@@ -67,6 +67,7 @@ class EmrStack(Stack):
             "DiskKey",
             description=f"{config.name_prefix}: disks of the EMR cluster",
             enable_key_rotation=True,
+            pending_window=Duration.days(7),
             removal_policy=RemovalPolicy.DESTROY,
         )
         service_role = self._service_role()
@@ -104,7 +105,7 @@ class EmrStack(Stack):
             description="EMR makes and ends the cluster's machines with it",
             managed_policies=[iam.ManagedPolicy.from_aws_managed_policy_name(policy)],
         )
-        to_ec2 = {"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}}
+        to_ec2 = {"StringEquals": {"iam:PassedToService": f"ec2.{Aws.URL_SUFFIX}"}}
         allow(role, "PassInstanceRole", ["iam:PassRole"], [self.instance_role.role_arn], to_ec2)
         acknowledge_managed(role, policy)
         return role

@@ -1,6 +1,6 @@
 """The two Glue jobs, with the role they run under and the encryption of what they log."""
 
-from aws_cdk import Aws, CfnOutput, RemovalPolicy, Stack
+from aws_cdk import Aws, CfnOutput, Duration, RemovalPolicy, Stack
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_glue as glue
 from aws_cdk import aws_iam as iam
@@ -9,7 +9,7 @@ from constructs import Construct
 
 from stacks.components.glue_dp_job import GlueDpJob, Surroundings
 from stacks.components.job_code import JobCode
-from stacks.components.job_permissions import allow, grant_code, grant_job
+from stacks.components.job_permissions import allow, deny, grant_code, grant_job
 from stacks.config import AppConfig
 from stacks.network_stack import NetworkStack
 from stacks.storage_stack import StorageStack
@@ -36,7 +36,7 @@ class GlueStack(Stack):
             storage=storage,
             code=JobCode(self, "Code"),
             role=self.role,
-            security=self._security(storage, key),
+            security=self._security(config, storage, key),
             connections=[self._connection(network)] if config.isolated else [],
         )
         scripts = []
@@ -57,6 +57,7 @@ class GlueStack(Stack):
             "LogKey",
             description=f"{config.name_prefix}: logs and bookmarks of Glue",
             enable_key_rotation=True,
+            pending_window=Duration.days(7),
             removal_policy=RemovalPolicy.DESTROY,
         )
         groups = f"arn:{Aws.PARTITION}:logs:{Aws.REGION}:{Aws.ACCOUNT_ID}:log-group:/aws-glue/*"
@@ -75,9 +76,8 @@ class GlueStack(Stack):
         role = iam.Role(
             self,
             "JobRole",
-            assumed_by=iam.ServicePrincipal(
-                "glue.amazonaws.com", conditions={"StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID}}
-            ),
+            # no condition on the source: AWS does not say that Glue names one, and roles stay in their account
+            assumed_by=iam.ServicePrincipal("glue.amazonaws.com"),
             description="Runs the private jobs of Glue",
         )
         grant_job(role, storage, config)
@@ -86,11 +86,12 @@ class GlueStack(Stack):
         allow(role, "WriteLogs", actions, [groups])
         allow(role, "UseLogKey", ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey"], [key.key_arn])
         # metrics show exact row counts, and whoever starts a run can ask for them
-        role.add_to_principal_policy(
-            iam.PolicyStatement(
-                sid="NoMetrics", effect=iam.Effect.DENY, actions=["cloudwatch:PutMetricData"], resources=["*"]
-            )
-        )
+        deny(role, "NoMetrics", ["cloudwatch:PutMetricData"], ["*"])
+        # here Spark's daemons write, executors among them, which no setting of ours silences: sizes of shuffled
+        # blocks show a single row
+        streams = ["logs:CreateLogStream", "logs:PutLogEvents"]
+        errors = [f"{groups.removesuffix('/*')}/*error*"]
+        deny(role, "NoDaemonLogs", streams, errors)
         if config.isolated:
             self._allow_network_interfaces(role)
         return role
@@ -122,11 +123,12 @@ class GlueStack(Stack):
         glue_arn = f"arn:{Aws.PARTITION}:glue:{Aws.REGION}:{Aws.ACCOUNT_ID}"
         allow(role, "ReadConnection", ["glue:GetConnection"], [f"{glue_arn}:catalog", f"{glue_arn}:connection/*"])
 
-    def _security(self, storage: StorageStack, key: kms.Key) -> glue.SecurityConfiguration:
+    def _security(self, config: AppConfig, storage: StorageStack, key: kms.Key) -> glue.SecurityConfiguration:
         files = glue.S3Encryption.kms(storage.key) if storage.key else glue.S3Encryption.s3_managed()
         security = glue.SecurityConfiguration(
             self,
-            "Security",
+            # its name is made from this: a change of mode makes a new one before the old goes
+            f"Security{config.storage.encryption.title()}",
             s3_encryption=files,
             cloud_watch_encryption=glue.CloudWatchEncryption.kms(key),
             job_bookmarks_encryption=glue.JobBookmarksEncryption.client_side_kms(key),

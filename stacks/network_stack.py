@@ -12,6 +12,8 @@ from stacks.known import INTERFACE_ENDPOINTS
 EMR_TAG = ("for-use-with-amazon-emr-managed-policies", "true")
 """What AmazonEMRServicePolicy_v2 asks for on the subnet, the security groups and the cluster."""
 _ZONES = 2
+_EDGE = "edge"
+"""The group of the other two subnets, public or with the endpoints: one name, so that a change of mode keeps them."""
 
 
 class NetworkStack(Stack):
@@ -50,9 +52,9 @@ class NetworkStack(Stack):
         return self.vpc.select_subnets(subnet_group_name=name).subnets
 
     def _name_subnets(self, config: AppConfig) -> None:
-        for group in ("private", _second_group(config)):
+        for group, says in (("private", "private"), (_EDGE, "endpoints" if config.isolated else "public")):
             for letter, subnet in zip("ab", self._group(group), strict=True):
-                Tags.of(subnet).add("Name", f"{config.name_prefix}-{group}-{letter}")
+                Tags.of(subnet).add("Name", f"{config.name_prefix}-{says}-{letter}")
         Tags.of(self.private_a).add(*EMR_TAG)
 
     def _acl(self, config: AppConfig) -> None:
@@ -60,7 +62,7 @@ class NetworkStack(Stack):
 
         An isolated network needs that rule, too: S3 and DynamoDB answer from public addresses.
         """
-        everywhere = ec2.SubnetSelection(subnets=[*self._group("private"), *self._group(_second_group(config))])
+        everywhere = ec2.SubnetSelection(subnets=[*self._group("private"), *self._group(_EDGE)])
         acl = ec2.NetworkAcl(self, "Acl", vpc=self.vpc, subnet_selection=everywhere)
         inside, anywhere = ec2.AclCidr.ipv4(config.vpc_cidr), ec2.AclCidr.any_ipv4()
         entries = (
@@ -87,14 +89,10 @@ class NetworkStack(Stack):
             self.vpc.add_interface_endpoint(
                 service.title(),
                 service=ec2.InterfaceVpcEndpointAwsService(service),
-                subnets=ec2.SubnetSelection(subnet_group_name=_second_group(config)),
+                subnets=ec2.SubnetSelection(subnet_group_name=_EDGE),
                 security_groups=[group],
                 open=False,
             )
-
-
-def _second_group(config: AppConfig) -> str:
-    return "endpoints" if config.isolated else "public"
 
 
 def _subnets(config: AppConfig) -> list[ec2.SubnetConfiguration]:
@@ -108,7 +106,5 @@ def _subnets(config: AppConfig) -> list[ec2.SubnetConfiguration]:
     public = {} if config.isolated else {"map_public_ip_on_launch": False}
     return [
         ec2.SubnetConfiguration(name="private", cidr_mask=config.subnet_mask, subnet_type=private),
-        ec2.SubnetConfiguration(
-            name=_second_group(config), cidr_mask=config.subnet_mask, subnet_type=second, **public
-        ),
+        ec2.SubnetConfiguration(name=_EDGE, cidr_mask=config.subnet_mask, subnet_type=second, **public),
     ]

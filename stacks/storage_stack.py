@@ -77,6 +77,8 @@ class StorageStack(Stack):
             ],
         )
         bucket.add_to_resource_policy(_create_only(bucket))
+        if bucket.policy:  # without it, what is retained could be written over, and read in the clear
+            bucket.policy.apply_removal_policy(self._removal)
         acknowledge(bucket, "AwsSolutions-S1")
         return bucket
 

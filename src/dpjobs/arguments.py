@@ -65,15 +65,17 @@ def parse_glue(argv: Sequence[str]) -> Arguments:
     parser.add_argument("--s3_file", "--s3_file_path", "--file", dest="uri", required=True)
     parser.add_argument("--query", required=True)
     parser.add_argument("--source_id")  # the article's name for Tumult's view; it means nothing here
-    parser.add_argument("--JOB_RUN_ID", dest="job_run_id", action="store")  # Glue's own: as often as it likes
+    parser.add_argument("--JOB_RUN_ID", dest="job_run_id")
     _add_common(parser)
-    known, rest = parser.parse_known_args(_joined(parser, argv))
-    ours = [option for action in parser._actions for option in action.option_strings]
+    ours, rest = _split(parser, argv)
     for word in rest:
         name = word.split("=")[0]
-        close = difflib.get_close_matches(name, ours, n=1, cutoff=0.85)
+        close = difflib.get_close_matches(name, _names(parser), n=1, cutoff=0.85)
         if word.startswith("--") and close:
             raise InputError.of("unknown argument", name, f"{close[0]}?")
+    known = parser.parse_args(ours)
+    if known.job_run_id == "":
+        raise InputError("arguments: an empty --JOB_RUN_ID; allowed: the one that Glue gives")
     # Glue's own retry of a run repeats its id with an ending of its own
     return _arguments(known, _GLUE_ATTEMPT.sub("", known.job_run_id) if known.job_run_id else None)
 
@@ -87,7 +89,8 @@ def parse_emr(argv: Sequence[str]) -> Arguments:
     parser.add_argument("-f", "--s3_file", "--s3_file_path", "--file", dest="uri", required=True)
     parser.add_argument("-q", "--query", required=True)
     _add_common(parser)
-    return _arguments(parser.parse_args(_joined(parser, argv)), None)
+    ours, rest = _split(parser, argv)
+    return _arguments(parser.parse_args([*ours, *rest]), None)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -120,25 +123,40 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f"--{name}", *dashed, dest=name)
 
 
-def _joined(parser: argparse.ArgumentParser, argv: Sequence[str]) -> list[str]:
-    """Write "--lower -1e3" as "--lower=-1e3": argparse takes a value with a dash for an option."""
-    options = {option for action in parser._actions for option in action.option_strings}
-    joined: list[str] = []
-    words = iter(argv)
-    for word in words:
-        value = next(words, None) if word in options else None
-        if value is None:
-            joined.append(word)
+def _names(parser: argparse.ArgumentParser) -> list[str]:
+    return [option for action in parser._actions for option in action.option_strings]
+
+
+def _split(parser: argparse.ArgumentParser, argv: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Part our arguments, each as one word with its value, from everything else; raises InputError.
+
+    Who starts a run writes names and values that stand among those that the job's owner has pinned. So a word that
+    is one of our names always is that name, whatever stands before it, and never another's value: else the value of
+    an argument that nobody knows could take a pinned name away.
+    """
+    names = _names(parser)
+    ours: list[str] = []
+    rest: list[str] = []
+    words = list(argv)
+    while words:
+        word = words.pop(0)
+        if word in names:
+            if not words or words[0].startswith("--") or words[0] in names:
+                raise InputError.of("argument without a value", word, f"{word} VALUE")
+            # joined, for argparse takes a value with a dash for an option
+            ours.append(f"{word}={words.pop(0)}" if word.startswith("--") else f"{word}{words.pop(0)}")
+        elif word.split("=")[0] in names:
+            ours.append(word)
         else:
-            joined.append(f"{word}={value}" if word.startswith("--") else f"{word}{value}")
-    return joined
+            rest.append(word)
+    return ours, rest
 
 
 def _arguments(known: argparse.Namespace, platform_run_id: str | None) -> Arguments:
     query = Query.parse(known.query)
     return Arguments(
         query=query,
-        column=known.column or None,
+        column=None if known.column in ("", "*") else known.column,
         budget=PrivacyBudget(parse_epsilon(known.epsilon)),
         bounds=Bounds.parse(known.lower, known.upper),
         uri=known.uri,

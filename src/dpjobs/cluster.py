@@ -13,7 +13,6 @@ from pyspark.sql import SparkSession
 from dpjobs import job
 from dpjobs.arguments import Arguments
 from dpjobs.errors import EXIT_CODE, DpError, InputError
-from dpjobs.home import ledger_path
 from dpjobs.ledger import Ledger, SQLiteLedger
 from dpjobs.query import check_dataset, check_run_id
 from dpjobs.release import Copies
@@ -45,7 +44,7 @@ def _run(arguments: Arguments, engine: str) -> str:
     uri = normalized(arguments.uri)
     uri = dataset_of(uri) if is_local(uri) else uri
     dataset = check_dataset(arguments.dataset or dataset_of(uri))
-    given = _given_ledger(arguments.ledger)
+    ledger = _ledger(arguments.ledger)
     copies = Copies(arguments.releases) if arguments.releases else None
     if copies:
         copies.check(new_run=False)
@@ -54,7 +53,6 @@ def _run(arguments: Arguments, engine: str) -> str:
         format_ = format_of(uri, arguments.format, files)
         # YARN's second attempt at an application has the id of the first
         spec = arguments.spec(engine, uri, format_, dataset, spark.sparkContext.applicationId)
-        ledger = given or _file_ledger(arguments, spark)
         outcome = job.run([spec], ledger, lambda _: contextlib.nullcontext(spark))
         if copies:
             copies.write(outcome.releases)
@@ -78,10 +76,19 @@ def _spark() -> Iterator[SparkSession]:
         spark.stop()
 
 
-def _given_ledger(given: str | None) -> Ledger | None:
-    """Return the DynamoDB table that is given for a ledger, looked at before Spark starts; None for a file."""
-    if given is None or not given.startswith((_TABLE, "arn:")):
-        return None
+def _ledger(given: str | None) -> Ledger:
+    """Return the ledger that is named, looked at before Spark starts.
+
+    None grants a budget by itself: a new file on a machine that lives for one run would be a full one every time.
+    """
+    if not given:
+        raise InputError("no ledger; allowed: --ledger, a DynamoDB table or a SQLite file")
+    if not given.startswith((_TABLE, "arn:")):
+        path = Path(given.removeprefix("sqlite:"))
+        if "://" in given or not path.parent.is_dir():
+            allowed = "the path of a SQLite ledger, dynamodb:TABLE, or the ARN of a DynamoDB table"
+            raise InputError.of("no such ledger", given, allowed)
+        return SQLiteLedger(path, default_total=None)
     from dpjobs.ledger.dynamodb import DynamoDBLedger, region_of
 
     table = given.removeprefix(_TABLE)
@@ -91,22 +98,3 @@ def _given_ledger(given: str | None) -> Ledger | None:
     ledger = DynamoDBLedger(table)
     ledger.ready()
     return ledger
-
-
-def _file_ledger(arguments: Arguments, spark: SparkSession) -> Ledger:
-    if arguments.ledger:
-        path = Path(arguments.ledger.removeprefix("sqlite:"))
-        if "://" in arguments.ledger or not path.parent.is_dir():
-            allowed = "the path of a SQLite ledger, dynamodb:TABLE, or the ARN of a DynamoDB table"
-            raise InputError.of("no such ledger", arguments.ledger, allowed)
-        # an empty file on a machine of a platform must not be a full budget
-        strict = arguments.platform_run_id is not None or _on_yarn(spark)
-        return SQLiteLedger(path, default_total=None) if strict else SQLiteLedger(path)
-    if arguments.platform_run_id or _on_yarn(spark):
-        # a file on a machine that lives for one run would begin every run with a full budget
-        raise InputError("no ledger: a run on a cluster needs one that outlives it; allowed: --ledger")
-    return SQLiteLedger(ledger_path())
-
-
-def _on_yarn(spark: SparkSession) -> bool:
-    return str(spark.sparkContext.master).startswith("yarn")

@@ -39,20 +39,12 @@ def grant_job(role: iam.Role, storage: StorageStack, config: AppConfig) -> None:
     _read_locations(role, config)
     table = [storage.table.table_arn]
     allow(role, "UseLedger", ["dynamodb:GetItem", "dynamodb:Query", "dynamodb:DescribeTable"], table)
-    allow(role, "ChargeLedger", ["dynamodb:UpdateItem"], table)
-    allow(
-        role,
-        "RecordRuns",  # a run's rows, never a data set's: that would set a total
-        ["dynamodb:PutItem"],
-        table,
-        {
-            "ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["run#*", "history#*"]},
-            "Null": {"dynamodb:LeadingKeys": "false"},  # no keys at all would be "all of them"
-        },
-    )
-    keys = [*([storage.key.key_arn] if storage.key else []), *config.data_kms_keys]
-    if keys:
-        allow(role, "UseDataKeys", ["kms:Decrypt", "kms:GenerateDataKey", "kms:DescribeKey"], keys)
+    # nothing narrower than UpdateItem can be charged with: what runs under this role is trusted with the ledger
+    allow(role, "ChargeLedger", ["dynamodb:UpdateItem", "dynamodb:PutItem"], table)
+    if storage.key:
+        allow(role, "UseKey", ["kms:Decrypt", "kms:GenerateDataKey", "kms:DescribeKey"], [storage.key.key_arn])
+    if config.data_kms_keys:
+        allow(role, "UseDataKeys", ["kms:Decrypt"], list(config.data_kms_keys))
 
 
 def grant_code(role: iam.Role, *assets: s3_assets.Asset) -> None:
@@ -72,6 +64,12 @@ def allow(
     statement = iam.PolicyStatement(sid=sid, actions=actions, resources=resources, conditions=conditions)
     role.add_to_principal_policy(statement)
     acknowledge_wildcards(role, sid, resources)
+
+
+def deny(role: iam.Role, sid: str, actions: list[str], resources: list[str]) -> None:
+    """Add one named statement that nothing else can overrule."""
+    statement = iam.PolicyStatement(sid=sid, effect=iam.Effect.DENY, actions=actions, resources=resources)
+    role.add_to_principal_policy(statement)
 
 
 def _read_locations(role: iam.Role, config: AppConfig) -> None:

@@ -11,12 +11,14 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 
 import pyspark
 import pytest
 
 from dpcloud.java import use_java
+from dpjobs.ledger import SQLiteLedger
 from emr.node import BOOTSTRAP, REQUIREMENTS, ROOT, WHEELHOUSE, Node, Wheel, pins_of
 
 TOOL = ROOT / "tools" / "wheelhouse.py"
@@ -233,6 +235,7 @@ def test_both_engines_run_on_it(whole_node, tmp_path, engine) -> None:
     (tmp_path / "conf" / "log4j2.properties").write_text("\n".join(f"{k} = {v}" for k, v in log4j.items()))
     library = shutil.make_archive(str(tmp_path / "dpjobs"), "zip", ROOT / "src", "dpjobs")
     (tmp_path / "table.csv").write_text("x\n" + "".join(f"{i % 100}\n" for i in range(5000)))
+    SQLiteLedger(tmp_path / "ledger.sqlite").set_total(str((tmp_path / "table.csv").resolve()), Decimal(5))
     home = Path(pyspark.__file__).parent
     script = {"tumult": "run_tmlt_ana_spark.py", "pipelinedp": "run_pipelinedp_spark.py"}[engine]
     words = ["-c", "x", "-e", "4", "-f", "table.csv", "-q", "mean", "--lower", "0", "--upper", "100"]

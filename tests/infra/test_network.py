@@ -11,7 +11,7 @@ from infra.scenarios import Scenario, scenario
 
 NAT = ("defaults", "two-nat", "large")
 ISOLATED = ("isolated", "isolated-kms", "adopted-isolated")
-EVERY = NAT + ISOLATED
+EVERY = (*NAT, *ISOLATED, "emr-off")
 
 
 def name(properties: dict[str, Any]) -> str:
@@ -190,10 +190,24 @@ def test_emr_may_use_private_a_alone() -> None:
     ]
 
 
-def test_the_network_does_not_change_when_emr_is_switched_off() -> None:
+def test_without_emr_the_network_exports_the_same_and_has_no_nat_gateway() -> None:
     # an export that vanishes while EMR's stack still imports it would stop the deployment
-    assert scenario("emr-off").templates["network"] == scenario("defaults").templates["network"]
-    assert scenario("emr-off").templates["storage"] == scenario("defaults").templates["storage"]
+    off, on = (scenario(name).templates for name in ("emr-off", "defaults"))
+    assert off["network"]["Outputs"] == on["network"]["Outputs"]
+    assert off["storage"] == on["storage"]
+    # nothing is left in the private subnets that would use it
+    gone = on["network"]["Resources"].keys() - off["network"]["Resources"].keys()
+    types = sorted(on["network"]["Resources"][key]["Type"] for key in gone)
+    assert types == ["AWS::EC2::EIP", "AWS::EC2::NatGateway", "AWS::EC2::Route", "AWS::EC2::Route"]
+    assert scenario("emr-off").bodies("glue", "Glue::Connection") == {}
+
+
+def test_between_nat_and_isolated_the_subnets_stay() -> None:
+    """CloudFormation makes the new before the old goes: another logical id could not have the same addresses."""
+    nat, isolated = (scenario(name).bodies("network", "EC2::Subnet") for name in ("defaults", "isolated"))
+    assert {key: body["Properties"]["CidrBlock"] for key, body in nat.items()} == {
+        key: body["Properties"]["CidrBlock"] for key, body in isolated.items()
+    }
 
 
 @pytest.mark.parametrize(

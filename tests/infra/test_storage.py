@@ -80,6 +80,10 @@ def test_data_and_nothing_else_stays_behind(which: str) -> None:
         for key, body in template["Resources"].items()
         if not set(policies(body)) <= {"Delete", None}
     }
+    # the bucket's policy, too: without it what is kept could be written over, and read in the clear
+    holds += found.all("storage", "S3::BucketPolicy")
+    # a bucket that stays without its policy could be written over
+    holds += found.all("storage", "S3::BucketPolicy")
     assert kept == ({} if which in DESTROYED else {("storage", key): ("Retain", "Retain") for key in holds})
 
 

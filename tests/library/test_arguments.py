@@ -1,8 +1,11 @@
 """Glue's and EMR's words: the article's names work, Glue's own are ignored, a typo is not."""
 
 from decimal import Decimal
+from random import Random
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from dpjobs.arguments import parse_emr, parse_glue
 from dpjobs.errors import InputError
@@ -62,7 +65,7 @@ def test_emr_short_and_long(short: bool) -> None:
         (["--lowre", "1"], "--lower"),
         (["--epsilonn", "1"], "--epsilon"),
         (["--lower", "1"], "only one bound"),
-        (["--epsilon"], "expected one argument"),
+        (["--epsilon"], "argument without a value"),
     ],
 )
 def test_glue_refuses_typos(words: list[str], said: str) -> None:
@@ -82,9 +85,9 @@ def test_glue_refuses_typos(words: list[str], said: str) -> None:
 )
 def test_what_is_pinned_cannot_be_given_again(words: list[str]) -> None:
     """Glue merges arguments by their names alone, and to argparse the last one would count."""
-    for given in ([*GLUE, "--dataset", "by-address", *words], [*words, *GLUE, "--dataset", "by-address"]):
+    for line in ([*GLUE, "--dataset", "by-address", *words], [*words, *GLUE, "--dataset", "by-address"]):
         with pytest.raises(InputError, match=r"argument given twice: given .*; allowed: each argument once"):
-            parse_glue(given)
+            parse_glue(line)
     with pytest.raises(InputError, match="argument given twice"):
         parse_emr([*GLUE, "-c", "another"])
 
@@ -100,3 +103,46 @@ def test_emr_refuses_what_it_does_not_know() -> None:
         parse_emr(["-c", "c", "-e", "1", "-f", "f", "-q", "SUM", "--x"])
     with pytest.raises(InputError, match="required: -e"):
         parse_emr(["-c", "c", "-f", "f", "-q", "SUM"])
+
+
+PINNED = {
+    "--ledger": "arn:aws:dynamodb:us-east-1:111122223333:table/ledger",
+    "--dataset": "by-address",
+    "--releases": "s3://bucket/releases/",
+}
+NAMES = ["--ledger", "--dataset", "--releases", "--JOB_RUN_ID", "--run_id", "--lower", "--file", "--format"]
+HOSTILE = st.one_of(
+    st.sampled_from([*NAMES, "--", "-", "", "--y", "-c", "--ledge", "--JOB_NAME"]),
+    st.builds(lambda name, value: f"{name}={value}", st.sampled_from(NAMES), st.sampled_from(["", "x", "--ledger"])),
+    st.text(max_size=5),
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    st.lists(st.tuples(HOSTILE.filter(lambda key: key not in PINNED), HOSTILE), max_size=4),
+    st.randoms(use_true_random=False),
+)
+def test_nothing_that_a_starter_writes_moves_what_is_pinned(pairs: list[tuple[str, str]], random: Random) -> None:
+    """Glue passes names and values of a run and of the job as one line of words, in an order of its own."""
+    honest = [(GLUE[i], GLUE[i + 1]) for i in range(0, len(GLUE), 2)]
+    line = [*honest, *PINNED.items(), ("--JOB_RUN_ID", "jr_1"), *pairs]
+    random.shuffle(line)
+    try:
+        found = parse_glue([word for pair in line for word in pair])
+    except InputError:
+        return
+    assert (found.ledger, found.dataset, found.releases) == (PINNED["--ledger"], None, PINNED["--releases"])
+    assert found.platform_run_id == "jr_1"
+
+
+def test_an_unknown_argument_cannot_swallow_a_pinned_one() -> None:
+    """As an attacker found: "--JOB_RUN_ID", the value of a name that nobody knows, took "--ledger" for its value."""
+    with pytest.raises(InputError, match="without a value"):
+        parse_glue([*GLUE, "--y", "--JOB_RUN_ID", "--ledger", PINNED["--ledger"]])
+
+
+@pytest.mark.parametrize("column", ["", "*"])
+def test_a_count_of_rows_where_the_job_has_a_column_by_default(column: str) -> None:
+    words = [w if w not in ("TotalPop", "Mean") else {"TotalPop": column, "Mean": "COUNT"}[w] for w in GLUE]
+    assert parse_glue(words).column is None

@@ -90,17 +90,24 @@ def test_a_table_serves_on_every_platform(table: str, monkeypatch: pytest.Monkey
 def test_the_region_of_an_arn_is_known_to_all(table: str, monkeypatch: pytest.MonkeyPatch) -> None:
     arn = f"arn:aws:dynamodb:eu-west-1:123456789012:table/{table}"
     monkeypatch.setattr(DynamoDBLedger, "ready", lambda _: None)
-    cluster._given_ledger(arn)
+    cluster._ledger(arn)
     assert os.environ["AWS_DEFAULT_REGION"] == "us-east-1"  # the user's word stays
     monkeypatch.delenv("AWS_DEFAULT_REGION")
-    cluster._given_ledger(arn)
+    cluster._ledger(arn)
     assert os.environ["AWS_DEFAULT_REGION"] == "eu-west-1"
 
 
-@pytest.mark.parametrize("given", [None, "ledger.sqlite", "sqlite:ledger.sqlite"])
-def test_a_file_is_no_table(given: str | None, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("given", ["ledger.sqlite", "sqlite:ledger.sqlite"])
+def test_a_file_grants_no_budget_by_itself(given: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert cluster._given_ledger(given) is None
-    spark: Any = SimpleNamespace(sparkContext=SimpleNamespace(master="local[1]"))
-    arguments = parse_emr([*WORDS, *(["--ledger", given] if given else [])])
-    assert isinstance(cluster._file_ledger(arguments, spark), SQLiteLedger)
+    ledger = cluster._ledger(given)
+    assert isinstance(ledger, SQLiteLedger)
+    assert ledger.default_total is None
+
+
+@pytest.mark.usefixtures("no_spark")
+@pytest.mark.parametrize("words", [[], ["--ledger="]])
+def test_no_ledger_is_refused(words: list[str], capfd: pytest.CaptureFixture[str]) -> None:
+    for parse in (parse_glue, parse_emr):
+        assert cluster.main([*WORDS, *words], "pipelinedp", parse) == 2
+        assert capfd.readouterr().err.startswith("no ledger; allowed: --ledger")
