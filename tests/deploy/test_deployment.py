@@ -103,14 +103,14 @@ def test_destroy_leaves_what_is_retained_and_nothing_else(deployment: Deployment
     assert deployment.client("iam").list_instance_profiles()["InstanceProfiles"] == []
     assert deployment.client("logs").describe_log_groups()["logGroups"] == []
     assert _live_keys() == []
-    assert [b for b in _buckets(deployment) if not b.startswith("cdk-")] == [kept["BucketName"]]
-    assert deployment.client("dynamodb").list_tables()["TableNames"] == [kept["LedgerTableName"]]
+    assert _buckets(deployment) == [kept["BucketName"]]
+    assert _tables(deployment) == [kept["LedgerTableName"]]
 
 
 def test_the_next_deploy_adopts_it(deployment: Deployment) -> None:
     """Else an empty ledger would stand beside the old one, which is a budget reset."""
-    [bucket] = [b for b in _buckets(deployment) if not b.startswith("cdk-")]
-    [table] = deployment.client("dynamodb").list_tables()["TableNames"]
+    [bucket] = _buckets(deployment)
+    [table] = _tables(deployment)
     deployment.deploy(
         *("-c", f"dp.storage.existing_bucket={bucket}", "-c", f"dp.storage.existing_table={table}"),
         *("-c", "dp.emr.enabled=false"),
@@ -118,7 +118,7 @@ def test_the_next_deploy_adopts_it(deployment: Deployment) -> None:
     assert deployment.outputs("storage") | {"BucketName": bucket, "LedgerTableName": table} == deployment.outputs(
         "storage"
     )
-    assert [b for b in _buckets(deployment) if not b.startswith("cdk-")] == [bucket]
+    assert _buckets(deployment) == [bucket]
     [job, _] = deployment.resources("glue", "AWS::Glue::Job")
     assert job["NonOverridableArguments"]["--ledger"].endswith(f":table/{table}")
     assert job["NonOverridableArguments"]["--releases"] == f"s3://{bucket}/releases/"
@@ -129,7 +129,14 @@ def _name(resource: dict[str, object]) -> str:
 
 
 def _buckets(deployment: Deployment) -> list[str]:
-    return [b["Name"] for b in deployment.client("s3").list_buckets()["Buckets"]]
+    """The stacks' buckets; moto keeps those of other tests of this process, too."""
+    names = [b["Name"] for b in deployment.client("s3").list_buckets()["Buckets"]]
+    return [name for name in names if name.startswith(PREFIX)]
+
+
+def _tables(deployment: Deployment) -> list[str]:
+    names = deployment.client("dynamodb").list_tables()["TableNames"]
+    return [name for name in names if name.startswith(PREFIX)]
 
 
 def _roles(deployment: Deployment) -> list[dict[str, object]]:
