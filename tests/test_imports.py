@@ -14,6 +14,8 @@ SCRIPT_FOLDERS = ("glue_scripts", "emr_assets")
 
 # Who may import each library; one that is not named here may be imported by nobody.
 LIBRARIES = {
+    "aws_cdk": ["app", "stacks.*"],
+    "constructs": ["stacks.*"],
     "pyspark": [
         "dpjobs.prepare",
         "dpjobs.bounds",
@@ -40,6 +42,12 @@ LIBRARIES = {
 }
 # Rooms that hold arithmetic and plain types: the standard library, and of ours only these.
 PLAIN = {
+    # the configuration, which `dpcloud cost` reads where there is no aws_cdk
+    "stacks.errors": [],
+    "stacks.known": [],
+    "stacks.parsing": ["stacks.errors"],
+    "stacks.checks": ["stacks.errors", "stacks.known"],
+    "stacks.config": ["stacks", "stacks.checks", "stacks.parsing", "stacks.known"],
     "dpjobs.errors": [],
     "dpjobs.query": ["dpjobs.errors"],
     "dpjobs.arguments": ["dpjobs.errors", "dpjobs.query"],
@@ -73,7 +81,7 @@ OURS = {
     "dpjobs.ledger.dynamodb_table": ["dpjobs.ledger.dynamodb"],
     "dpcloud.deployed": ["dpcloud.budget"],
     "dpcloud*": ["dpcloud*"],
-    "stacks.config": ["dpcloud.cost"],
+    "stacks.config": ["dpcloud.cost", "app", "stacks.*"],
 }
 
 
@@ -114,7 +122,10 @@ def _name(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-FILES = sorted(p for folder in ("src", *SCRIPT_FOLDERS) for p in (ROOT / folder).rglob("*.py"))
+FILES = [
+    ROOT / "app.py",
+    *sorted(p for folder in ("src", "stacks", *SCRIPT_FOLDERS) for p in (ROOT / folder).rglob("*.py")),
+]
 MODULES = {_name(path): path for path in FILES}
 IMPORTS = [found for name, path in MODULES.items() for found in imports_of(path, name)]
 OWN = ("dpjobs", "dpcloud", "stacks", *SCRIPT_FOLDERS)
@@ -148,6 +159,20 @@ def test_every_library_stays_in_its_rooms() -> None:
 def test_plain_rooms_stay_plain(name: str) -> None:
     ours = [found for found in IMPORTS if found.importer == name and _top(found.module) in OWN]
     assert [str(found) for found in ours if found.module not in PLAIN[name]] == []
+
+
+@pytest.mark.parametrize("name", [name for name in PLAIN if name.startswith("stacks.")])
+def test_the_configuration_needs_no_library(name: str) -> None:
+    tops = {_top(found.module) for found in IMPORTS if found.importer == name}
+    assert tops <= {*sys.stdlib_module_names, "stacks"}
+
+
+def test_the_stacks_know_scripts_and_library_as_files_only() -> None:
+    seen = {found.module for found in IMPORTS if _top(found.importer) in ("app", "stacks")}
+    assert not {m for m in seen if _top(m) in ("dpjobs", "dpcloud", *SCRIPT_FOLDERS)}
+    # what repeats knows no stack but those it is given: storage and network, never the jobs' own
+    parts = {f.module for f in IMPORTS if f.importer.startswith("stacks.components.")}
+    assert not parts & {"stacks.glue_stack", "stacks.emr_stack", "stacks.cost_stack", "app"}
 
 
 def test_our_own_doors() -> None:
