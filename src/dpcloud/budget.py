@@ -6,11 +6,11 @@ from typing import TypeVar
 
 import click
 
+from dpjobs.addresses import Place, dataset_of, is_local, normalized, place_of
 from dpjobs.errors import InputError
 from dpjobs.home import ledger_path
 from dpjobs.ledger import Ledger, SQLiteLedger
 from dpjobs.query import BILLION, check_dataset, parse_epsilon, plain
-from dpjobs.source import dataset_of, is_local, normalized
 
 _Command = TypeVar("_Command", bound=Callable[..., None])
 
@@ -66,7 +66,7 @@ def show(dataset: str | None, uri: str | None, stack: str | None) -> None:
 def set_(dataset: str | None, uri: str | None, stack: str | None, total: str) -> None:
     """Set the total epsilon of a data set."""
     name, epsilon = _name(dataset, uri, stack), parse_epsilon(total, "total")
-    _ledger(stack).set_total(name, epsilon)
+    _ledger(stack).set_total(name, epsilon, _place(uri))
     click.echo(f"{name}: total {plain(epsilon)}")
 
 
@@ -105,3 +105,8 @@ def _name(dataset: str | None, uri: str | None, stack: str | None) -> str:
     if stack is not None and is_local(address):
         raise InputError.of("a file of this machine, which no deployed job reads", uri, "s3://bucket/key")
     return check_dataset(dataset_of(address))
+
+
+def _place(uri: str | None) -> Place | None:
+    """Where the table lies that a total is set for, so that a link to it is known as well."""
+    return None if uri is None else place_of(normalized(uri))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dpjobs.addresses import dataset_of, is_local, normalized
 from dpjobs.arguments import new_run_id
 from dpjobs.engines import ENGINES, check_engine
 from dpjobs.errors import InputError
@@ -27,7 +28,7 @@ from dpjobs.query import (
     parse_share,
 )
 from dpjobs.release import Copies, array
-from dpjobs.source import LocalFiles, Source, dataset_of, format_of, is_local, known_format, normalized
+from dpjobs.source import LocalFiles, Source, format_of, known_format
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -118,6 +119,8 @@ def run(
         from dpcloud.show import show_releases
 
         show_releases(outcome, ledger)
+    for notice in outcome.notices:
+        click.echo(f"note: {notice}", err=True)
     if first_use:
         total = ledger.default_total
         note = f"the data set is new: it starts with a total epsilon of {total} (see `dpcloud budget`)"

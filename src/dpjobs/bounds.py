@@ -7,6 +7,7 @@ empty bin does except with probability about β. The method is Tumult's and Goog
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -47,11 +48,22 @@ class FoundBounds:
     noise: Noise
 
 
-def find(engine: Engine, numbers: DataFrame, epsilon: Decimal) -> FoundBounds:
-    """Find bounds for the doubles in `cell` (as `prepare.numbers` gives them) at a cost of `epsilon`."""
-    measurement = Measurement(COUNT, 1, 1, Fraction(1), epsilon)
+def asked(epsilon: Decimal) -> Measurement:
+    """Return the measurement that is made of every bin at a cost of `epsilon` in all."""
+    return Measurement(COUNT, 1, 1, Fraction(1), epsilon)
+
+
+def draw(engine: Engine, numbers: DataFrame, epsilon: Decimal) -> tuple[list[int], Noise]:
+    """Draw the noisy count of each of BINS, and tell the noise in it, at a cost of `epsilon` in all.
+
+    `numbers` are the doubles in `cell` as `prepare.numbers` gives them.
+    """
     binned = numbers.select(_bin(F.col(CELL)).alias(_BIN))
-    counts, noise = engine.histogram(binned, _BIN, BINS, measurement)
+    return engine.histogram(binned, _BIN, BINS, asked(epsilon))
+
+
+def found(counts: Sequence[int], noise: Noise, epsilon: Decimal) -> FoundBounds:
+    """Return the bounds that the noisy counts of BINS show; nothing of the data is needed any more."""
     limit, beta = threshold(noise)
     occupied = [bin_ for bin_, count in zip(BINS, counts, strict=True) if count > limit]
     if not occupied:

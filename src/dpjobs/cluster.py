@@ -11,6 +11,7 @@ from pathlib import Path
 from pyspark.sql import SparkSession
 
 from dpjobs import job
+from dpjobs.addresses import dataset_of, is_local, normalized
 from dpjobs.arguments import Arguments
 from dpjobs.errors import EXIT_CODE, DpError, InputError
 from dpjobs.ledger import Ledger, SQLiteLedger
@@ -18,7 +19,7 @@ from dpjobs.query import check_dataset, check_run_id
 from dpjobs.release import Copies
 from dpjobs.remote import HadoopFiles
 from dpjobs.session import PRIVATE_SETTINGS
-from dpjobs.source import LocalFiles, dataset_of, format_of, is_local, normalized
+from dpjobs.source import LocalFiles, format_of
 
 _TABLE = "dynamodb:"
 
@@ -42,9 +43,12 @@ def _run(arguments: Arguments, engine: str) -> str:
     if arguments.run_id is not None:
         check_run_id(arguments.run_id)
     uri = normalized(arguments.uri)
-    uri = dataset_of(uri) if is_local(uri) else uri
-    dataset = check_dataset(arguments.dataset or dataset_of(uri))
+    address = dataset_of(uri)
+    uri = address if is_local(uri) else uri
+    dataset = check_dataset(arguments.dataset or address)
     ledger = _ledger(arguments.ledger)
+    # before the address is looked at: who may not ask of a table does not even learn whether it is there
+    ledger.admit(dataset)
     copies = Copies(arguments.releases) if arguments.releases else None
     if copies:
         copies.check(new_run=False)
@@ -56,6 +60,8 @@ def _run(arguments: Arguments, engine: str) -> str:
         outcome = job.run([spec], ledger, lambda _: contextlib.nullcontext(spark))
         if copies:
             copies.write(outcome.releases)
+        for notice in outcome.notices:
+            print(f"note: {notice}", file=sys.stderr)
         return outcome.releases[spec.run_id]
 
 

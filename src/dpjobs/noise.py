@@ -75,3 +75,7 @@ class RoundedLaplace(Noise):
     def excess(self) -> float:
         """Rounding moves a number by at most ½."""
         return 0.5
+
+
+NOISES: dict[str, type[Noise]] = {kind.name: kind for kind in (TwoSidedGeometric, RoundedLaplace)}
+"""Every distribution by its name."""

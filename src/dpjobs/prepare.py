@@ -8,9 +8,10 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StringType
 
+from dpjobs.addresses import is_local
 from dpjobs.measurement import SUM, SUM_OF_SQUARES, Grid, Plan, Squares
 from dpjobs.query import Query
-from dpjobs.source import Source, is_local
+from dpjobs.source import Source
 
 MAX_LINE = 1 << 20
 """Characters: of a longer CSV line only these are read."""

@@ -80,27 +80,6 @@ class Source:
             raise InputError.of("the column's type holds no numbers", column, "a numeric or text column")
 
 
-def normalized(uri: str) -> str:
-    """Return the address with a local one, `file:…` or not, as a plain path."""
-    return re.sub("^file:/*", "/", uri)
-
-
-def is_local(uri: str) -> bool:
-    """Whether the address, normalized, is a path of this machine."""
-    return "://" not in uri
-
-
-def dataset_of(uri: str) -> str:
-    """Return the name that a table's budget goes by when none is given: its resolved path, or its address."""
-    if is_local(uri):
-        try:
-            return str(Path(uri).expanduser().resolve())
-        except (OSError, RuntimeError, ValueError):  # no such user, a loop of links
-            raise InputError.of("no such file or folder", uri, _READABLE) from None
-    scheme, rest = uri.split("://", 1)
-    return f"{'s3' if scheme in ('s3a', 's3n') else scheme}://{rest.rstrip('/')}"
-
-
 def format_of(uri: str, given: str | None, files: Files) -> str:
     """Return the format given, else what the names tell; raises InputError when they tell nothing."""
     allowed = "csv, parquet"

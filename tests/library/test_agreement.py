@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from dpjobs import job
 from dpjobs.engines import ENGINES, load
 from dpjobs.query import Bounds, JobSpec, PrivacyBudget, Query
+from library.answering import answer
 from library.tables import HOSTILE_CELLS, source_of, write_csv
 
 pytestmark = pytest.mark.slow
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 
 def ask(spark, path: Path, engine: str, query: Query, bounds: Bounds | None, epsilon: str = "1000", column="x"):
     spec = JobSpec("run", "data", engine, query, column, PrivacyBudget(Decimal(epsilon)), str(path), "csv", bounds)
-    release = json.loads(job.answer(spark, load(engine), spec, source_of(path)))
+    release = json.loads(answer(spark, load(engine), spec, source_of(path)))
     assert release["interval"][0] <= release["value"] <= release["interval"][1]
     return release
 
@@ -75,7 +75,7 @@ def test_a_million_equal_rows(spark, tmp_path: Path) -> None:
         "run", "data", "pipelinedp", Query.VARIANCE, "x", PrivacyBudget(Decimal(1)), str(tmp_path / "t"), "parquet",
         Bounds(0, 10),
     )  # fmt: skip
-    release = json.loads(job.answer(spark, load("pipelinedp"), spec, source_of(tmp_path / "t", "parquet")))
+    release = json.loads(answer(spark, load("pipelinedp"), spec, source_of(tmp_path / "t", "parquet")))
     assert 0 <= release["value"] < 0.01
     assert release["interval"][0] == 0
 

@@ -34,7 +34,8 @@ class Recorder(Engine):
 def find(spark, tmp_path: Path, cells: list[str], epsilon: str = "1", engine=None):
     path = write_csv(tmp_path / "t.csv", [f"r,{cell},z".encode() for cell in cells])
     numbers = prepare.numbers(prepare.read(spark, source_of(path), "x"))
-    return bounds.find(engine or Recorder(), numbers, Decimal(epsilon))
+    counts, noise = bounds.draw(engine or Recorder(), numbers, Decimal(epsilon))
+    return bounds.found(counts, noise, Decimal(epsilon))
 
 
 def test_each_row_lies_in_one_bin_whatever_it_holds(spark, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 import socket
+from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
 
@@ -72,6 +73,7 @@ def test_a_table_out_of_reach(capfd: pytest.CaptureFixture[str], monkeypatch: py
 def test_a_table_serves_on_every_platform(table: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Up to the door of the run, with a Spark that only says where it runs."""
     seen: list[Any] = []
+    DynamoDBLedger(table).set_total("s3://bucket/census.csv", Decimal(1))
     monkeypatch.setattr(job, "run", lambda specs, ledger, _: seen.append((specs[0], ledger)) or 1 / 0)
     monkeypatch.setattr(cluster, "HadoopFiles", lambda _: None)
     context = SimpleNamespace(applicationId="application_1_0001", master="yarn")

@@ -44,8 +44,7 @@ class Engine(ABC):
         live = [m for m in measurements if not m.constant]
         noisy = {n.measurement.name: n for n in (self._measure(frame, live) if live else [])}
         for m in live:
-            noise = noisy[m.name].noise
-            if noise is None or noise.scale < m.scale * (1 - _TOLERANCE):
+            if not is_enough(noisy[m.name].noise, m):
                 raise AssertionError(f"{self.name} used less noise for {m.name} than its share of epsilon asks")
         return [noisy.get(m.name, Noisy(m, 0, None)) for m in measurements]
 
@@ -58,7 +57,7 @@ class Engine(ABC):
         has L1 sensitivity 1 and costs the epsilon of `measurement`, a count, once.
         """
         counts, noise = self._histogram(frame, column, bins, measurement)
-        if len(counts) != len(bins) or noise.scale < measurement.scale * (1 - _TOLERANCE):
+        if len(counts) != len(bins) or not is_enough(noise, measurement):
             raise AssertionError(f"{self.name} did not answer for every bin with the noise that epsilon asks")
         return counts, noise
 
@@ -74,3 +73,10 @@ class Engine(ABC):
 
 
 _TOLERANCE = 1e-9
+
+
+def is_enough(noise: Noise | None, measurement: Measurement) -> bool:
+    """Whether noise is what a measurement's share of epsilon asks for: none where the result is a constant."""
+    if noise is None or measurement.constant:
+        return noise is None and measurement.constant
+    return noise.scale >= measurement.scale * (1 - _TOLERANCE)

@@ -45,7 +45,7 @@ class TumultEngine(Engine):
         keys = KeySet.from_dict({column: list(bins)})
         query = QueryBuilder(_VIEW).groupby(keys).count(name=_NOISY)
         with _session(frame.select(column), measurement.epsilon) as session:
-            rows, noise = session.evaluate(query, measurement.epsilon)
+            rows, noise = session.evaluate(query, measurement.epsilon, len(bins))
         counts = {row[column]: int(row[_NOISY]) for row in rows}
         return [counts[bin_] for bin_ in bins], noise
 
@@ -63,12 +63,18 @@ class _RecordingSession:
         session._compile_and_get_info = self._record
         self._info: list[dict[str, Any]] = []
 
-    def evaluate(self, query: Query, epsilon: Decimal) -> tuple[list[Row], TwoSidedGeometric]:
-        """Evaluate once: Tumult writes the noisy rows to a table, from which they are read."""
+    def evaluate(self, query: Query, epsilon: Decimal, size: int) -> tuple[list[Row], TwoSidedGeometric]:
+        """Evaluate once: Tumult writes the noisy rows to a table, from which they are read.
+
+        `size` is the number of rows that the result has whatever the table holds; where a cluster's nodes do not
+        share the folder of that table, some may be missing.
+        """
         self._info = []
         rows = self._session.evaluate(query, _budget(epsilon)).collect()
         if len(self._info) != 1 or self._info[0]["noise_mechanism"].name != "GEOMETRIC":
             raise AssertionError("Tumult chose a mechanism that this engine does not know")
+        if len(rows) != size:
+            raise AssertionError(f"Tumult's result has {len(rows)} rows, not {size}")
         return rows, TwoSidedGeometric(Fraction(self._info[0]["noise_parameter"]))
 
     def _record(self, *arguments: Any) -> Any:
@@ -99,5 +105,5 @@ def _evaluate(session: _RecordingSession, measurement: Measurement) -> Noisy:
         if low == high:  # Tumult wants low < high; taking 0 in leaves the sensitivity as it is
             low, high = min(low, 0), max(high, 0)
         query = builder.sum(measurement.name, low=low, high=high, name=_NOISY)
-    rows, noise = session.evaluate(query, measurement.epsilon)
-    return Noisy(measurement, int(rows[0][_NOISY]), noise)
+    [row], noise = session.evaluate(query, measurement.epsilon, 1)
+    return Noisy(measurement, int(row[_NOISY]), noise)

@@ -1,7 +1,8 @@
 """What a ledger promises, and the checks that every ledger shares.
 
-A reservation is one atomic step: it charges the data set and writes the run's permanent row, or refuses and
-changes nothing. Nothing is ever refunded. Amounts are whole billionths of epsilon.
+A reservation is one atomic step: it charges the data set, claims the table for it and writes the run's permanent
+row, or refuses and changes nothing. Nothing is ever refunded. Amounts are whole billionths of epsilon. What a run
+draws is stored in its row once, by whoever comes first, and so is its release.
 """
 
 from abc import ABC, abstractmethod
@@ -9,25 +10,43 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from dpjobs.addresses import Place
 from dpjobs.errors import BudgetError, InputError, LedgerError, quoted
+from dpjobs.ledger.claims import Claims
 from dpjobs.query import BILLION, PrivacyBudget, plain
+
+HISTOGRAM, TOTALS = "histogram", "totals"
+STAGES = (HISTOGRAM, TOTALS)
+"""What a run may draw, in this order: the histogram that its bounds are found in, and the totals."""
+MAX_DRAWS = 64 * 1024
+"""The most bytes of one stage's draws; with both and a release a row fits DynamoDB's item of 400 KiB."""
+MAX_RELEASE = 256 * 1024
+"""The most bytes of a release."""
 
 _TRIES = 20
 
 
 @dataclass(frozen=True)
 class Reservation:
-    """What a run asks for: `digest` is that of its specification, to which the run id is bound for good."""
+    """What a run asks for: `digest` is that of its specification, to which the run id is bound for good.
+
+    `place` is where its table lies, None where no more is known of it than the data set's name.
+    """
 
     run_id: str
     dataset: str
     budget: PrivacyBudget
     digest: str
+    place: Place | None = None
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run's permanent row; `release` is its JSON once it is committed. Times are UTC, ISO 8601."""
+    """A run's permanent row; `release` is its JSON once it is committed. Times are UTC, ISO 8601.
+
+    `histogram` and `totals` are what it drew, as `dpjobs.draws` writes it, once that is stored. `state` is that of a
+    local table when the run was reserved (`Place.state`).
+    """
 
     run_id: str
     dataset: str
@@ -36,6 +55,14 @@ class Run:
     reserved_at: str
     committed_at: str | None
     release: str | None
+    histogram: str | None = None
+    totals: str | None = None
+    state: str | None = None
+
+    @property
+    def draws(self) -> dict[str, str]:
+        """What is stored of its draws, by stage."""
+        return {stage: text for stage in STAGES if (text := getattr(self, stage)) is not None}
 
     @property
     def epsilon(self) -> Decimal:
@@ -57,7 +84,7 @@ class Balance:
 
 
 class Ledger(ABC):
-    """Budgets and runs. A subclass implements the four steps with an underscore, each of them atomic."""
+    """Budgets and runs. A subclass implements the steps with an underscore, each of them atomic."""
 
     default_total: Decimal | None = None
     """The total that an unknown data set starts with; None refuses it."""
@@ -69,16 +96,24 @@ class Ledger(ABC):
         """Return the releases that are committed already; raises what `reserve` would, and changes nothing."""
         known = self._known(reservations)
         new = [r for r in reservations if r.run_id not in known]
+        if new:
+            claims = self._claims(new)
+            for r in new:
+                claims.check(r.dataset, r.place)
         for dataset, asked in _asked(new).items():
             self._refuse_unless(dataset, asked, self.balance(dataset))
         return {run.run_id: run.release for run in known.values() if run.release is not None}
+
+    def admit(self, dataset: str) -> None:
+        """Raise BudgetError when the data set has no budget at all; to be asked before its table is looked at."""
+        self._refuse_unless(dataset, 0, self.balance(dataset))
 
     def reserve(self, reservations: Sequence[Reservation]) -> dict[str, str]:
         """Charge all or none, and return the releases of those that are committed already.
 
         A run id that is reserved already, for the same specification, costs nothing again. Raises BudgetError
-        when too little is left or a run id belongs to another specification, LedgerError when the ledger
-        cannot be used.
+        when too little is left, a table is charged to another data set or a run id belongs to another
+        specification, LedgerError when the ledger cannot be used.
         """
         for _ in range(_TRIES):
             known = self._known(reservations)
@@ -92,14 +127,33 @@ class Ledger(ABC):
 
         Raises LedgerError when the run was never reserved.
         """
+        _fits("the release", release, MAX_RELEASE)
         stored = self._store(run_id, release)
         if stored is None:
             raise LedgerError.of("no such reservation", run_id, "the id of a reserved run")
         return stored
 
-    def set_total(self, dataset: str, total: Decimal) -> None:
-        """Allow a data set to spend `total` in all; raises InputError when it has spent more than that."""
-        if not self._set_total(dataset, int(total * BILLION)):
+    def store_draws(self, run_id: str, stage: str, text: str) -> str:
+        """Store what a run drew for a stage unless something is stored, and return what is stored: it alone counts.
+
+        Raises LedgerError when the run was never reserved, or is committed and drew nothing that is stored.
+        """
+        if stage not in STAGES:
+            raise ValueError(f"no stage: {stage}")
+        _fits("what was drawn", text, MAX_DRAWS)
+        stored = self._store_draws(run_id, stage, text)
+        if stored is None:
+            allowed = "the id of a reserved run; that of a committed one gives its release"
+            raise LedgerError.of("no reservation that waits for draws", run_id, allowed)
+        return stored
+
+    def set_total(self, dataset: str, total: Decimal, place: Place | None = None) -> None:
+        """Allow a data set to spend `total` in all; `place` is where its table lies, as far as that is known.
+
+        Raises InputError when it has spent more than that, BudgetError when the table, or the address that is the
+        data set's name, belongs to another data set.
+        """
+        if not self._set_total(dataset, int(total * BILLION), place):
             balance = self.balance(dataset)
             spent = plain(Decimal(balance.spent if balance else 0) / BILLION)
             raise InputError.of("the total is below what is spent", plain(total), f"at least {spent}")
@@ -122,18 +176,30 @@ class Ledger(ABC):
 
     @abstractmethod
     def _charge(self, reservations: Sequence[Reservation]) -> bool:
-        """Charge all and write their rows in one step; False, and no change, when a run id is taken by now.
+        """Charge all, claim their tables and write their rows in one step.
 
-        Raises BudgetError, and changes nothing, when too little is left for one of them.
+        False, and no change, when a run id is taken by now, or something else changed meanwhile. Raises BudgetError,
+        and changes nothing, when too little is left for one of them, or a table belongs to another data set.
         """
+
+    @abstractmethod
+    def _claims(self, reservations: Sequence[Reservation]) -> Claims:
+        """Return the claims, at least all that these may meet."""
 
     @abstractmethod
     def _store(self, run_id: str, release: str) -> str | None:
         """Set the release if there is none yet; return the stored one, None for an unknown run."""
 
     @abstractmethod
-    def _set_total(self, dataset: str, billionths: int) -> bool:
-        """Set the total unless more is spent already; False then."""
+    def _store_draws(self, run_id: str, stage: str, text: str) -> str | None:
+        """Set a stage's draws if there are none yet and no release; return the stored ones, None when there are none.
+
+        That is what an unknown run has, and one that an earlier version committed.
+        """
+
+    @abstractmethod
+    def _set_total(self, dataset: str, billionths: int, place: Place | None) -> bool:
+        """Set the total and claim what a new data set is named by, unless more is spent already; False then."""
 
     def _known(self, reservations: Sequence[Reservation]) -> dict[str, Run]:
         known = {}
@@ -164,6 +230,12 @@ class Ledger(ABC):
                 plain(Decimal(asked) / BILLION),
                 f"at most {plain(balance.left)}, which is left of {plain(Decimal(balance.total) / BILLION)}",
             )
+
+
+def _fits(what: str, text: str, most: int) -> None:
+    size = len(text.encode())
+    if size > most:
+        raise LedgerError.of(f"{what} is too large for the ledger", f"{size} bytes", f"{most} bytes")
 
 
 def _asked(reservations: Sequence[Reservation]) -> dict[str, int]:

@@ -1,24 +1,32 @@
 """The deployed ledger: one DynamoDB table, safe for any number of jobs on any number of machines.
 
 Keys are `pk` and `sk`. A data set is ("dataset", NAME) with its total and what is left of it; a run is
-("run#ID", "run"); ("history#NAME", TIME#ID) points from a data set to its runs in their order.
+("run#ID", "run"); ("history#NAME", TIME#ID) points from a data set to its runs in their order; ("address", ADDRESS)
+names the data set that a table is charged to.
+
+That no address contains another one is a statement about all of them, which no condition of DynamoDB can make. So who
+adds one reads them all, and in the same transaction adds one to the number at ("addresses", "version"), provided that
+it still is what it was before the reading. That happens once a table; every later charge finds its address, which
+never changes. Files are not claimed here: what is local to a machine of a cluster lives for one run.
 """
 
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from dpjobs.addresses import Place, is_address
 from dpjobs.errors import InputError, LedgerError
 from dpjobs.ledger import dynamodb_table
-from dpjobs.ledger.base import Balance, Ledger, Reservation, Run, _asked
+from dpjobs.ledger.base import STAGES, Balance, Ledger, Reservation, Run, _asked
+from dpjobs.ledger.claims import Claims
 from dpjobs.ledger.dynamodb_table import MAX_ITEMS, TAKEN, Item, Table, region_of
 
 __all__ = ["DynamoDBLedger", "region_of"]
 
 _MAX_KEY = 1024  # bytes of a sort key
-_MAX_RELEASE = 390 * 1024  # bytes: an item holds 400 KiB, and the run's other attributes need some
+_VERSION: Item = {"pk": {"S": "addresses"}, "sk": {"S": "version"}}
 
 
 class DynamoDBLedger(Ledger):
@@ -69,8 +77,14 @@ class DynamoDBLedger(Ledger):
         now = _now()
         for r in reservations:
             actions += self._writing(r, now)
+        # read before they are asked: what is added meanwhile changes the number that the transaction is bound to
+        version, claims = self._read_claims(reservations)
+        for r in reservations:
+            claims.check(r.dataset, r.place)
+        new = {address: r.dataset for r in reservations for address in claims.new(r.dataset, r.place)}
+        actions += self._claiming(new, version)
         if len(actions) > MAX_ITEMS:
-            allowed = f"at most {MAX_ITEMS}: two a run, and one a data set"
+            allowed = f"at most {MAX_ITEMS}: two a run, one a data set, and one a new address"
             raise LedgerError.of("too many items for one reservation", len(actions), allowed)
         # botocore adds a ClientRequestToken, which counts for ten minutes only: the run's own item counts for good
         failed = self._table.call("transact_write_items", TransactItems=actions)["failed"]
@@ -102,16 +116,74 @@ class DynamoDBLedger(Ledger):
             "epsilon": _number(r.budget.billionths),
             "digest": {"S": r.digest},
             "reserved_at": {"S": now},
+            **({"state": {"S": r.place.state}} if r.place and r.place.state else {}),
         }
         put = {"TableName": self._table.name, "ConditionExpression": "attribute_not_exists(pk)"}
         yield {"Put": {**put, "Item": run}}
         pointer: Item = {"pk": {"S": f"history#{r.dataset}"}, "sk": {"S": f"{now}#{r.run_id}"}}
         yield {"Put": {**put, "Item": pointer}}
 
+    def _claims(self, reservations: Sequence[Reservation]) -> Claims:
+        return self._read_claims(reservations)[1]
+
+    def _read_claims(self, reservations: Sequence[Reservation]) -> tuple[int, Claims]:
+        """All claims and their version, or no more than what is asked for where that is claimed rightly already."""
+        own: dict[str, str] = {}
+        for r in reservations:
+            wanted = [*([r.dataset] if is_address(r.dataset) else []), *(r.place.addresses if r.place else [])]
+            for address in {*wanted} - own.keys():
+                item = self._table.get(_address_key(address))
+                if item is None or self._text(item, "dataset") != r.dataset:
+                    return self._all_claims()
+                own[address] = r.dataset
+        return 0, Claims(frozenset(own.values()), own)
+
+    def _all_claims(self) -> tuple[int, Claims]:
+        item = self._table.get(_VERSION)
+        version = self._whole(item, "number") if item else 0
+        claimed = {self._text(i, "sk"): self._text(i, "dataset") for i in self._table.items("address")}
+        return version, Claims.of(self.datasets(), claimed)
+
+    def _claiming(self, new: Mapping[str, str], version: int) -> Iterator[dict[str, Any]]:
+        """The parts of a transaction that claim addresses, if nothing has been claimed since the version was read."""
+        for address, dataset in new.items():
+            item: Item = {**_address_key(address), "dataset": {"S": dataset}}
+            yield {
+                "Put": {
+                    "TableName": self._table.name,
+                    "Item": item,
+                    "ConditionExpression": "attribute_not_exists(pk)",
+                }
+            }
+        if new:
+            update = {
+                "TableName": self._table.name,
+                "Key": _VERSION,
+                "UpdateExpression": "SET #number = :next",
+                "ConditionExpression": "#number = :read" if version else "attribute_not_exists(pk)",
+                "ExpressionAttributeNames": {"#number": "number"},
+                "ExpressionAttributeValues": {
+                    ":next": _number(version + 1),
+                    **({":read": _number(version)} if version else {}),
+                },
+            }
+            yield {"Update": update}
+
+    def _store_draws(self, run_id: str, stage: str, text: str) -> str | None:
+        self._table.call(
+            "update_item",
+            Key=_run_key(run_id),
+            UpdateExpression="SET #stage = :text",
+            ConditionExpression="attribute_exists(pk) AND attribute_not_exists(#stage) "
+            "AND attribute_not_exists(#release)",
+            ExpressionAttributeNames={"#stage": stage, "#release": "release"},
+            ExpressionAttributeValues={":text": {"S": text}},
+        )
+        # whoever stored it, this very call where its first answer was lost: what is there counts
+        run = self.find(run_id)
+        return run.draws.get(stage) if run else None
+
     def _store(self, run_id: str, release: str) -> str | None:
-        size = len(release.encode())
-        if size > _MAX_RELEASE:
-            raise LedgerError.of("the release is too large for the ledger", f"{size} bytes", f"{_MAX_RELEASE} bytes")
         self._table.call(
             "update_item",
             Key=_run_key(run_id),
@@ -123,13 +195,12 @@ class DynamoDBLedger(Ledger):
         run = self.find(run_id)
         return run.release if run else None
 
-    def _set_total(self, dataset: str, billionths: int) -> bool:
+    def _set_total(self, dataset: str, billionths: int, place: Place | None) -> bool:
         deadline = time.monotonic() + dynamodb_table.PATIENCE_SECONDS
         while time.monotonic() < deadline:
             balance = self.balance(dataset)
             if balance is None:
-                new: Item = {**_dataset_key(dataset), "total": _number(billionths), "left": _number(billionths)}
-                done = self._table.call("put_item", Item=new, ConditionExpression="attribute_not_exists(pk)")
+                done = self._add(dataset, billionths, place)
             elif billionths < balance.spent:
                 return False
             else:
@@ -138,9 +209,21 @@ class DynamoDBLedger(Ledger):
                 return True
         raise self._table.error("the ledger is too busy")
 
+    def _add(self, dataset: str, billionths: int, place: Place | None) -> dict[str, Any]:
+        """Write a new data set with its total, and claim its addresses, unless somebody is faster."""
+        item: Item = {**_dataset_key(dataset), "total": _number(billionths), "left": _number(billionths)}
+        put = {"Item": item, "ConditionExpression": "attribute_not_exists(pk)"}
+        version, claims = self._all_claims()
+        claims.check(dataset, place)
+        new = dict.fromkeys(claims.new(dataset, place), dataset)
+        if not new:
+            return self._table.call("put_item", **put)
+        actions = [{"Put": {"TableName": self._table.name, **put}}, *self._claiming(new, version)]
+        return self._table.call("transact_write_items", TransactItems=actions)
+
     def _run(self, item: Item) -> Run:
-        committed, release = (
-            self._text(item, name) if name in item else None for name in ("committed_at", "release")
+        committed, release, *rest = (
+            self._text(item, name) if name in item else None for name in ("committed_at", "release", *STAGES, "state")
         )
         if (committed is None) != (release is None):
             raise self._malformed()
@@ -152,6 +235,7 @@ class DynamoDBLedger(Ledger):
             self._text(item, "reserved_at"),
             committed,
             release,
+            *rest,
         )
 
     def _text(self, item: Item, name: str) -> str:
@@ -192,6 +276,14 @@ def _dataset_key(dataset: str) -> Item:
             "the data set's name does not fit the ledger", dataset, f"1 to {_MAX_KEY} bytes of UTF-8"
         )
     return {"pk": {"S": "dataset"}, "sk": {"S": dataset}}
+
+
+def _address_key(address: str) -> Item:
+    if len(address.encode(errors="surrogatepass")) > _MAX_KEY:
+        raise LedgerError.of(
+            "the table's address does not fit the ledger", address, f"at most {_MAX_KEY} bytes of UTF-8"
+        )
+    return {"pk": {"S": "address"}, "sk": {"S": address}}
 
 
 def _run_key(run_id: str) -> Item:

@@ -85,18 +85,21 @@ class Table:
 
     def sort_keys(self, pk: str) -> list[str]:
         """Return all sort keys beside this partition key, sorted."""
-        asked: dict[str, Any] = {
+        return sorted(item["sk"]["S"] for item in self.items(pk, ProjectionExpression="sk"))
+
+    def items(self, pk: str, **asked: Any) -> list[Item]:
+        """Return all items beside this partition key."""
+        asked |= {
             "KeyConditionExpression": "pk = :pk",
             "ExpressionAttributeValues": {":pk": {"S": pk}},
-            "ProjectionExpression": "sk",
             "ConsistentRead": True,
         }
-        found: list[str] = []
+        found: list[Item] = []
         while True:
             page = self.call("query", **asked)
-            found += (item["sk"]["S"] for item in page.get("Items", []))
+            found += page.get("Items", [])
             if not page.get("LastEvaluatedKey"):
-                return sorted(found)
+                return found
             asked["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
     def batch(self, keys: Sequence[Item]) -> Iterator[Item]:

@@ -1,4 +1,7 @@
-"""The embedded ledger: one SQLite file, safe for any number of processes on one machine."""
+"""The embedded ledger: one SQLite file, safe for any number of processes on one machine.
+
+A file of the first version is read as it is, and brought to the second by the first transaction that writes.
+"""
 
 import contextlib
 import sqlite3
@@ -6,31 +9,50 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
+from dpjobs.addresses import Place
 from dpjobs.errors import LedgerError
 from dpjobs.ledger.base import Balance, Ledger, Reservation, Run, _asked
+from dpjobs.ledger.claims import Claims
 from dpjobs.query import BILLION
 
 _APPLICATION = 0x44504C47  # "DPLG": tells our file from any other SQLite file
-_VERSION = 1
-_SCHEMA = (
-    """CREATE TABLE datasets (
-        name TEXT PRIMARY KEY,
-        total INTEGER NOT NULL CHECK (total >= 0),
-        spent INTEGER NOT NULL DEFAULT 0 CHECK (spent >= 0 AND spent <= total)
-    ) STRICT""",
-    """CREATE TABLE runs (
-        run_id TEXT PRIMARY KEY,
-        dataset TEXT NOT NULL REFERENCES datasets (name),
-        epsilon INTEGER NOT NULL CHECK (epsilon > 0),
-        digest TEXT NOT NULL,
-        reserved_at TEXT NOT NULL,
-        committed_at TEXT,
-        release TEXT
-    ) STRICT""",
+_VERSION = 2
+_SCHEMA = {
+    1: (
+        """CREATE TABLE datasets (
+            name TEXT PRIMARY KEY,
+            total INTEGER NOT NULL CHECK (total >= 0),
+            spent INTEGER NOT NULL DEFAULT 0 CHECK (spent >= 0 AND spent <= total)
+        ) STRICT""",
+        """CREATE TABLE runs (
+            run_id TEXT PRIMARY KEY,
+            dataset TEXT NOT NULL REFERENCES datasets (name),
+            epsilon INTEGER NOT NULL CHECK (epsilon > 0),
+            digest TEXT NOT NULL,
+            reserved_at TEXT NOT NULL,
+            committed_at TEXT,
+            release TEXT
+        ) STRICT""",
+    ),
+    2: (
+        "ALTER TABLE runs ADD COLUMN histogram TEXT",
+        "ALTER TABLE runs ADD COLUMN totals TEXT",
+        "ALTER TABLE runs ADD COLUMN state TEXT",
+        "CREATE TABLE addresses (address TEXT PRIMARY KEY, dataset TEXT NOT NULL REFERENCES datasets (name)) STRICT",
+        "CREATE TABLE files (identity TEXT PRIMARY KEY, dataset TEXT NOT NULL REFERENCES datasets (name)) STRICT",
+    ),
+}
+"""What each version added. A new file goes through all of them, so that there is one way to the tables."""
+_OF_VERSION_1 = (
+    "CREATE TEMP VIEW runs AS SELECT *, NULL AS histogram, NULL AS totals, NULL AS state FROM main.runs",
+    "CREATE TEMP VIEW addresses AS SELECT NULL AS address, NULL AS dataset WHERE FALSE",
+    "CREATE TEMP VIEW files AS SELECT NULL AS identity, NULL AS dataset WHERE FALSE",
 )
-_RUN = "run_id, dataset, epsilon, digest, reserved_at, committed_at, release"
+"""What stands before the tables of a first version while it is only read, which may be all that is allowed."""
+_RUN = "run_id, dataset, epsilon, digest, reserved_at, committed_at, release, histogram, totals, state"
 _ALLOWED = "a ledger file that this user can write, not in use by a stuck process"
 
 
@@ -88,13 +110,26 @@ class SQLiteLedger(Ledger):
         with self._writing() as db:
             if any(self._find(db, r.run_id) for r in reservations):
                 return False
+            for r in reservations:
+                claims = _claims(db, r.place)
+                claims.check(r.dataset, r.place)
+                _claim(db, claims, r.dataset, r.place)
             for dataset, asked in _asked(reservations).items():
                 self._charge_one(db, dataset, asked)
             now = _now()
-            rows = [(r.run_id, r.dataset, r.budget.billionths, r.digest, now) for r in reservations]
-            insert = "INSERT INTO runs (run_id, dataset, epsilon, digest, reserved_at) VALUES (?, ?, ?, ?, ?)"
-            db.executemany(insert, rows)
+            rows = [
+                (r.run_id, r.dataset, r.budget.billionths, r.digest, now, r.place.state if r.place else None)
+                for r in reservations
+            ]
+            columns = "run_id, dataset, epsilon, digest, reserved_at, state"
+            db.executemany(f"INSERT INTO runs ({columns}) VALUES (?, ?, ?, ?, ?, ?)", rows)  # noqa: S608 (constant)
             return True
+
+    def _claims(self, reservations: Sequence[Reservation]) -> Claims:
+        with self._reading() as db:
+            found = [_claims(db, r.place) for r in reservations] if db else []
+        files = {identity: name for claims in found for identity, name in claims.files.items()}
+        return Claims(found[0].datasets, found[0].addresses, files) if found else Claims.of([], {})
 
     def _charge_one(self, db: sqlite3.Connection, dataset: str, asked: int) -> None:
         if self.default_total is not None:
@@ -111,15 +146,27 @@ class SQLiteLedger(Ledger):
             row = self._find(db, run_id)
             return Run(*row).release if row else None
 
-    def _set_total(self, dataset: str, billionths: int) -> bool:
+    def _store_draws(self, run_id: str, stage: str, text: str) -> str | None:
         with self._writing() as db:
+            update = f"UPDATE runs SET {stage} = ? WHERE run_id = ? AND {stage} IS NULL AND release IS NULL"  # noqa: S608 (constants)
+            db.execute(update, (text, run_id))
+            row = self._find(db, run_id)
+            return Run(*row).draws.get(stage) if row else None
+
+    def _set_total(self, dataset: str, billionths: int, place: Place | None) -> bool:
+        with self._writing() as db:
+            claims = _claims(db, place)
+            claims.check(dataset, place)
             upsert = """INSERT INTO datasets (name, total) VALUES (?, ?)
                         ON CONFLICT (name) DO UPDATE SET total = excluded.total WHERE spent <= excluded.total"""
-            return db.execute(upsert, (dataset, billionths)).rowcount == 1
+            if db.execute(upsert, (dataset, billionths)).rowcount != 1:
+                return False
+            _claim(db, claims, dataset, place)
+            return True
 
     @staticmethod
-    def _find(db: sqlite3.Connection, run_id: str) -> tuple[str, str, int, str, str, str, str] | None:
-        row: tuple[str, str, int, str, str, str, str] | None = db.execute(
+    def _find(db: sqlite3.Connection, run_id: str) -> tuple[Any, ...] | None:
+        row: tuple[Any, ...] | None = db.execute(
             f"SELECT {_RUN} FROM runs WHERE run_id = ?",  # noqa: S608 (constant)
             (run_id,),
         ).fetchone()
@@ -136,7 +183,10 @@ class SQLiteLedger(Ledger):
             return
         with self._open("rw") as db:
             db.execute("BEGIN")  # one state of the file for all that is read: it may be made right now
-            yield None if self._is_empty(db) else db
+            version = self._version(db)
+            for statement in _OF_VERSION_1 if version == 1 else ():
+                db.execute(statement)
+            yield db if version else None
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
@@ -154,24 +204,27 @@ class SQLiteLedger(Ledger):
                 raise
 
     def _prepare(self, db: sqlite3.Connection) -> None:
-        """Make the tables in a new file; refuse a file that is another's or of a later version."""
-        if self._is_empty(db):
-            for statement in _SCHEMA:
+        """Make the tables in a new file, and what a file of an earlier version lacks; refuse any other file."""
+        version = self._version(db)
+        if version == _VERSION:
+            return
+        for added in range(version + 1, _VERSION + 1):
+            for statement in _SCHEMA[added]:
                 db.execute(statement)
-            db.execute(f"PRAGMA application_id = {_APPLICATION}")
-            db.execute(f"PRAGMA user_version = {_VERSION}")
+        db.execute(f"PRAGMA application_id = {_APPLICATION}")
+        db.execute(f"PRAGMA user_version = {_VERSION}")
 
-    def _is_empty(self, db: sqlite3.Connection) -> bool:
-        """Whether the file is new; raises LedgerError when it is another's or of another version."""
+    def _version(self, db: sqlite3.Connection) -> int:
+        """The file's version, 0 for a new one; raises LedgerError when it is another's or of a later version."""
         application = db.execute("PRAGMA application_id").fetchone()[0]
-        version = db.execute("PRAGMA user_version").fetchone()[0]
+        version: int = db.execute("PRAGMA user_version").fetchone()[0]
         if application == 0 and not db.execute("SELECT 1 FROM sqlite_master").fetchone():
-            return True
+            return 0
         if application != _APPLICATION:
             raise LedgerError.of("not a ledger but another program's file", self.path, _ALLOWED)
-        if version != _VERSION:
-            raise LedgerError.of(f"a ledger of version {version}", self.path, f"one of version {_VERSION}")
-        return False
+        if version not in _SCHEMA:
+            raise LedgerError.of(f"a ledger of version {version}", self.path, f"one of version 1 or {_VERSION}")
+        return version
 
     def _exists(self) -> bool:
         try:
@@ -191,6 +244,26 @@ class SQLiteLedger(Ledger):
         finally:
             if db is not None:
                 db.close()
+
+
+def _claims(db: sqlite3.Connection, place: Place | None) -> Claims:
+    """All names and addresses, and the files among those of a place."""
+    names = [row[0] for row in db.execute("SELECT name FROM datasets")]
+    addresses = dict(db.execute("SELECT address, dataset FROM addresses").fetchall())
+    files = {}
+    for identity in place.files | place.above if place else ():
+        row = db.execute("SELECT dataset FROM files WHERE identity = ?", (identity,)).fetchone()
+        if row:
+            files[identity] = row[0]
+    return Claims.of(names, addresses, files)
+
+
+def _claim(db: sqlite3.Connection, claims: Claims, dataset: str, place: Place | None) -> None:
+    """Write what is not claimed yet, in the transaction that charges the data set or sets its total."""
+    addresses = [(address, dataset) for address in claims.new(dataset, place)]
+    db.executemany("INSERT INTO addresses (address, dataset) VALUES (?, ?)", addresses)
+    files = [(identity, dataset) for identity in place.files] if place else []
+    db.executemany("INSERT OR IGNORE INTO files (identity, dataset) VALUES (?, ?)", files)
 
 
 def _trouble(error: sqlite3.Error) -> str:

@@ -4,6 +4,7 @@ from decimal import Decimal
 
 import pytest
 
+from dpjobs.addresses import Place
 from dpjobs.errors import BudgetError, InputError, LedgerError
 from dpjobs.ledger import Ledger, Reservation
 from dpjobs.query import PrivacyBudget
@@ -12,9 +13,13 @@ DATASET = "census"
 
 
 def reservation(
-    run_id: str = "run-1", epsilon: str = "1", dataset: str = DATASET, digest: str = "a digest"
+    run_id: str = "run-1",
+    epsilon: str = "1",
+    dataset: str = DATASET,
+    digest: str = "a digest",
+    place: Place | None = None,
 ) -> Reservation:
-    return Reservation(run_id, dataset, PrivacyBudget(Decimal(epsilon)), digest)
+    return Reservation(run_id, dataset, PrivacyBudget(Decimal(epsilon)), digest, place)
 
 
 def spent(ledger: Ledger, dataset: str = DATASET) -> Decimal:

@@ -6,9 +6,10 @@ from decimal import Decimal
 
 import pytest
 
+from dpjobs.addresses import Place
 from dpjobs.errors import LedgerError
 from dpjobs.ledger import Ledger, Reservation
-from dpjobs.ledger.base import Balance, _asked
+from dpjobs.ledger.base import MAX_DRAWS, MAX_RELEASE, STAGES, Balance, _asked
 from dpjobs.ledger.dynamodb import DynamoDBLedger
 from dpjobs.query import BILLION
 from library.ledger import dynamodb_local
@@ -34,8 +35,8 @@ class WithTotals(DynamoDBLedger):
                 self.real.set_total(dataset, self.default_total)
         return super()._charge(reservations)
 
-    def _set_total(self, dataset: str, billionths: int) -> bool:
-        return self.real._set_total(dataset, billionths)
+    def _set_total(self, dataset: str, billionths: int, place: Place | None) -> bool:
+        return self.real._set_total(dataset, billionths, place)
 
 
 @pytest.fixture(autouse=True)
@@ -134,19 +135,17 @@ def test_as_many_runs_as_a_transaction_holds(table: str) -> None:
     assert len(ledger.history(DATASET)) == 49
 
 
-def test_a_release_as_large_as_an_item_can_hold(table: str) -> None:
+def test_a_row_as_large_as_an_item_can_hold(table: str) -> None:
     ledger = DynamoDBLedger(table)
-    name = "x" * 1024
+    name, run_id = "x" * 1024, "r" * 128
     ledger.set_total(name, Decimal(2))
-    ledger.reserve([reservation(dataset=name, digest="d" * 64), reservation("run-2", dataset=name)])
-    large = "é" * (390 * 512)
-    one_line(
-        lambda: ledger.commit("run-1", large + "x"), r"the release is too large for the ledger: given '399361 bytes'"
-    )
-    assert ledger.find("run-1").release is None
-    assert ledger.commit("run-1", large) == large
-    assert ledger.commit("run-2", large) == large
-    assert [run.release for run in ledger.history(name)] == [large, large]
+    ledger.reserve([reservation(run_id, dataset=name, digest="d" * 64, place=Place("/" + "é" * 511, state="s" * 64))])
+    drawn, release = "é" * (MAX_DRAWS // 2), "é" * (MAX_RELEASE // 2)
+    for stage in STAGES:
+        assert ledger.store_draws(run_id, stage, drawn) == drawn
+    assert ledger.commit(run_id, release) == release
+    [run] = ledger.history(name)
+    assert (run.draws, run.release) == ({"histogram": drawn, "totals": drawn}, release)
 
 
 def test_more_data_sets_and_runs_than_fit_one_page(table: str) -> None:
@@ -211,6 +210,8 @@ def test_a_malformed_balance_lets_nothing_run(table: str, amounts: dict[str, dic
         {"release": {"S": "{}"}},
         {"committed_at": {"S": "now"}},
         {"release": {"NULL": True}, "committed_at": {"S": "now"}},
+        {"histogram": {"N": "1"}},
+        {"totals": {"BOOL": True}},
     ],
     ids=str,
 )

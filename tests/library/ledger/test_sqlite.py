@@ -126,10 +126,10 @@ def test_another_programs_database(path: Path) -> None:
 
 def test_a_ledger_of_a_later_version(used: SQLiteLedger, path: Path) -> None:
     with connected(path) as db:
-        db.execute("PRAGMA user_version = 2")
-    refused(used, r"a ledger of version 2: .* allowed: one of version 1")
+        db.execute("PRAGMA user_version = 3")
+    refused(used, r"a ledger of version 3: .* allowed: one of version 1 or 2")
     with connected(path) as db:
-        db.execute("PRAGMA user_version = 1")
+        db.execute("PRAGMA user_version = 2")
     unchanged(path)
 
 
