@@ -37,20 +37,19 @@ class Claims:
 
         `place` None stands for no more than the data set's name, which may be an address.
         """
-        if is_address(dataset) and dataset not in self.datasets:
+        addresses = place.addresses if place else []
+        if is_address(dataset) and dataset not in self.datasets and dataset not in addresses:
             if spelled(dataset) != dataset:
                 what = "a data set's name that is an address, not in its one spelling"
                 raise InputError.of(what, dataset, repr(spelled(dataset)))
             self._check(dataset, dataset, "the data set's name")
-        if place is None:
-            return
-        for address in place.addresses:
+        for address in addresses:
             self._check(dataset, address, "the table")
-        for file in sorted(place.files | place.above):
+        for file in sorted(place.files | place.above) if place else ():
             other = self.files.get(file, dataset)
             if other != dataset:
                 what = "the table has its budget under another name, by which a file of it, or its folder, is known"
-                raise _refusal(what, place.address, other)
+                raise _refusal(what, addresses[0], other)
 
     def new(self, dataset: str, place: Place | None) -> list[str]:
         """Return the addresses that are not claimed yet, among them the name where that is one."""
@@ -58,14 +57,12 @@ class Claims:
         return [address for address in dict.fromkeys(asked) if address not in self.addresses]
 
     def _check(self, dataset: str, address: str, what: str) -> None:
+        if self.addresses.get(address, dataset) != dataset:
+            raise _refusal(f"{what} has its budget under another name", dataset, self.addresses[address])
         for claimed, other in self.addresses.items():
-            if other == dataset:
-                continue
-            if claimed == address:
-                raise _refusal(f"{what} has its budget under another name", dataset, other)
-            if within(address, claimed):
+            if other != dataset and within(address, claimed):
                 raise _refusal(f"{what} lies in one that has a budget", address, other)
-            if within(claimed, address):
+            if other != dataset and within(claimed, address):
                 raise _refusal(f"{what} contains one that has a budget", address, other)
 
 

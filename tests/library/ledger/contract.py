@@ -7,6 +7,7 @@ import pytest
 from dpjobs.addresses import Place
 from dpjobs.errors import BudgetError, InputError, LedgerError
 from dpjobs.ledger import Ledger, Reservation
+from dpjobs.ledger.base import MAX_DRAWS, MAX_RELEASE, STAGES
 from dpjobs.query import PrivacyBudget
 
 DATASET = "census"
@@ -176,6 +177,166 @@ class LedgerContract:
             ledger.commit("run-2", "{}")
         assert ledger.find("run-2") is None
         assert ledger.find("run-1").release is None
+
+    # -- draws
+
+    def test_what_comes_first_is_what_was_drawn_byte_for_byte(self, ledger: Ledger) -> None:
+        first = '{"counts": [-3, 12345678901234567890], "π":  "Größe\n"}  '
+        ledger.reserve([reservation(), reservation("run-2", digest="b")])
+        assert ledger.find("run-1").draws == {}
+        for stage in STAGES:
+            assert ledger.store_draws("run-1", stage, first + stage) == first + stage
+            for later in ("{}", "", first):
+                assert ledger.store_draws("run-1", stage, later) == first + stage
+        kept = ledger.find("run-1")
+        assert kept.draws == {"histogram": first + "histogram", "totals": first + "totals"}
+        assert (kept.release, kept.committed_at) == (None, None)
+        assert ledger.find("run-2").draws == {}
+        assert ledger.commit("run-1", "{}") == "{}"
+        assert ledger.store_draws("run-1", "totals", "late") == first + "totals"
+        assert ledger.history(DATASET)[0].draws == kept.draws
+        assert spent(ledger) == 2
+
+    def test_draws_wait_for_a_reservation_and_not_for_a_release(self, ledger: Ledger) -> None:
+        """A release without draws is one of the first version's: nothing is drawn beside it."""
+        ledger.reserve([reservation()])
+        ledger.commit("run-1", "{}")
+        for run_id in ("run-1", "run-2"):
+            with pytest.raises(LedgerError, match=f"no reservation that waits for draws: given '{run_id}'"):
+                ledger.store_draws(run_id, "totals", "{}")
+        assert ledger.find("run-1").draws == {}
+        assert ledger.find("run-2") is None
+
+    def test_there_are_two_stages(self, ledger: Ledger) -> None:
+        ledger.reserve([reservation()])
+        for stage in ("release", "digest", "histogram = 'x', totals"):
+            with pytest.raises(ValueError, match="no stage"):
+                ledger.store_draws("run-1", stage, "{}")
+        assert ledger.find("run-1").draws == {}
+
+    def test_what_is_too_large_is_refused_and_not_cut(self, ledger: Ledger) -> None:
+        ledger.reserve([reservation()])
+        with pytest.raises(LedgerError, match="what was drawn is too large for the ledger: given '65537 bytes'"):
+            ledger.store_draws("run-1", "totals", "x" * (MAX_DRAWS + 1))
+        with pytest.raises(LedgerError, match="the release is too large for the ledger: given '262145 bytes'"):
+            ledger.commit("run-1", "x" * (MAX_RELEASE + 1))
+        assert (ledger.find("run-1").draws, ledger.find("run-1").release) == ({}, None)
+
+    # -- one table, one budget
+
+    @pytest.mark.parametrize(
+        ("name", "address", "words"),
+        [
+            ("/data/x.csv", "/data/x.csv", r"has its budget under another name: given '/data/x\.csv'"),
+            ("sensus", "/data/x.csv", "has its budget under another name: given 'sensus'"),
+            ("/data", "/data", "contains one that has a budget: given '/data'"),
+            ("other", "/data", "contains one that has a budget: given '/data'"),
+            ("/", "/", "contains one that has a budget: given '/'"),
+            ("/data/x.csv/part", "/data/x.csv/part", "lies in one that has a budget: given '/data/x.csv/p"),
+            ("s3://bkt/k", "s3://bkt/k", "contains one that has a budget: given 's3://bkt/k'"),
+            ("s3://bkt", "s3://bkt", "contains one that has a budget: given 's3://bkt'"),
+            ("s3://bkt/k/y/z", "s3://bkt/k/y/z", "lies in one that has a budget: given 's3://bkt/k/y/z'"),
+            ("other", "s3://bkt/k/y", "has its budget under another name: given 'other'"),
+        ],
+    )
+    def test_a_table_that_is_charged_once_has_its_budget_there(
+        self, ledger: Ledger, name: str, address: str, words: str
+    ) -> None:
+        ledger.reserve([reservation(place=Place("/data/x.csv"))])
+        ledger.reserve([reservation("run-2", place=Place("s3://bkt/k/y"))])
+        for attempt in (ledger.check, ledger.reserve):
+            with pytest.raises(
+                BudgetError, match=rf"^the (table|data set's name) {words}.* the data set 'census' \(--dataset\)"
+            ) as told:
+                attempt([reservation("run-3", dataset=name, place=Place(address))])
+            assert "\n" not in str(told.value)
+        assert spent(ledger) == 2
+        assert ledger.find("run-3") is None
+        ledger.reserve([reservation("run-3", place=Place(address))])
+        assert spent(ledger) == 3
+
+    @pytest.mark.parametrize(
+        "address",
+        ["/data/x.csv2", "/data/x", "/datax", "/data/y.csv", "s3://bkt/k/y2", "s3://bkt2/k/y", "/s3:/b/k/y"],
+    )
+    def test_what_only_looks_alike_is_another_table(self, ledger: Ledger, address: str) -> None:
+        ledger.reserve([reservation(place=Place("/data/x.csv"))])
+        ledger.reserve([reservation("run-2", place=Place("s3://bkt/k/y"))])
+        ledger.reserve([reservation("run-3", dataset=address, place=Place(address))])
+        assert spent(ledger, address) == 1
+
+    def test_where_links_lead_is_claimed_as_well(self, ledger: Ledger) -> None:
+        ledger.reserve([reservation(place=Place("/links", links=frozenset({"/data/x.csv", "/more"})))])
+        for address in ("/data/x.csv", "/data", "/more/y.csv"):
+            with pytest.raises(BudgetError, match="'census'"):
+                ledger.reserve([reservation("run-2", dataset=address, place=Place(address))])
+        linked = Place("/others", links=frozenset({"/more/y.csv"}))
+        with pytest.raises(BudgetError, match="'census'"):
+            ledger.reserve([reservation("run-2", dataset="/others", place=linked)])
+        assert spent(ledger) == 1
+
+    def test_of_several_none_is_charged_where_one_table_is_anothers(self, ledger: Ledger) -> None:
+        ledger.reserve([reservation(place=Place("/data"))])
+        two = [reservation("run-2"), reservation("run-3", dataset="other", place=Place("/data/x.csv"))]
+        for attempt in (ledger.check, ledger.reserve):
+            with pytest.raises(BudgetError, match="lies in one that has a budget"):
+                attempt(two)
+        assert spent(ledger) == 1
+        assert ledger.find("run-2") is None
+
+    def test_a_run_that_is_reserved_goes_on_whatever_is_claimed(self, ledger: Ledger) -> None:
+        ledger.reserve([reservation()])  # as a ledger of the first version has it: no table is known
+        ledger.reserve([reservation("run-2", dataset="other", place=Place("/data"))])
+        asked = [reservation(place=Place("/data"))]
+        assert ledger.check(asked) == ledger.reserve(asked) == {}
+        assert spent(ledger) == 1
+
+    def test_totals_go_to_one_of_the_addresses_that_contain_each_other(self, ledger: Ledger) -> None:
+        ledger.set_total("s3://bkt/data/x.csv", Decimal(1))
+        ledger.set_total("s3://bkt/data/y.csv", Decimal(1))
+        for name in ("s3://bkt/data", "s3://bkt", "s3://bkt/data/x.csv/part"):
+            with pytest.raises(BudgetError, match=r"the data set 's3://bkt/data/[xy]\.csv' \(--dataset\)"):
+                ledger.set_total(name, Decimal(5))
+        assert ledger.datasets() == ["s3://bkt/data/x.csv", "s3://bkt/data/y.csv"]
+        ledger.set_total("s3://bkt/data/x.csv", Decimal(2))
+        ledger.reserve([reservation(dataset="s3://bkt/data/x.csv", place=Place("s3://bkt/data/x.csv"))])
+        with pytest.raises(BudgetError, match="under another name: given 'census'"):
+            ledger.reserve([reservation("run-2", place=Place("s3://bkt/data/y.csv"))])
+
+    def test_a_total_with_its_table_is_refused_where_that_is_anothers(self, ledger: Ledger) -> None:
+        ledger.reserve([reservation(place=Place("/data/x.csv"))])
+        with pytest.raises(BudgetError, match=r"under another name: given '/data/x\.csv'.* the data set 'census'"):
+            ledger.set_total("/data/x.csv", Decimal(5), Place("/data/x.csv"))
+        assert ledger.datasets() == [DATASET]
+
+    @pytest.mark.parametrize(
+        ("name", "spelling"),
+        [
+            ("s3://bkt//x", "s3://bkt/x"),
+            ("s3a://bkt/x", "s3://bkt/x"),
+            ("S3://bkt/x", "s3://bkt/x"),
+            ("s3://bkt/x/", "s3://bkt/x"),
+            ("/data/../x", "/x"),
+            ("//x", "/x"),
+            ("file:///x", "/x"),
+        ],
+    )
+    def test_an_address_is_a_name_in_its_one_spelling_only(self, ledger: Ledger, name: str, spelling: str) -> None:
+        for use in (
+            lambda: ledger.set_total(name, Decimal(5)),
+            lambda: ledger.reserve([reservation(dataset=name)]),
+            lambda: ledger.reserve([reservation(dataset=name, place=Place("/elsewhere"))]),
+        ):
+            with pytest.raises(InputError, match=f"not in its one spelling: given '{name}'; allowed: '{spelling}'$"):
+                use()
+        assert ledger.datasets() == []
+
+    def test_the_state_of_the_table_stays_with_the_run(self, ledger: Ledger) -> None:
+        ledger.reserve([reservation(place=Place("/data", state="a" * 64)), reservation("run-2", digest="b")])
+        assert ledger.find("run-1").state == "a" * 64
+        assert ledger.reserve([reservation(place=Place("/data", state="b" * 64))]) == {}
+        assert ledger.history(DATASET)[0].state == "a" * 64
+        assert ledger.find("run-2").state is None
 
     # -- totals
 

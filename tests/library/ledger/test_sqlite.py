@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from dpjobs.errors import LedgerError
+from dpjobs.addresses import Place
+from dpjobs.errors import BudgetError, InputError, LedgerError
 from dpjobs.ledger import Ledger, SQLiteLedger
 from library.ledger.contract import DATASET, LedgerContract, reservation
 
@@ -49,6 +50,7 @@ def refused(ledger: SQLiteLedger, words: str, reading: bool = True) -> None:
         lambda: ledger.reserve([reservation("another", "1", "another")]),
         lambda: ledger.set_total(DATASET, Decimal(20)),
         lambda: ledger.commit("run-1", "{}"),
+        lambda: ledger.store_draws("run-1", "totals", "{}"),
     ]
     looking = [
         lambda: ledger.balance(DATASET),
@@ -72,6 +74,7 @@ def unchanged(path: Path) -> None:
     assert ledger.balance(DATASET).left == 9
     assert ledger.datasets() == [DATASET]
     assert ledger.find("run-1").release is None
+    assert ledger.find("run-1").draws == {}
 
 
 def test_a_file_that_another_process_writes_all_the_time(used: SQLiteLedger, path: Path) -> None:
@@ -193,6 +196,84 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
 
 def test_a_path_that_no_file_can_have(tmp_path: Path) -> None:
     refused(SQLiteLedger(tmp_path / ("x" * 300)), "the ledger cannot be opened")
+
+
+# -- files, which this machine's ledger alone can know
+
+
+def test_a_file_is_charged_to_one_data_set_wherever_it_lies(used: SQLiteLedger) -> None:
+    here = Place("/data/x.csv", files=frozenset({"1@1"}), above=frozenset({"7@7"}))
+    used.reserve([reservation("run-2", place=here)])
+    for there in (
+        Place("/link.csv", files=frozenset({"1@1"})),  # moved, or a hard link
+        Place("/folder", files=frozenset({"2@2", "1@1", "3@3"})),
+    ):
+        for attempt in (used.check, used.reserve):
+            with pytest.raises(BudgetError, match=r"by which a file of it, or its folder, is known: .* set 'census'"):
+                attempt([reservation("run-3", dataset=there.address, place=there)])
+        with pytest.raises(BudgetError, match="'census'"):
+            used.set_total(there.address, Decimal(5), there)
+    assert used.datasets() == [DATASET]
+    # the folder that it lies in is nobody's, and its next content keeps the name
+    used.reserve([reservation("run-3", dataset="other", place=Place("/y", files=frozenset({"4@4", "7@7"})))])
+    used.reserve([reservation("run-4", place=Place("/data/x.csv", files=frozenset({"5@5"})))])
+    with pytest.raises(BudgetError, match="'census'"):
+        used.check([reservation("run-5", dataset="z", place=Place("/z", files=frozenset({"5@5"})))])
+
+
+def test_a_folder_that_is_mounted_elsewhere_is_known_by_itself(used: SQLiteLedger) -> None:
+    used.reserve([reservation("run-2", place=Place("/data", files=frozenset({"7@7", "1@1"})))])
+    new_file = Place("/mnt/new.csv", files=frozenset({"2@2"}), above=frozenset({"7@7", "8@8"}))
+    with pytest.raises(BudgetError, match="'census'"):
+        used.reserve([reservation("run-3", dataset="/mnt/new.csv", place=new_file)])
+
+
+def test_a_total_that_is_refused_claims_nothing(used: SQLiteLedger) -> None:
+    with pytest.raises(InputError, match="the total is below what is spent"):
+        used.set_total(DATASET, Decimal("0.5"), Place("/data", files=frozenset({"1@1"})))
+    used.reserve([reservation("run-2", dataset="other", place=Place("/data", files=frozenset({"1@1"})))])
+
+
+# -- what the file itself refuses, whoever writes it
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE datasets SET spent = total + 1",
+        "UPDATE datasets SET spent = -1",
+        "UPDATE datasets SET total = -1",
+        "UPDATE datasets SET total = NULL",
+        "UPDATE datasets SET spent = 'many'",
+        "UPDATE runs SET epsilon = 0",
+        "UPDATE runs SET digest = NULL",
+        "INSERT INTO runs SELECT * FROM runs",
+        "INSERT INTO addresses VALUES ('/x', NULL)",
+        "INSERT INTO files VALUES ('1@1', 'census'), ('1@1', 'other')",
+    ],
+)
+def test_a_row_that_cannot_be(used: SQLiteLedger, path: Path, statement: str) -> None:
+    with connected(path) as db, pytest.raises(sqlite3.IntegrityError):
+        db.execute(statement)
+    unchanged(path)
+
+
+def test_what_is_written_survives_a_power_cut(used: SQLiteLedger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each writing connection waits for the disk at its end, the journal's folder included."""
+    found: list[int] = []
+
+    class Looking(sqlite3.Connection):
+        def execute(self, statement: str, *arguments: Any) -> sqlite3.Cursor:
+            if statement == "COMMIT":
+                found.append(super().execute("PRAGMA synchronous").fetchone()[0])
+            return super().execute(statement, *arguments)
+
+    monkeypatch.setattr(sqlite3, "connect", functools.partial(sqlite3.connect, factory=Looking))
+    used.store_draws("run-1", "totals", "{}")
+    used.commit("run-1", "{}")
+    used.reserve([reservation("run-2")])
+    used.set_total(DATASET, Decimal(20))
+    assert found == [3, 3, 3, 3]  # EXTRA
 
 
 def test_an_empty_file_is_a_new_ledger(path: Path) -> None:
