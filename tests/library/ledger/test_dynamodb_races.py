@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from dpjobs.addresses import Place
 from dpjobs.errors import BudgetError, InputError
 from dpjobs.ledger.dynamodb import DynamoDBLedger
 from library.ledger import dynamodb_local
@@ -111,3 +112,40 @@ def test_those_who_set_the_first_total_together_leave_one_of_theirs(ledger: Dyna
             balance = ledger.balance(dataset)
             assert balance.spent == 0
             assert balance.left in range(1, 9)
+
+
+def test_of_totals_on_addresses_that_contain_each_other_one_is_set(ledger: DynamoDBLedger) -> None:
+    """A chain: each contains all that follow. Whoever is first leaves nothing for the others."""
+    own = [DynamoDBLedger(ledger._table.name) for _ in range(8)]
+
+    def set_one(root: str, i: int) -> str:
+        name = "/".join([f"s3://{root}", *"abcdefgh"[:i]])
+        try:
+            own[i].set_total(name, Decimal(1))
+        except BudgetError:
+            return ""
+        return name
+
+    with ThreadPoolExecutor(8) as pool:
+        for root in ("first", "second", "third"):
+            told = list(pool.map(set_one, [root] * 8, range(8)))
+            [won] = [name for name in told if name]
+            assert [name for name in ledger.datasets() if name.startswith(f"s3://{root}")] == [won]
+
+
+def test_of_two_budgets_one_gets_the_table(ledger: DynamoDBLedger) -> None:
+    own = [DynamoDBLedger(ledger._table.name) for _ in range(8)]
+    for i in range(8):
+        ledger.set_total(f"name-{i}", Decimal(1))
+
+    def charge(i: int) -> bool:
+        try:
+            own[i].reserve([reservation(f"run-{i}", dataset=f"name-{i}", place=Place("s3://bkt/x"))])
+        except BudgetError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        told = list(pool.map(charge, range(8)))
+    assert sum(told) == 1
+    assert [spent(ledger, f"name-{i}") for i in range(8)] == [int(won) for won in told]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from botocore.config import Config
 
-from dpjobs.errors import LedgerError
+from dpjobs.errors import BudgetError, LedgerError
 from dpjobs.ledger import dynamodb_table
 from dpjobs.ledger.dynamodb import DynamoDBLedger, region_of
 from library.ledger import dynamodb_local
@@ -129,6 +129,30 @@ def test_a_commit_in_doubt_keeps_the_release(ledger: DynamoDBLedger, proxy: Faul
     ledger.reserve([reservation("run-2")])
     proxy.faults["UpdateItem"] = [DROPPED]
     assert ledger.commit("run-2", "first") == "first"
+
+
+def test_draws_in_doubt_are_drawn_once(ledger: DynamoDBLedger, proxy: Faulty) -> None:
+    """The server stored them, nobody heard of it: whoever comes next gets those, not its own."""
+    proxy.faults["UpdateItem"] = [DROPPED, DROPPED]
+    one_line(lambda: ledger.store_draws("run-1", "totals", "first"), "gave no answer")
+    assert ledger.store_draws("run-1", "totals", "second") == "first"
+    proxy.faults["UpdateItem"] = [DROPPED]
+    assert ledger.store_draws("run-1", "histogram", "first") == "first"
+    ledger.reserve([reservation("run-2")])
+    proxy.faults["GetItem"] = [DROPPED, DROPPED]  # stored, but what is stored cannot be read
+    one_line(lambda: ledger.store_draws("run-2", "totals", "first"), "gave no answer")
+    assert ledger.store_draws("run-2", "totals", "second") == "first"
+
+
+@pytest.mark.parametrize("lost", [1, 2], ids=["an attempt's answer", "every answer"])
+def test_a_claim_in_doubt_is_the_same_claim(ledger: DynamoDBLedger, proxy: Faulty, lost: int) -> None:
+    proxy.faults["TransactWriteItems"] = [DROPPED] * lost
+    if lost == 2:
+        one_line(lambda: ledger.set_total("s3://bkt/data", Decimal(1)), "gave no answer")
+    ledger.set_total("s3://bkt/data", Decimal(7))
+    assert ledger.balance("s3://bkt/data").left == 7
+    with pytest.raises(BudgetError, match="lies in one that has a budget"):
+        ledger.set_total("s3://bkt/data/x.csv", Decimal(1))
 
 
 @pytest.mark.parametrize("lost", [1, 2])
