@@ -18,6 +18,7 @@ MAX_HEADER = 1 << 16
 """Bytes within which the header must end."""
 
 _CHUNK = {".gz": 1 << 16, ".bz2": 1 << 20}  # compressed bytes; a block of bzip2 gives nothing before it is whole
+_PIECE = 1 << 12  # what is left of a piece when a member ends is copied
 _ALLOWED = "a first line of distinct column names that are not empty and not numbers"
 _NUMERIC = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 _BLANK = bytes(range(33))
@@ -86,14 +87,19 @@ def _beginning(path: str, head: Callable[[int], bytes]) -> tuple[bytes, bool]:
         text = head(MAX_HEADER)
         return text, len(text) < MAX_HEADER
     compressed = head(_CHUNK[codec])
-    text, rest = b"", compressed
-    while rest and len(text) < MAX_HEADER:  # a file may have several members, one after the other, as `cat` makes
-        member: Any = zlib.decompressobj(wbits=31) if codec == ".gz" else bz2.BZ2Decompressor()
-        text += member.decompress(rest, MAX_HEADER - len(text))
-        if not member.eof:
-            return text, False
-        rest = member.unused_data
-    return text, not rest and len(compressed) < _CHUNK[codec]
+    text, at, member = bytearray(), 0, None
+    while at < len(compressed) and len(text) < MAX_HEADER:
+        if member is None or member.eof:  # a file may have several members, one after the other, as `cat` makes
+            member = _decompressor(codec)
+        piece = compressed[at : at + _PIECE]
+        text += member.decompress(piece, MAX_HEADER - len(text))
+        at += len(piece) - len(member.unused_data)
+    whole = member is not None and member.eof and at == len(compressed) < _CHUNK[codec]
+    return bytes(text), whole
+
+
+def _decompressor(codec: str) -> Any:
+    return zlib.decompressobj(wbits=31) if codec == ".gz" else bz2.BZ2Decompressor()
 
 
 def _names(path: str, line: str) -> list[str]:

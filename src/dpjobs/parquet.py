@@ -20,8 +20,8 @@ _GUESS = 1 << 16  # bytes from the end that hold most footers
 _MAGIC = b"PAR1"
 _READ_AS = {
     "BOOLEAN": "boolean",
-    "INT32": "int",
-    "INT64": "bigint",
+    "INT32": "integer",
+    "INT64": "long",
     "INT96": "timestamp",
     "FLOAT": "float",
     "DOUBLE": "double",
@@ -29,7 +29,7 @@ _READ_AS = {
     "FIXED_LEN_BYTE_ARRAY": "binary",
 }
 # Spark's dictionaries know unsigned numbers by these types only, and whether a page has one depends on its values.
-_UNSIGNED = {("INT32", 32): "bigint", ("INT64", 64): "decimal(20,0)"}
+_UNSIGNED = {("INT32", 32): "long", ("INT64", 64): "decimal(20,0)"}
 _TEXT = ("STRING", "ENUM", "JSON")
 _COUNTED = ("DATE", "TIME", "TIMESTAMP", "INTERVAL", "BSON", "UUID", "UNKNOWN")
 _NUMBERS = ("NONE", "INT", "DECIMAL")
@@ -43,12 +43,12 @@ Read = Callable[[str, int, int], bytes]
 class Column:
     """A column: its `kind` is "number", "text" or "other", which can be counted and nothing else.
 
-    `read_as` is the type that Spark is told to read it as ("" in a CSV or for a partition), `scale` a decimal's
-    number of decimals, `width` the bytes of a binary one of fixed length (0: of any length).
+    `read_as` is the type that Spark is told to read it as, `scale` a decimal's number of decimals, `width` the bytes
+    of a binary one of fixed length (0: of any length).
     """
 
     kind: str
-    read_as: str = ""
+    read_as: str = "string"
     scale: int | None = None
     width: int = 0
 
@@ -90,6 +90,8 @@ def _columns(path: str, size: int, read: Read) -> Columns:
     if unknown:  # Spark's reader fails on such a footer, whichever column is asked for
         raise UnreadableError(f" (Spark cannot read files with a column of the type {min(unknown)})")
     refused = {leaf.top: "is nested (a list, a map or a struct)" for leaf in leaves if leaf.nested}
+    unsafe = "has a type that Spark 3.5 reads by its values (a decimal of up to 9 digits in 64 bits)"
+    refused |= {leaf.top: unsafe for leaf in leaves if leaf.unsafe}
     plain = [leaf for leaf in leaves if not leaf.nested]
     names = Counter(leaf.top for leaf in plain)
     refused |= {name: "is there twice" for name, times in names.items() if times > 1}
@@ -106,8 +108,14 @@ class _Leaf:
     logical: str
     bits: int
     width: int
+    precision: int
     scale: int
     signed: bool
+
+    @property
+    def unsafe(self) -> bool:
+        """Whether Spark's dictionaries take it for 32 bits, whatever it is read as, and fail."""
+        return (self.physical, self.logical) == ("INT64", "DECIMAL") and self.precision <= 9
 
     @classmethod
     def of(cls, leaf: Any) -> "_Leaf":
@@ -122,6 +130,7 @@ class _Leaf:
             logical=leaf.logical_type.type,
             bits=said.get("bitWidth", 0),
             width=leaf.length if leaf.physical_type == "FIXED_LEN_BYTE_ARRAY" else 0,
+            precision=leaf.precision,
             scale=leaf.scale,
             signed=said.get("isSigned", True),
         )

@@ -10,7 +10,7 @@ Bytes stay bytes until they are cut to a bounded length and turned into a string
 
 from pyspark.sql import Column, DataFrame, DataFrameReader, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import StringType
+from pyspark.sql.types import StringType, StructType
 
 from dpjobs import parquet
 from dpjobs.measurement import SUM, SUM_OF_SQUARES, Grid, Plan, Squares
@@ -43,8 +43,7 @@ def read(spark: SparkSession, source: Source, column: str | None) -> DataFrame:
     column asked for is read from Parquet, or parsed in a CSV. Reads no row itself; raises Spark's
     AnalysisException when it cannot read the files.
     """
-    fields = ([f"{_quoted(_LINE)} string"] if source.format == "csv" else []) + _field(source, column)
-    reader = spark.read.schema(", ".join(fields))
+    reader = spark.read.schema(_schema(source, column))
     if column in source.partitions:
         reader = reader.option("basePath", f"file://{source.root}" if is_local(source.root) else source.root)
     paths = [_escaped(path) for path in source.paths]
@@ -65,10 +64,14 @@ def read(spark: SparkSession, source: Source, column: str | None) -> DataFrame:
     return table.select(cell.alias(CELL))
 
 
-def _field(source: Source, column: str | None) -> list[str]:
-    if column is None or (source.format == "csv" and column not in source.partitions):
-        return []
-    return [f"{_quoted(column)} {source.columns[column].read_as or 'string'}"]
+def _schema(source: Source, column: str | None) -> StructType:
+    """What Spark is told to read, so that it looks at no file to guess, and at no other column."""
+    schema = StructType()
+    if source.format == "csv":
+        schema = schema.add(_LINE, "string")
+    if column in source.partitions or (column is not None and source.format == "parquet"):
+        schema = schema.add(column, source.columns[column].read_as)
+    return schema
 
 
 def _lines(reader: DataFrameReader, paths: list[str], headers: frozenset[bytes], blank: bool) -> DataFrame:
@@ -118,7 +121,7 @@ def _parquet_cell(cell: Column, column: parquet.Column) -> Column:
         return _scaled(_whole(cell, 8, 0, signed=True).cast("bigint"), column.scale)
     high, low = _whole(cell, 16, 0, signed=True), _whole(cell, 16, 8, signed=False)
     # beyond 38 digits Spark's decimals are null
-    whole = high.cast("decimal(19,0)") * F.lit(1 << 64).cast("decimal(20,0)") + low.cast("decimal(20,0)")
+    whole = high.cast("decimal(19,0)") * F.lit(str(1 << 64)).cast("decimal(20,0)") + low.cast("decimal(20,0)")
     fits = F.octet_length(cell).between(1, parquet.MAX_DECIMAL_BYTES)
     return F.when(fits, _parsed(whole, column.scale))
 
@@ -154,7 +157,7 @@ def counted(rows: DataFrame) -> DataFrame:
 
 
 def numbers(rows: DataFrame) -> DataFrame:
-    """Keep the rows whose cell is a number, as a double `cell`; true is 1, false 0; infinities stay, to be clamped."""
+    """Keep the rows whose cell is a number, as the double `cell`: true is 1, false 0; infinities stay."""
     if not isinstance(rows.schema[CELL].dataType, StringType):
         doubles = rows.select(F.col(CELL).cast("double").alias(CELL))
         return doubles.where(F.col(CELL).isNotNull() & ~F.isnan(CELL))
