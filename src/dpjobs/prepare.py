@@ -2,23 +2,28 @@
 
 What a row is: one line of CSV that ends in `\\n`, or one Parquet row. Whatever a row holds, it changes no other
 row, it cannot make the job fail, and it becomes either nothing or integers within the plan's bounds.
+
+So no string function of Spark sees what a file holds: Spark checks no string that it reads, and believes the first
+byte of a character about the character's length, past the end of the string, where an earlier row still stands.
+Bytes stay bytes until they are cut to a bounded length and turned into a string of one character a byte, row by row.
 """
 
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, DataFrameReader, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import StringType
+from pyspark.sql.types import StringType, StructType
 
+from dpjobs import parquet
 from dpjobs.addresses import is_local
 from dpjobs.measurement import SUM, SUM_OF_SQUARES, Grid, Plan, Squares
 from dpjobs.query import Query
 from dpjobs.source import Source
 
 MAX_LINE = 1 << 20
-"""Characters: of a longer CSV line only these are read."""
+"""Bytes: of a longer CSV line, or a longer text in Parquet, only these are read."""
 
 CELL = "cell"
 _ONE = "one"
-_LINE = "value"
+_LINE = "dpjobs.line"
 
 # Every pattern is possessive or atomic, so that each takes a time linear in the line: a cell of a million digits
 # or quotes must not keep a core busy for hours, nor use up Java's stack.
@@ -27,36 +32,73 @@ _QUOTED = r'"[^"]*+(?:""[^"]*+)*+"'
 _CELL_OF_LINE = rf"(?>{_QUOTED}[^,]*+|[^,]*+)"
 _UNQUOTED = rf'\A"([^"]*+(?:""[^"]*+)*+)"{_SPACE}\z'
 # What is a number in a text: no hexadecimals, no "12d" and "1.5F", which Java would take
-_NUMBER = rf"(?i)\A{_SPACE}([+-]?+(?>(?>\d++(?:\.\d*+)?+|\.\d++)(?:e[+-]?+\d++)?+|inf(?:inity)?+)){_SPACE}\z"
+_DIGITS = r"(?>\d++(?:\.\d*+)?+|\.\d++)(?:e[+-]?+\d++)?+"
+_NUMBER = rf"(?i)\A{_SPACE}((?>[+-]?+(?>{_DIGITS}|inf(?:inity)?+)|true|false)){_SPACE}\z"
+_EXACT = 1 << 53  # whole numbers up to here are exact doubles, and so are powers of ten up to the 22nd
 
 
 def read(spark: SparkSession, source: Source, column: str | None) -> DataFrame:
     """Return the table's rows with the one column asked for as `cell`, or with no column's content at all.
 
-    A CSV's cells are strings; only the column asked for is parsed, and no pass is spent on guessing types. Reads
-    no row itself; raises Spark's AnalysisException when the files' schema is none that Spark knows.
+    Text has one character a byte; decimals are doubles; other cells are as Spark's reader gives them. Only the
+    column asked for is read from Parquet, or parsed in a CSV. Reads no row itself; raises Spark's
+    AnalysisException when it cannot read the files.
     """
+    reader = spark.read.schema(_schema(source, column))
+    if column in source.partitions:
+        reader = reader.option("basePath", f"file://{source.root}" if is_local(source.root) else source.root)
     paths = [_escaped(path) for path in source.paths]
     if source.format == "parquet":
-        table = spark.read.parquet(*paths)
-        cell = None if column is None else F.col("`" + column.replace("`", "``") + "`")
+        table = reader.parquet(*paths)
     else:
-        table = _lines(spark, paths, source.headers)
-        cell = None if column is None else _cell(list(source.columns), column)
-    return table.select(F.lit(1).alias(_ONE) if cell is None else cell.alias(CELL))
+        # elsewhere a blank line's cell is empty by itself, and nothing is spent on looking
+        blank = column is None or column in source.partitions or column == next(iter(source.columns))
+        table = _lines(reader, paths, source.headers, blank)
+    if column is None:
+        return table.select(F.lit(1).alias(_ONE))
+    if column in source.partitions:
+        cell = F.col(_quoted(column))
+    elif source.format == "parquet":
+        cell = _parquet_cell(F.col(_quoted(column)), source.columns[column])
+    else:
+        cell = _cell(list(source.columns), column)
+    return table.select(cell.alias(CELL))
 
 
-def _lines(spark: SparkSession, paths: list[str], headers: frozenset[str]) -> DataFrame:
-    """The lines of CSV files but for blank ones and the header, each at most MAX_LINE long.
+def _schema(source: Source, column: str | None) -> StructType:
+    """What Spark is told to read, so that it looks at no file to guess, and at no other column."""
+    schema = StructType()
+    if source.format == "csv":
+        schema = schema.add(_LINE, "string")
+    if column in source.partitions or (column is not None and source.format == "parquet"):
+        schema = schema.add(column, source.columns[column].read_as)
+    return schema
+
+
+def _lines(reader: DataFrameReader, paths: list[str], headers: frozenset[bytes], blank: bool) -> DataFrame:
+    """The lines of CSV files, as text, but for the header and, where `blank`, for blank ones.
 
     Not Spark's CSV reader: it fails on too many columns, and the limit that Hadoop's reader offers for a line's
     length lets the end of a long line through as a row where a split happens to begin within it, so that one row
     more could change how all others are read. Here what becomes of a line depends on the line alone.
     """
-    line = F.col(_LINE)
-    cut = F.when(F.octet_length(line) <= MAX_LINE, line).otherwise(F.substring(line, 1, MAX_LINE))
-    kept = line.rlike(r"[^\x00-\x20]") & ~line.isin(*headers)
-    return spark.read.text(paths, lineSep="\n").where(kept).select(cut.alias(_LINE))
+    table = reader.text(paths, lineSep="\n")
+    line = _bounded(F.col(_quoted(_LINE)).cast("binary"))
+    table = table.where(~line.isin(*headers)).withColumn(_LINE, _text(line))
+    return table.where(F.col(_quoted(_LINE)).rlike(r"[^\x00-\x20]")) if blank else table
+
+
+def _bounded(value: Column) -> Column:
+    return F.when(F.octet_length(value) <= MAX_LINE, value).otherwise(F.substring(value, 1, MAX_LINE))
+
+
+def _text(value: Column) -> Column:
+    """Bytes as a string that is valid whatever they are, as Latin-1: one character a byte, each byte alone.
+
+    Commas, quotes, blanks, digits and signs are ASCII, and no byte of another character in UTF-8 is; so these are
+    found where they stand, and neither a cut nor a broken character can make or hide one.
+    """
+    return F.decode(value, "ISO-8859-1")
 
 
 def _cell(columns: list[str], column: str) -> Column:
@@ -65,8 +107,43 @@ def _cell(columns: list[str], column: str) -> Column:
     A quote that is never closed, or not at a cell's beginning, is a character like any other.
     """
     place = columns.index(column)
-    found = F.regexp_extract(_LINE, rf"\A(?:{_CELL_OF_LINE},){{{place}}}+({_CELL_OF_LINE})", 1)
-    return F.regexp_replace(found, _UNQUOTED, "$1")
+    pattern = rf"\A(?:{_CELL_OF_LINE},){{{place}}}+({_CELL_OF_LINE})"
+    return F.regexp_replace(F.regexp_extract(_quoted(_LINE), pattern, 1), _UNQUOTED, "$1")
+
+
+def _parquet_cell(cell: Column, column: parquet.Column) -> Column:
+    if column.kind == "text":
+        return _text(_bounded(cell))
+    if column.scale is None:
+        return cell
+    if column.read_as != "binary":
+        return _scaled(cell.cast("bigint"), column.scale)
+    if 0 < column.width <= 8:
+        return _scaled(_whole(cell, 8, 0, signed=True).cast("bigint"), column.scale)
+    high, low = _whole(cell, 16, 0, signed=True), _whole(cell, 16, 8, signed=False)
+    # beyond 38 digits Spark's decimals are null
+    whole = high.cast("decimal(19,0)") * F.lit(str(1 << 64)).cast("decimal(20,0)") + low.cast("decimal(20,0)")
+    fits = F.octet_length(cell).between(1, parquet.MAX_DECIMAL_BYTES)
+    return F.when(fits, _parsed(whole, column.scale))
+
+
+def _whole(value: Column, width: int, start: int, signed: bool) -> Column:
+    """Eight bytes of a whole number (two's complement, from the highest byte on) widened to `width`, as digits."""
+    sign = F.when(value >= F.lit(b"\x80"), F.lit(b"\xff" * width)).otherwise(F.lit(b"\x00" * width))
+    wide = F.substring(F.concat(sign, value), -width, width)
+    return F.conv(F.hex(F.substring(wide, start + 1, 8)), 16, -10 if signed else 10)
+
+
+def _scaled(whole: Column, scale: int) -> Column:
+    """The double nearest to whole / 10^scale, for a bigint."""
+    if scale > 22:
+        return _parsed(whole, scale)
+    exact = whole.between(-_EXACT, _EXACT)
+    return F.when(exact, whole.cast("double") / F.lit(10.0**scale)).otherwise(_parsed(whole, scale))
+
+
+def _parsed(whole: Column, scale: int) -> Column:
+    return F.concat(whole.cast("string"), F.lit(f"e-{scale}")).cast("double")
 
 
 def counted(rows: DataFrame) -> DataFrame:
@@ -81,11 +158,12 @@ def counted(rows: DataFrame) -> DataFrame:
 
 
 def numbers(rows: DataFrame) -> DataFrame:
-    """Keep the rows whose cell is a number, as a double `cell`; infinities are kept, to be clamped."""
+    """Keep the rows whose cell is a number, as the double `cell`: true is 1, false 0; infinities stay."""
     if not isinstance(rows.schema[CELL].dataType, StringType):
         doubles = rows.select(F.col(CELL).cast("double").alias(CELL))
         return doubles.where(F.col(CELL).isNotNull() & ~F.isnan(CELL))
-    value = F.regexp_extract(CELL, _NUMBER, 1).cast("double")
+    found = F.regexp_extract(CELL, _NUMBER, 1)
+    value = F.coalesce(found.cast("double"), found.cast("boolean").cast("double"))
     # explode() is a fence: without it Spark would parse each line once for the filter and again for every use
     return rows.select(F.explode(F.array(value)).alias(CELL)).where(F.col(CELL).isNotNull())
 
@@ -122,6 +200,10 @@ def _square(k: Column, squares: Squares) -> Column:
 
 def _clamped(k: Column, lower: int, upper: int) -> Column:
     return F.least(F.greatest(k, F.lit(lower).cast("bigint")), F.lit(upper).cast("bigint"))
+
+
+def _quoted(name: str) -> str:
+    return "`" + name.replace("`", "``") + "`"
 
 
 def _escaped(path: str) -> str:

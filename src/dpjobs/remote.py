@@ -3,7 +3,6 @@
 from typing import Any
 
 from pyspark.sql import SparkSession
-from pyspark.sql.types import NumericType, StringType
 
 from dpjobs.errors import InputError
 from dpjobs.source import Entry
@@ -34,37 +33,19 @@ class HadoopFiles:
         except Exception:
             raise _unreachable(uri) from None
 
-    def head(self, path: str, size: int) -> bytes:
-        """Return a file's first bytes."""
+    def read(self, path: str, start: int, size: int) -> bytes:
+        """Return a file's bytes from `start` on, `size` of them or as many as there are."""
         hadoop_path = self._jvm.org.apache.hadoop.fs.Path(path)
         try:
             stream = hadoop_path.getFileSystem(self._conf).open(hadoop_path)
             try:
-                return bytes(self._jvm.org.apache.commons.io.IOUtils.toByteArray(self._bounded(stream, size)))
+                stream.seek(start)
+                bounded = self._jvm.org.apache.commons.io.input.BoundedInputStream(stream, size)
+                return bytes(self._jvm.org.apache.commons.io.IOUtils.toByteArray(bounded))
             finally:
                 stream.close()
         except Exception:
             raise _unreachable(path) from None
-
-    def _bounded(self, stream: Any, size: int) -> Any:
-        return self._jvm.org.apache.commons.io.input.BoundedInputStream(stream, size)
-
-    def parquet_columns(self, paths: list[str]) -> dict[str, str]:
-        """Let Spark merge the footers' schemas; raises ValueError when a file adds to those of the first."""
-        try:
-            schema = self._spark.read.option("mergeSchema", "true").parquet(*paths).schema
-            first = self._spark.read.parquet(paths[0]).schema
-        except Exception:
-            raise ValueError("schemas cannot be read or merged") from None
-        if schema != first:
-            raise ValueError("schemas differ")
-
-        def kind(type_: object) -> str:
-            return (
-                "number" if isinstance(type_, NumericType) else "text" if isinstance(type_, StringType) else "other"
-            )
-
-        return {field.name: kind(field.dataType) for field in schema.fields}
 
 
 def _entry(status: Any) -> Entry:

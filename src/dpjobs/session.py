@@ -23,6 +23,9 @@ RUNTIME_SETTINGS = {
     "spark.sql.caseSensitive": "true",
     "spark.sql.files.ignoreCorruptFiles": "false",
     "spark.sql.files.ignoreMissingFiles": "false",
+    # Dates before 1582 and times before 1900 would fail a job where a file does not say which calendar it means.
+    "spark.sql.parquet.datetimeRebaseModeInRead": "CORRECTED",
+    "spark.sql.parquet.int96RebaseModeInRead": "CORRECTED",
 }
 # Spark's pages and its event log show exact row counts.
 PRIVATE_SETTINGS = {

@@ -4,25 +4,20 @@ Everything here happens before the reservation, so a refusal costs nothing; and 
 header, the schema and the names of the files alone, never on a row.
 """
 
-import bz2
-import csv
-import difflib
-import re
-import zlib
-from dataclasses import dataclass
+import shlex
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
+from urllib.parse import unquote
 
+from dpjobs import header, parquet
 from dpjobs.errors import InputError, quoted
+from dpjobs.parquet import Column
 
-MAX_HEADER = 1 << 16
-_BZ2_BLOCK = 1 << 20  # bytes: a block gives nothing before it is whole, and holds 900,000 at most
 FORMATS = {"csv": (".csv", ".csv.gz", ".csv.bz2"), "parquet": (".parquet", ".pq")}
 _READABLE = "an existing CSV or Parquet file, a folder of them, or an s3:// address"
-_HEADER = "a first line of distinct column names that are not empty and not numbers"
-_NUMERIC = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
-_BLANK = bytes(range(33))
-_OTHER_CODECS = (".deflate", ".lz4", ".snappy", ".zst", ".xz", ".zip")
+_PARTITIONS = "folders that are all named like year=2020, in the same order, or none"
 
 
 @dataclass(frozen=True)
@@ -48,36 +43,53 @@ class Files(Protocol):
     def children(self, uri: str) -> list[Entry]:
         """Return what a folder holds."""
 
-    def head(self, path: str, size: int) -> bytes:
-        """Return a file's first bytes."""
-
-    def parquet_columns(self, paths: list[str]) -> dict[str, str]:
-        """Return each column with "number", "text" or "other"; raises ValueError when files differ."""
+    def read(self, path: str, start: int, size: int) -> bytes:
+        """Return a file's bytes from `start` on, `size` of them or as many as there are."""
 
 
 @dataclass(frozen=True)
 class Source:
     """A table that can be read: its files, their format, and its columns with their kinds.
 
-    `columns` maps each name to "number", "text" or "other"; a CSV's columns are all text. `size` is in bytes.
-    `headers` are the CSV files' header lines as they stand, which may differ in quotes and line ends.
+    `columns` maps each name to its Column; a CSV's columns are all text. `size` is in bytes. `headers` are the
+    CSV files' header lines as they may stand there. `partitions` are the columns that folders named like
+    `year=2020` below `root` give. `refused` says of other columns why they cannot be asked for.
     """
 
     paths: tuple[str, ...]
     format: str
-    columns: dict[str, str]
+    columns: dict[str, Column]
     size: int
-    headers: frozenset[str] = frozenset()
+    root: str
+    headers: frozenset[bytes] = frozenset()
+    partitions: tuple[str, ...] = ()
+    refused: dict[str, str] = field(default_factory=dict)
 
     def check_column(self, column: str, numeric: bool) -> None:
         """Raise InputError unless the column is there and, where `numeric`, can hold numbers."""
         if column not in self.columns:
-            close = difflib.get_close_matches(column, self.columns, n=1)
-            # One name at most: the "columns" of a file without a header are its first record
-            hint = f"; did you mean {quoted(close[0])}?" if close else ""
-            raise InputError.of("no such column", column, "a column of the table's header" + hint)
-        if numeric and self.columns[column] == "other":
-            raise InputError.of("the column's type holds no numbers", column, "a numeric or text column")
+            if column in self.refused:
+                allowed = "a column of plain values, in every file and of the same type"
+                raise InputError.of(f"the column {self.refused[column]}", column, allowed)
+            raise InputError.of("no such column", column, "a column of the table's header" + self._hint(column))
+        if numeric and self.columns[column].kind == "other":
+            allowed = "a column of numbers, true and false, or text; COUNT takes any"
+            raise InputError.of("the column's type holds no numbers", column, allowed)
+
+    def _hint(self, column: str) -> str:
+        # No name is told that the user has not all but given: a file without a header "names" its first record
+        alike = sorted(name for name in self.columns if _folded(name) == _folded(column))
+        if alike:
+            return f"; did you mean {quoted(alike[0])}?"
+        if self.format == "parquet":
+            how = f"import pyarrow.parquet as p; print(p.read_schema({self.paths[0]!r}).names)"
+            return f", which shows with: python -c {shlex.quote(how)}"
+        only = f" ({header.ONE_CELL})" if len(self.columns) - len(self.partitions) == 1 else ""
+        return f", which shows with: {header.how_to_see(self.paths[0])}{only}"
+
+
+def _folded(name: str) -> str:
+    return "".join(name.split()).casefold()
 
 
 def format_of(uri: str, given: str | None, files: Files) -> str:
@@ -90,7 +102,7 @@ def format_of(uri: str, given: str | None, files: Files) -> str:
     entry = files.look(uri)
     if entry is None:
         raise InputError.of("no such file or folder", uri, _READABLE)
-    names = [e.name for e in _visible(files.children(uri))] if entry.is_folder else [entry.name]
+    names = _endings(entry, files) if entry.is_folder else [entry.name]
     if not names:
         raise InputError.of("nothing to read, an empty folder", uri, _READABLE)
     found = {known_format(name) for name in names} or {None}
@@ -112,92 +124,86 @@ def inspect(uri: str, format_: str, files: Files) -> Source:
         raise InputError.of("no such file or folder", uri, _READABLE)
     if not entry.is_folder and entry.name.startswith(("_", ".")):
         raise InputError.of("a hidden file, which Spark skips", uri, "a name that begins with neither _ nor .")
-    found = _visible(_walk(entry, format_, files)) if entry.is_folder else [entry]
-    kept = [e for e in found if e.size > 0]
+    kept = [e for e in (_walk(entry, format_, files) if entry.is_folder else [entry]) if e.size > 0]
     if not kept:
         raise InputError.of("nothing to read, zero bytes", uri, _READABLE)
-    paths = [e.path for e in kept]
-    size = sum(e.size for e in kept)
+    partitions = _partitions(entry, kept) if entry.is_folder else ()
     if format_ == "parquet":
-        return Source(tuple(paths), format_, _parquet_columns(uri, paths, files), size)
-    lines = [_header_line(path, files) for path in paths]
-    headers = [_names(path, line) for path, line in zip(paths, lines, strict=True)]
-    if any(header != headers[0] for header in headers):
-        raise InputError.of("headers differ within the folder", uri, "the same header in every file")
-    return Source(tuple(paths), format_, dict.fromkeys(headers[0], "text"), size, frozenset(lines))
+        found = _parquet_columns(uri, kept, files)
+        columns, refused, lines = found.usable, found.refused, frozenset[bytes]()
+    else:
+        headers = [header.read_header(e.path, partial(files.read, e.path, 0)) for e in kept]
+        if any(h.names != headers[0].names for h in headers):
+            raise InputError.of("headers differ within the folder", uri, "the same header in every file")
+        columns, refused = {name: Column("text") for name in headers[0].names}, {}
+        lines = frozenset(line for h in headers for line in h.lines)
+    return Source(
+        paths=tuple(e.path for e in kept),
+        format=format_,
+        columns=columns | {name: Column("text") for name in partitions},  # of two the folder's is meant, as in Hive
+        size=sum(e.size for e in kept),
+        root=entry.path,
+        headers=lines,
+        partitions=partitions,
+        refused=refused,
+    )
 
 
 def _visible(entries: list[Entry]) -> list[Entry]:
-    return sorted((e for e in entries if not e.name.startswith(("_", "."))), key=lambda e: e.path)
+    """Leave out what Spark skips, by name: hidden files and folders, but no partition."""
+    kept = (e for e in entries if not e.name.startswith(".") and (_is_partition(e) or not e.name.startswith("_")))
+    return sorted(kept, key=lambda e: e.path)
 
 
-def _walk(folder: Entry, format_: str, files: Files) -> list[Entry]:
-    found = []
+def _is_partition(entry: Entry) -> bool:
+    return entry.is_folder and "=" in entry.name
+
+
+def _endings(folder: Entry, files: Files) -> list[str]:
+    """The names in a folder and its partitions that may tell the format."""
+    found: list[str] = []
     for entry in _visible(files.children(folder.path)):
-        if not entry.is_folder:
-            found.append(entry)
-        elif format_ == "parquet":
-            found += _walk(entry, format_, files)
-        else:
-            raise InputError.of("a folder inside the folder", entry.path, "a folder that holds CSV files only")
+        found += _endings(entry, files) if _is_partition(entry) else [entry.name]
     return found
 
 
-def _parquet_columns(uri: str, paths: list[str], files: Files) -> dict[str, str]:
-    try:
-        return files.parquet_columns(paths)
-    except Exception:  # the library's text may quote bytes of the file
-        raise InputError.of(
-            "not readable as Parquet, or files of different columns", uri, "Parquet files of the same columns"
-        ) from None
+def _walk(folder: Entry, format_: str, files: Files) -> list[Entry]:
+    found: list[Entry] = []
+    for entry in _visible(files.children(folder.path)):
+        if not entry.is_folder:
+            found.append(entry)
+        elif format_ == "parquet" or _is_partition(entry):
+            found += _walk(entry, format_, files)
+        else:
+            allowed = "a folder that holds CSV files only, or folders named like year=2020"
+            raise InputError.of("a folder inside the folder", entry.path, allowed)
+    return found
 
 
-def _header_line(path: str, files: Files) -> str:
-    """The first line that is not blank, without a byte order mark, which Hadoop skips, too."""
-    if _codec(path) not in ("", ".gz", ".bz2"):
-        raise InputError.of(
-            "unknown compression", path, "plain, or a name that ends in .gz or .bz2, in small letters"
-        )
-    try:
-        head = _decompressed(path, files)[:MAX_HEADER]
-        *whole, rest = head.split(b"\n")
-        lines = [*whole, rest] if len(head) < MAX_HEADER else whole
-        line = next(line for line in lines if line.strip(_BLANK)).decode("utf-8-sig")
-        if any(ord(c) < 32 and c != "\t" for c in line.removesuffix("\r")):
-            raise ValueError
-        return line
-    except (OSError, EOFError, zlib.error, ValueError, StopIteration):
-        raise InputError.of("not readable as CSV (binary, not UTF-8, or no header)", path, _HEADER) from None
-
-
-def _names(path: str, line: str) -> list[str]:
-    names = [cell.strip() for cell in next(csv.reader([line.removesuffix("\r")]), [])]
-    if not names or not all(names) or len(set(names)) != len(names) or any(map(_NUMERIC.fullmatch, names)):
-        # never shown: in a file without a header this line is the first record
-        raise InputError.of("header cells empty, duplicate or numeric", path, _HEADER)
+def _partitions(root: Entry, files: list[Entry]) -> tuple[str, ...]:
+    """The columns that the folders between the root and the files give by their names, the same for every file."""
+    between = {tuple(e.path.removeprefix(root.path).strip("/").split("/")[:-1]) for e in files}
+    if not any("=" in folder for folders in between for folder in folders):
+        return ()
+    # Spark undoes Hive's %3D and the like character by character
+    found = {tuple(unquote(f.partition("=")[0], "latin-1") for f in folders) for folders in between}
+    names = min(found)
+    plain = any("=" not in folder for folders in between for folder in folders)
+    if plain or len(found) > 1 or not all(names) or len(set(names)) != len(names):
+        raise InputError.of("folders of different partitions", root.path, _PARTITIONS)
     return names
 
 
-def _codec(path: str) -> str:
-    """The compression that the name tells; Hadoop knows it in small letters only, so others are unknown to us."""
-    ending = "." + path.rsplit(".", 1)[-1]
-    return ending if ending.lower() in (".gz", ".bz2", *_OTHER_CODECS) else ""
-
-
-def _decompressed(path: str, files: Files) -> bytes:
-    """The beginning of the text; raises EOFError when the compressed file ends within its first line."""
-    decompressor: Any
-    if _codec(path) == ".gz":
-        decompressor = zlib.decompressobj(wbits=31)
-        head = decompressor.decompress(files.head(path, MAX_HEADER), MAX_HEADER)
-    elif _codec(path) == ".bz2":
-        decompressor = bz2.BZ2Decompressor()
-        head = decompressor.decompress(files.head(path, _BZ2_BLOCK), MAX_HEADER)
-    else:
-        return files.head(path, MAX_HEADER)
-    if len(head) < MAX_HEADER and b"\n" not in head and not decompressor.eof:
-        raise EOFError
-    return bytes(head)
+def _parquet_columns(uri: str, entries: list[Entry], files: Files) -> parquet.Columns:
+    allowed = "Parquet files that Spark 3.5 can read"
+    try:
+        return parquet.columns([(e.path, e.size) for e in entries], files.read)
+    except parquet.UnreadableError as error:
+        raise InputError.of(f"not readable as Parquet{error}", uri, allowed) from None
+    except InputError:
+        raise
+    except Exception:  # the library's text may quote bytes of the file
+        raise InputError.of("not readable as Parquet", uri, allowed) from None
 
 
 class LocalFiles:
@@ -218,23 +224,8 @@ class LocalFiles:
         except OSError:
             raise InputError.of("a folder that cannot be listed", uri, _READABLE) from None
 
-    def head(self, path: str, size: int) -> bytes:
-        """Return a file's first bytes."""
+    def read(self, path: str, start: int, size: int) -> bytes:
+        """Return a file's bytes from `start` on, `size` of them or as many as there are."""
         with Path(path).open("rb") as file:
+            file.seek(start)
             return file.read(size)
-
-    def parquet_columns(self, paths: list[str]) -> dict[str, str]:
-        """Read the footers with pyarrow, which Spark needs anyway."""
-        import pyarrow.parquet
-        import pyarrow.types as t
-
-        schemas = [pyarrow.parquet.read_schema(path) for path in paths]
-        if any(schema.names != schemas[0].names or schema.types != schemas[0].types for schema in schemas):
-            raise ValueError("schemas differ")
-
-        def kind(type_: object) -> str:
-            if t.is_integer(type_) or t.is_floating(type_) or t.is_decimal(type_):
-                return "number"
-            return "text" if t.is_string(type_) or t.is_large_string(type_) else "other"
-
-        return {field.name: kind(field.type) for field in schemas[0]}
