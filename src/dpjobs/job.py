@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from dpjobs import bounds as private_bounds
 from dpjobs import engines, prepare
-from dpjobs.errors import InputError, LedgerError, RunError, quoted
+from dpjobs.errors import DoubtError, InputError, InterruptError, LedgerError, RunError, quoted
 from dpjobs.estimate import estimate
 from dpjobs.ledger.base import Ledger, Reservation
 from dpjobs.measurement import plan
@@ -54,8 +54,9 @@ def run(
     """Answer all specifications, which share one table, and return their committed releases.
 
     Either all are reserved or none. A run that is committed already is returned as it is stored and spends
-    nothing. `say` is told in a few words what is going on. Raises InputError before anything is spent, and
-    RunError afterwards, with a message that quotes neither data nor a library.
+    nothing. `say` is told in a few words what is going on. Raises InputError or LedgerError before anything is
+    spent, DoubtError where that is not known, and RunError or InterruptError afterwards, with a message that quotes
+    neither data nor a library.
     """
     reservations = [Reservation(s.run_id, s.dataset, s.budget, s.digest()) for s in specs]
     stored = ledger.check(reservations)
@@ -83,15 +84,15 @@ def _run(
         apply_settings(spark)
         table = source or _inspect(first, HadoopFiles(spark))
         _try_schema(spark, table, first)
-        outcome.releases |= ledger.reserve(reservations)
+        outcome.releases |= _reserve(ledger, reservations)
         for spec in specs:
             if spec.run_id in outcome.releases:
                 continue
-            say(f"{spec.describe()} by {engines.ENGINES[spec.engine].title}")
             started = time.monotonic()
             with _failing_safely(spec.run_id):
+                say(f"{spec.describe()} by {engines.ENGINES[spec.engine].title}")
                 release = answer(spark, loading(spec.engine), spec, table)
-            stored = outcome.releases[spec.run_id] = ledger.commit(spec.run_id, release)
+                stored = outcome.releases[spec.run_id] = ledger.commit(spec.run_id, release)
             if stored == release:  # else another process with this run id was faster
                 outcome.seconds[spec.run_id] = time.monotonic() - started
 
@@ -136,22 +137,34 @@ def _try_schema(spark: "SparkSession", source: Source, spec: JobSpec) -> None:
         raise InputError.of("Spark cannot read this table", spec.uri, allowed) from None
 
 
+def _reserve(ledger: Ledger, reservations: Sequence[Reservation]) -> dict[str, str]:
+    """Reserve; a ledger that gives no answer may have done it all the same."""
+    ids = ", ".join(quoted(r.run_id) for r in reservations)
+    doubt = f"whether the epsilon of the run {ids} is spent is in doubt: the same command with that run id pays once"
+    try:
+        return ledger.reserve(reservations)
+    except LedgerError as error:
+        raise DoubtError(f"{error}; {doubt}") from None
+    except KeyboardInterrupt:
+        raise InterruptError(f"was interrupted; {doubt}") from None
+
+
 @contextlib.contextmanager
 def _failing_safely(run_id: str) -> Iterator[None]:
     """Turn any failure after the reservation into one line: the libraries' own texts can quote cells."""
     try:
         yield
-    except LedgerError:
-        raise
+    except LedgerError as error:
+        raise RunError(f"{error}; {_unfinished(run_id, 'could not store its release')}") from None
     except KeyboardInterrupt:
-        raise _unfinished(run_id, "was interrupted") from None
+        raise InterruptError(_unfinished(run_id, "was interrupted")) from None
     except Exception:
         reason = "failed (the files could not be read to their end, Java stopped, or the disk is full)"
-        raise _unfinished(run_id, reason) from None
+        raise RunError(_unfinished(run_id, reason)) from None
 
 
-def _unfinished(run_id: str, how: str) -> RunError:
-    return RunError(
+def _unfinished(run_id: str, how: str) -> str:
+    return (
         f"the run {quoted(run_id)} {how} after its reservation, whose epsilon stays spent; "
         "the same command with that run id may finish it at no further cost"
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from dpcloud.command import Group
 from dpcloud.data.fetch import Progress
 from dpcloud.data.generate import FORMATS, ROWS_PER_FILE, check
 from dpcloud.data.generate import generate as write_table
@@ -14,7 +15,7 @@ from dpcloud.data.schema import DEFAULT_ROWS
 from dpjobs.home import home
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
 def data() -> None:
     """Make a synthetic census table, or fetch the real one.
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from dpjobs.errors import InputError, LedgerError
+from dpjobs.errors import LedgerError
 from dpjobs.ledger import dynamodb_table
 from dpjobs.ledger.base import Balance, Ledger, Reservation, Run, _asked
 from dpjobs.ledger.dynamodb_table import MAX_ITEMS, TAKEN, Item, Table, region_of
@@ -166,7 +166,7 @@ class DynamoDBLedger(Ledger):
             raise self._malformed()
         return int(value)
 
-    def _malformed(self) -> InputError:
+    def _malformed(self) -> LedgerError:
         return LedgerError.of("the ledger holds a malformed item", self._table.name, "a table that only we write")
 
 
