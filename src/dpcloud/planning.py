@@ -57,7 +57,9 @@ class Expected(NamedTuple):
 @click.option("--query", required=True, help="COUNT, SUM, MEAN or VARIANCE.")
 @click.option("--rows", required=True, help="Your own guess of the number of rows.")
 @click.option("--epsilon", help="Gives the interval to expect.")
-@click.option("--margin", help="Gives the epsilon for this half width: absolute, or like 2% of the range (see above).")
+@click.option(
+    "--margin", help="Gives the epsilon for this half width: absolute, or like 2% of the range (see above)."
+)
 @click.option("--lower", help="Needed for SUM, MEAN and VARIANCE.")
 @click.option("--upper", help="Needed for SUM, MEAN and VARIANCE.")
 @click.option("--engine", default="both", show_default=True, help="tumult, pipelinedp or both.")
@@ -127,7 +129,7 @@ def expected(
     # and a VARIANCE are divided by the noisy count, so fewer rows than there are widen them.
     fewest = rows
     if query is not Query.SUM:
-        fewest = max(rows - noise(todo.measurement(COUNT).scale).quantile(MARGIN_HOLDS), 0)
+        fewest = max(rows - noise(todo.measurement(COUNT).scale).quantile(MARGIN_HOLDS), 1)
     worst = (_half(todo, _table(todo, fewest, mean, Fraction(0)), noise, level) for mean in (low, high))
     return Expected(even, max(even, *worst))
 

@@ -57,9 +57,13 @@ Examples:
 @click.option("--lower", help="Smallest value that counts in full; without bounds they are found privately.")
 @click.option("--upper", help="Largest value that counts in full.")
 @click.option("--bounds-share", help="Share of epsilon for finding bounds.  [default: 0.1]")
-@click.option("--dataset", help="Name of the budget that is charged, for a table in several places.  [default: its path]")
+@click.option(
+    "--dataset", help="Name of the budget that is charged, for a table in several places.  [default: its path]"
+)
 @click.option("--run-id", help="Names the run; the same id gives the same release again, at no cost.")
-@click.option("--confidence", default="0.95", show_default=True, help="Of the interval, which is for the noise alone.")
+@click.option(
+    "--confidence", default="0.95", show_default=True, help="Of the interval, which is for the noise alone."
+)
 @click.option("--format", "format_", help="csv or parquet, where the name does not tell.")
 @click.option("--output", help="Copy the release to this folder, new .json file or s3://bucket/prefix.")
 @click.option("--json", "as_json", is_flag=True, help="Print the releases as a JSON array, nothing else.")
@@ -180,7 +184,9 @@ def _stored(run_ids: Iterable[str]) -> Iterator[None]:
     except DpError:
         raise
     except KeyboardInterrupt:
-        raise InterruptError(f"was interrupted; the release is stored, and its epsilon stays spent; {again}") from None
+        raise InterruptError(
+            f"was interrupted; the release is stored, and its epsilon stays spent; {again}"
+        ) from None
     except Exception as error:
         with contextlib.suppress(OSError):  # what is left in the buffer would fail once more at the process's end
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -1,11 +1,13 @@
 """From noisy numbers to a value and its interval: post-processing that never sees the data.
 
-SUM and COUNT are linear in one noise, whose own quantile gives the interval. Nothing here raises for any noisy
-integers of 64 bits: an error that depends on them would be an output that nobody accounted for. For MEAN, with a = mean − middle,
+SUM and COUNT are linear in one noise, whose own quantile gives the interval. For MEAN, with a = mean − middle,
 the noisy sum − a·(noisy count) is pure noise at the true a, so the a for which it is small enough form a
 confidence set (Fieller 1954, with the engines' distribution in place of the normal). For VARIANCE, var + (r − c)²
 is linear in the three noisy numbers for every fixed c (r: the true mean − middle); c runs through a confidence
 set for r. This keeps the promise of a joint box over the noisy parts and is up to two times narrower.
+
+Nothing here raises, whatever the noisy integers (64 bits) and the bounds are: an error that depends on the noise
+would be an output that nobody has paid for.
 """
 
 import math

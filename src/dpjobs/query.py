@@ -79,7 +79,7 @@ def parse_share(text: str) -> Decimal:
     if not _NUMBER.fullmatch(text.strip()) or not 0 < (share := Decimal(text.strip())) < 1:
         raise InputError.of("bounds share", text, allowed)
     # beyond nine decimals what is left of epsilon would be 0 to the 28 digits of Decimal's arithmetic
-    if not _BILLIONTH <= share or share != (rounded := share.quantize(_BILLIONTH)):
+    if share < _BILLIONTH or share != (rounded := share.quantize(_BILLIONTH)):
         raise InputError.of("bounds share", text, allowed)
     return rounded.normalize()
 

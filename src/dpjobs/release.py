@@ -54,7 +54,7 @@ def to_json(
 
 
 def shown_dataset(dataset: str) -> str:
-    """Return the name by which a release knows a data set: of a path its last part, for folders tell of their user."""
+    """Return a data set's name for a release: of a path its last part, for folders tell of their user."""
     return (dataset.rstrip("/").rsplit("/", 1)[-1] or dataset) if dataset.startswith("/") else dataset
 
 
@@ -128,7 +128,9 @@ class Copies:
         except OSError:  # such as a name that is too long
             is_folder = parent_is = taken = False
         if not is_folder and parent_is and ending not in ("", ".json"):
-            raise InputError.of(f"the output's name ends in {quoted(ending)}, not .json", self.place, allowed)
+            raise InputError.of(
+                f"the output is no folder, and its name ends in {quoted(ending)}, not in .json", self.place, allowed
+            )
         if not is_folder and not (parent_is and ending):
             raise InputError.of("the output folder is not there", self.place, allowed)
         if not os.access(self._path if is_folder else self._path.parent, os.W_OK | os.X_OK):

@@ -169,7 +169,7 @@ def _undisturbed(handlers: dict[signal.Signals, Any]) -> Iterator[None]:
 
 
 def _stop(spark: SparkSession) -> None:
-    """Stop Spark and whatever it still works on, from a thread that waits for no other answer; Java, if that hangs."""
+    """Stop Spark and what it still works on, from a thread that waits for no other answer; if that hangs, Java."""
     java: Any = spark.sparkContext._gateway.proc  # type: ignore[union-attr]
 
     def stop() -> None:
