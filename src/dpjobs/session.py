@@ -81,23 +81,24 @@ def local_session(
         }
         spark = _start(settings, _EMPTY if _EMPTY.is_dir() else scratch)
         warming = threading.Thread(target=start_python, args=(spark,), daemon=True)
-        patience = 0.0
+        patience = _INTERRUPTED_SECONDS
         try:
             _end_safely(spark, before)
             if python_daemon:
                 warming.start()
             yield spark
-            patience = 60.0
+            patience = _DONE_SECONDS
         finally:
             with _undisturbed(before):
-                if warming.is_alive():
+                if warming.is_alive() and patience == _DONE_SECONDS:
                     warming.join(timeout=patience)
-                _stop(spark)
+                _stop(spark, patience)
 
 
 _SCRATCH = "dpcloud-spark-"
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_STOPPING_SECONDS = 20.0
+_DONE_SECONDS, _INTERRUPTED_SECONDS = 60.0, 3.0
+"""How long Spark may take to stop: when all is done, and when somebody waits for their prompt."""
 
 
 @contextlib.contextmanager
@@ -168,7 +169,7 @@ def _undisturbed(handlers: dict[signal.Signals, Any]) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _stop(spark: SparkSession) -> None:
+def _stop(spark: SparkSession, patience: float) -> None:
     """Stop Spark and what it still works on, from a thread that waits for no other answer; if that hangs, Java."""
     java: Any = spark.sparkContext._gateway.proc  # type: ignore[union-attr]
 
@@ -179,7 +180,7 @@ def _stop(spark: SparkSession) -> None:
     stopping = threading.Thread(target=stop, daemon=True)
     with silent():
         stopping.start()
-        stopping.join(timeout=_STOPPING_SECONDS)
+        stopping.join(timeout=patience)
         if stopping.is_alive():
             java.kill()
 

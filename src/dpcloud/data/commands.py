@@ -1,6 +1,7 @@
 """`dpcloud data`: tables to try the tool on. What is slow to import is imported by the command that needs it."""
 
 import contextlib
+import logging
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,6 +59,7 @@ def generate(rows: int, seed: int, output: Path, format_: str | None, columns: s
     from dpcloud.java import use_java
 
     use_java()
+    logging.disable(logging.CRITICAL)  # py4j writes a traceback for Ctrl-C
     from dpjobs.session import local_session
 
     with _waiting(f"writing {rows:,} rows"), local_session(home(), small=rows <= DEFAULT_ROWS) as spark:
