@@ -6,10 +6,11 @@ from typing import TypeVar
 
 import click
 
+from dpcloud.command import Group
 from dpjobs.addresses import Place, dataset_of, is_local, normalized, place_of
 from dpjobs.errors import InputError
 from dpjobs.home import ledger_path
-from dpjobs.ledger import Ledger, SQLiteLedger
+from dpjobs.ledger import Balance, Ledger, SQLiteLedger
 from dpjobs.query import BILLION, check_dataset, parse_epsilon, plain
 
 _Command = TypeVar("_Command", bound=Callable[..., None])
@@ -27,7 +28,7 @@ def _which(command: _Command) -> _Command:
     return command
 
 
-@click.group()
+@click.group(cls=Group)
 def budget() -> None:
     """Show or set what a data set may spend.
 
@@ -51,9 +52,8 @@ def show(dataset: str | None, uri: str | None, stack: str | None) -> None:
         if balance is None:
             click.echo(f"{name}: no total yet, so no run can use it (see `dpcloud budget set --help`)")
             continue
-        total, spent = (plain(Decimal(amount) / BILLION) for amount in (balance.total, balance.spent))
         new = "" if name in known else "  (not used yet)"
-        click.echo(f"{name}: total {total}, spent {spent}, left {plain(balance.left)}{new}")
+        click.echo(f"{name}: {_shown(balance)}{new}")
 
 
 @budget.command(
@@ -66,8 +66,10 @@ def show(dataset: str | None, uri: str | None, stack: str | None) -> None:
 def set_(dataset: str | None, uri: str | None, stack: str | None, total: str) -> None:
     """Set the total epsilon of a data set."""
     name, epsilon = _name(dataset, uri, stack), parse_epsilon(total, "total")
-    _ledger(stack).set_total(name, epsilon, _place(uri))
-    click.echo(f"{name}: total {plain(epsilon)}")
+    ledger = _ledger(stack)
+    ledger.set_total(name, epsilon, _place(uri))
+    balance = ledger.balance(name)
+    click.echo(f"{name}: {_shown(balance) if balance else f'total {plain(epsilon)}'}")
 
 
 @budget.command(epilog="\b\nExample:\n  dpcloud budget history --dataset census")
@@ -81,6 +83,11 @@ def history(dataset: str | None, uri: str | None, stack: str | None) -> None:
     for run in runs:
         state = f"committed {run.committed_at}" if run.committed_at else "reserved, not finished"
         click.echo(f"{run.reserved_at}  epsilon {plain(run.epsilon)}  {run.run_id}  {state}")
+
+
+def _shown(balance: Balance) -> str:
+    total, spent = (plain(Decimal(amount) / BILLION) for amount in (balance.total, balance.spent))
+    return f"total {total}, spent {spent}, left {plain(balance.left)}"
 
 
 def _ledger(stack: str | None) -> Ledger:

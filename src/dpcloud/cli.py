@@ -1,33 +1,48 @@
-"""`dpcloud`: the commands, and how whatever goes wrong becomes one line and exit code 2."""
+"""`dpcloud`: the commands, and how whatever goes wrong becomes one line and an exit code."""
 
 import signal
 import sys
 from collections.abc import Sequence
-from pathlib import Path
+from typing import NoReturn
 
 import click
 
 from dpcloud.budget import budget
+from dpcloud.command import Group, unexpected
 from dpcloud.cost import cost
 from dpcloud.data.commands import data
 from dpcloud.planning import plan
 from dpcloud.running import run
 from dpjobs import __version__
-from dpjobs.errors import EXIT_CODE, DpError
+from dpjobs.errors import INTERRUPTED, NOTHING_SPENT, DpError
 
-_INTERRUPTED = 130
+_EPILOG = """\b
+Example:
+  dpcloud run --engine both --query MEAN --column TotalPop --epsilon 1 \\
+    --lower 0 --upper 20000 --file census.csv
+
+\b
+Exit codes:
+    0  done
+    2  refused or failed before any epsilon was spent
+    3  failed when epsilon was spent, or may have been; the same run id pays once
+  130  interrupted; the line says whether epsilon is spent
+
+\b
+Files lie in ~/.local/share/dpcloud (or the folder DPCLOUD_HOME): the ledger, downloads, the S3 connector.
+The ledger is what remembers the epsilon that was spent: to delete it is to forget that.
+Shell completion:  eval "$(_DPCLOUD_COMPLETE=bash_source dpcloud)"    (zsh_source, fish_source)
+"""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=Group,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=_EPILOG,
+)
 @click.version_option(__version__, prog_name="dpcloud")
 def cli() -> None:
-    """Differentially private statistics of tables too large for one machine.
-
-    \b
-    Example:
-      dpcloud run --engine both --query MEAN --column TotalPop --epsilon 1 \\
-        --lower 0 --upper 20000 --file census.csv
-    """
+    """Differentially private statistics of tables too large for one machine."""
 
 
 for command in (run, plan, budget, data, cost):
@@ -35,49 +50,34 @@ for command in (run, plan, budget, data, cost):
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run one command and end the process: 0, or 2 with one line on standard error."""
+    """Run one command and end the process: 0, or one line on standard error and a code of `dpjobs.errors`."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _leave)  # so that Spark's temporary files are removed
     try:
         cli.main(args=None if argv is None else list(argv), prog_name="dpcloud", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
-        sys.exit(EXIT_CODE)
+        sys.exit(NOTHING_SPENT)
     except click.UsageError as error:
         command_path = error.ctx.command_path if error.ctx else "dpcloud"
-        _fail(f"{error.format_message().rstrip('.')}; see `{command_path} --help`")
+        _fail(f"{error.format_message().rstrip('.')}; see `{command_path} --help`", NOTHING_SPENT)
     except click.ClickException as error:
-        _fail(error.format_message())
+        _fail(error.format_message(), NOTHING_SPENT)
     except DpError as error:
-        _fail(str(error))
+        _fail(str(error), error.exit_code)
     except (KeyboardInterrupt, click.Abort):
-        click.echo("dpcloud: interrupted", err=True)
-        sys.exit(_INTERRUPTED)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(EXIT_CODE)
-    except Exception as error:  # its text may quote the data: only its type and our own line are shown
-        _fail(f"unexpected {type(error).__name__} at {_our_line(error)}; please report it")
+        _fail("was interrupted", INTERRUPTED)
+    except Exception as error:  # where epsilon may be spent, it is a DpError by the time that it comes here
+        _fail(unexpected(error), NOTHING_SPENT)
 
 
 def _leave(number: int, _: object) -> None:
     sys.exit(128 + number)
 
 
-def _fail(message: str) -> None:
+def _fail(message: str, code: int) -> NoReturn:
     click.echo("dpcloud: " + " ".join(message.split()), err=True)
-    sys.exit(EXIT_CODE)
-
-
-def _our_line(error: BaseException) -> str:
-    source = Path(__file__).parent.parent
-    place, trace = "an unknown line", error.__traceback__
-    while trace is not None:
-        path = Path(trace.tb_frame.f_code.co_filename)
-        if path.is_relative_to(source):
-            place = f"{path.relative_to(source)}:{trace.tb_lineno}"
-        trace = trace.tb_next
-    return place
+    sys.exit(code)
 
 
 if __name__ == "__main__":

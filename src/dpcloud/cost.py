@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from dpcloud import prices
+from dpcloud.command import Command
 from dpjobs.errors import InputError
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class Cost(NamedTuple):
         return self.month + (self.emr.least if self.emr else 0)
 
 
-@click.command(epilog=_EPILOG)
+@click.command(cls=Command, epilog=_EPILOG)
 @click.option("--config", "path", type=click.Path(path_type=Path), help="By default the checkout's own cdk.json.")
 @click.option("-c", "--context", "options", multiple=True, help="dp.KEY=VALUE, as for cdk; may be repeated.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with the source of every price.")

@@ -5,18 +5,20 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import click
 
+from dpcloud.command import Command, unexpected
 from dpjobs.addresses import dataset_of, is_local, normalized
 from dpjobs.arguments import new_run_id
 from dpjobs.engines import ENGINES, check_engine
-from dpjobs.errors import InputError
+from dpjobs.errors import CopyError, DoubtError, DpError, InputError, InterruptError, RunError, quoted
 from dpjobs.home import home, ledger_path
 from dpjobs.ledger import SQLiteLedger
 from dpjobs.query import (
+    DEFAULT_BOUNDS_SHARE,
     Bounds,
     JobSpec,
     PrivacyBudget,
@@ -37,13 +39,17 @@ _SMALL = 100 * 2**20  # bytes: below this a run is mostly the start of Spark
 _REMOTE = ("s3://", "s3a://")
 
 _EPILOG = """\b
+What is read of CSV: one record a line, cells separated by commas, UTF-8, a header line.
+Not read: other separators, cells that span lines, thousands separators, percent signs, dates.
+
+\b
 Examples:
   dpcloud run --engine tumult --query MEAN --column TotalPop --epsilon 1 --lower 0 --upper 20000 --file census.csv
   dpcloud run --engine both --query COUNT --epsilon 0.1 --file s3://my-bucket/census/ --format parquet --json
 """
 
 
-@click.command(epilog=_EPILOG)
+@click.command(cls=Command, epilog=_EPILOG)
 @click.option("--file", "uri", required=True, help="CSV or Parquet: a file, a folder of them, or s3://…")
 @click.option("--query", required=True, help="COUNT, SUM, MEAN or VARIANCE.")
 @click.option("--epsilon", required=True, help="Privacy to spend, for each engine: 0.000001 to 1000.")
@@ -51,10 +57,14 @@ Examples:
 @click.option("--engine", default="pipelinedp", show_default=True, help="tumult, pipelinedp or both.")
 @click.option("--lower", help="Smallest value that counts in full; without bounds they are found privately.")
 @click.option("--upper", help="Largest value that counts in full.")
-@click.option("--bounds-share", default="0.1", show_default=True, help="Share of epsilon for finding bounds.")
-@click.option("--dataset", help="Whose budget is charged.  [default: the file's resolved path]")
+@click.option("--bounds-share", help="Share of epsilon for finding bounds.  [default: 0.1]")
+@click.option(
+    "--dataset", help="Name of the budget that is charged, for a table in several places.  [default: its path]"
+)
 @click.option("--run-id", help="Names the run; the same id gives the same release again, at no cost.")
-@click.option("--confidence", default="0.95", show_default=True, help="Of the interval.")
+@click.option(
+    "--confidence", default="0.95", show_default=True, help="Of the interval, which is for the noise alone."
+)
 @click.option("--format", "format_", help="csv or parquet, where the name does not tell.")
 @click.option("--output", help="Copy the release to this folder, new .json file or s3://bucket/prefix.")
 @click.option("--json", "as_json", is_flag=True, help="Print the releases as a JSON array, nothing else.")
@@ -67,7 +77,7 @@ def run(
     engine: str,
     lower: str | None,
     upper: str | None,
-    bounds_share: str,
+    bounds_share: str | None,
     dataset: str | None,
     run_id: str | None,
     confidence: str,
@@ -78,12 +88,16 @@ def run(
 ) -> None:
     """Answer one query privately and print it with its interval.
 
-    What is protected is one row. The budget is charged before any row is read.
+    What is protected is one row. The budget is charged before any row is read, and every run is charged anew: only
+    the same --run-id gives the same answer again at no cost.
     """
     names = list(ENGINES) if engine.strip().lower() == "both" else [_engine(engine)]
     uri, local = _address(uri)
     format_ = format_of(uri, format_, LocalFiles()) if local else _remote_format(uri, format_)
     base = check_run_id(run_id) if run_id is not None else new_run_id()
+    bounds = Bounds.parse(lower, upper)
+    if bounds_share is not None and (bounds is not None or Query.parse(query) is Query.COUNT):
+        raise InputError.of("--bounds-share where no bounds are to be found", bounds_share, "no --bounds-share")
     specs = [
         JobSpec(
             run_id=f"{base}-{name}" if len(names) > 1 else base,
@@ -94,8 +108,8 @@ def run(
             budget=PrivacyBudget(parse_epsilon(epsilon)),
             uri=str(dataset_of(uri)) if local else uri,
             format=format_,
-            bounds=Bounds.parse(lower, upper),
-            bounds_share=parse_share(bounds_share),
+            bounds=bounds,
+            bounds_share=DEFAULT_BOUNDS_SHARE if bounds_share is None else parse_share(bounds_share),
             confidence=parse_confidence(confidence),
         )
         for name in names
@@ -107,24 +121,80 @@ def run(
     first_use = not ledger.knows(specs[0].dataset)
     warnings.filterwarnings("ignore")  # the libraries' warnings say nothing to who runs a query
     logging.disable(logging.CRITICAL)  # py4j logs Java's texts, which can quote cells
-    with _saying(progress) as say:
-        from dpjobs import job
+    with _one_line(base, names):
+        with _saying(progress) as say:
+            from dpjobs import job
 
-        outcome = job.run(specs, ledger, _spark_for(specs), say)
-    if copies:
-        copies.write(outcome.releases)
-    if as_json:
-        click.echo(array(list(outcome.releases.values())))
-    else:
-        from dpcloud.show import show_releases
+            with _in_doubt(ledger, [spec.run_id for spec in specs]):
+                outcome = job.run(specs, ledger, _spark_for(specs), say)
+        with _stored(outcome.releases):
+            if copies:
+                copies.write(outcome.releases)
+            if as_json:
+                click.echo(array(list(outcome.releases.values())))
+            else:
+                from dpcloud.show import show_releases
 
-        show_releases(outcome, ledger)
-    for notice in outcome.notices:
-        click.echo(f"note: {notice}", err=True)
-    if first_use:
-        total = ledger.default_total
-        note = f"the data set is new: it starts with a total epsilon of {total} (see `dpcloud budget`)"
-        click.echo(note, err=True)
+                show_releases(outcome, ledger.balance(specs[0].dataset))
+            for notice in outcome.notices:
+                click.echo(f"note: {notice}", err=True)
+            if first_use:
+                click.echo(_new_data_set(specs[0].dataset, ledger), err=True)
+
+
+def _new_data_set(dataset: str, ledger: SQLiteLedger) -> str:
+    return (
+        f"the data set is new: it starts with a total epsilon of {ledger.default_total} (see `dpcloud budget`); "
+        "a copy of the table, or another --dataset for it, would be another budget for the same rows"
+    )
+
+
+@contextlib.contextmanager
+def _one_line(base: str, engines: Sequence[str]) -> Iterator[None]:
+    """Say the run id of the command where it is not that of its runs."""
+    try:
+        yield
+    except (RunError, DoubtError, InterruptError) as error:
+        if len(engines) == 1:
+            raise
+        raise type(error)(f"{error} (the run id of this command, for both engines, is {quoted(base)})") from None
+
+
+@contextlib.contextmanager
+def _in_doubt(ledger: SQLiteLedger, run_ids: Sequence[str]) -> Iterator[None]:
+    """Whatever the job itself did not tell may have come up after the reservation."""
+    try:
+        yield
+    except DpError:
+        raise
+    except KeyboardInterrupt:
+        if any(ledger.find(run_id) for run_id in run_ids):
+            spent = "its epsilon stays spent; the same command with its run id gives its release at no further cost"
+        else:
+            spent = "nothing is spent"
+        raise InterruptError(f"was interrupted; {spent}") from None
+    except Exception as error:
+        doubt = "whether epsilon is spent is in doubt (see `dpcloud budget history`)"
+        raise DoubtError(f"{unexpected(error)}; {doubt}") from None
+
+
+@contextlib.contextmanager
+def _stored(run_ids: Iterable[str]) -> Iterator[None]:
+    """The releases are in the ledger: whatever fails in showing them costs nothing to repeat."""
+    again = f"the same command with the run id {', '.join(map(quoted, run_ids))} gives it again at no further cost"
+    try:
+        yield
+    except DpError:
+        raise
+    except KeyboardInterrupt:
+        raise InterruptError(
+            f"was interrupted; the release is stored, and its epsilon stays spent; {again}"
+        ) from None
+    except Exception as error:
+        with contextlib.suppress(OSError):  # what is left in the buffer would fail once more at the process's end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        what = "the output was closed" if isinstance(error, OSError) else unexpected(error)
+        raise CopyError(f"the release is stored but could not be shown ({what}); {again}") from None
 
 
 def _engine(name: str) -> str:

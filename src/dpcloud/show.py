@@ -10,24 +10,34 @@ from rich.table import Table
 
 from dpjobs.engines import ENGINES
 from dpjobs.job import Outcome
-from dpjobs.ledger import Ledger
+from dpjobs.ledger import Balance
 from dpjobs.query import plain
 
 _WIDTH = 120  # of a table that goes to a file
 
 
-def show_releases(outcome: Outcome, ledger: Ledger) -> None:
-    """Print a table of the releases with what they spent, and below it what every number means."""
-    console = Console(highlight=False, markup=False, soft_wrap=True)
+class _Console(Console):
+    """A console that tells when nobody reads it any more; rich's own ends the process."""
+
+    def on_broken_pipe(self) -> None:
+        """Raise the error again."""
+        raise BrokenPipeError
+
+
+def show_releases(outcome: Outcome, balance: Balance | None) -> None:
+    """Print a table of the releases with what they spent, and below it what every number means.
+
+    `balance` is that of their data set. Raises BrokenPipeError.
+    """
+    console = _Console(highlight=False, markup=False, soft_wrap=True)
     if not console.is_terminal:
         console.width = _WIDTH
     releases = [json.loads(text, parse_float=Decimal) for text in outcome.releases.values()]
     first = releases[0]
     what = first["query"] + (f" of {first['column']}" if first["column"] else " of rows")
     percent = plain(Decimal(str(first["confidence"])) * 100)
-    columns = ("engine", what, f"{percent} % interval", "epsilon spent", "epsilon left", "seconds")
+    columns = ("engine", what, f"{percent} % noise interval", "epsilon spent", "epsilon left", "seconds")
     table = Table(*columns)
-    balance = ledger.balance(first["dataset"])
     left = plain(balance.left) if balance else ""
     for r in releases:
         value, low, high = (float(x) for x in (r["value"], *r["interval"]))

@@ -13,7 +13,7 @@ from pyspark.sql import SparkSession
 from dpjobs import job
 from dpjobs.addresses import dataset_of, is_local, normalized
 from dpjobs.arguments import Arguments
-from dpjobs.errors import EXIT_CODE, DpError, InputError
+from dpjobs.errors import INTERRUPTED, SPENT, DpError, InputError
 from dpjobs.ledger import Ledger, SQLiteLedger
 from dpjobs.query import check_dataset, check_run_id
 from dpjobs.release import Copies
@@ -25,17 +25,21 @@ _TABLE = "dynamodb:"
 
 
 def main(argv: Sequence[str], engine: str, parse: Callable[[Sequence[str]], Arguments]) -> int:
-    """Run one job with the arguments of a script and print its release; returns the exit code."""
+    """Run one job with the arguments of a script and print its release; returns the exit code (see dpjobs.errors)."""
     warnings.filterwarnings("ignore")
     logging.disable(logging.CRITICAL)  # py4j logs Java's texts, which can quote cells
     try:
         print(_run(parse(argv), engine))
     except DpError as error:
         print(error, file=sys.stderr)
-        return EXIT_CODE
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("the job was interrupted before its reservation: nothing is spent", file=sys.stderr)
+        return INTERRUPTED
     except Exception as error:  # a traceback's last line may quote the data
-        print(f"the job failed: unexpected {type(error).__name__}", file=sys.stderr)
-        return EXIT_CODE
+        doubt = "whether its epsilon is spent is in doubt: the same run id pays once"
+        print(f"the job failed: unexpected {type(error).__name__}; {doubt}", file=sys.stderr)
+        return SPENT
     return 0
 
 

@@ -52,11 +52,11 @@ def _quantile(terms: Sequence[Term], alpha: float) -> float:
 
 def laplace_quantile(scales: Sequence[float], alpha: float) -> float:
     """Return the t with P(|Σ Laplace(b_i)| > t) = alpha, to a relative 1e-9."""
-    largest = max(scales)
+    largest = max(scales)  # of which all are taken as parts: the squares of the smallest would be 0
     spread: list[float] = []
-    for b in sorted(b for b in scales if b > largest * 1e-6):
+    for b in sorted(b / largest for b in scales if b > largest * 1e-6):
         spread.append(max(b, spread[-1] * _SPREAD) if spread else b)
-    dropped = sum(b for b in scales if b <= largest * 1e-6) * 40.0
+    dropped = sum(b / largest for b in scales if b <= largest * 1e-6) * 40.0
     weights = [math.prod(b * b / (b * b - c * c) for c in spread if c != b) for b in spread]
 
     def tail(t: float) -> float:
@@ -70,4 +70,4 @@ def laplace_quantile(scales: Sequence[float], alpha: float) -> float:
             low = middle
         else:
             high = middle
-    return high + dropped
+    return (high + dropped) * largest

@@ -18,7 +18,7 @@ from dpjobs import bounds as private_bounds
 from dpjobs import engines, prepare
 from dpjobs.addresses import Place, dataset_of, is_local, place_of
 from dpjobs.draws import Histogram, Totals
-from dpjobs.errors import InputError, LedgerError, RunError, quoted
+from dpjobs.errors import DoubtError, InputError, InterruptError, LedgerError, RunError, quoted
 from dpjobs.estimate import estimate
 from dpjobs.ledger.base import HISTOGRAM, TOTALS, Ledger, Reservation, Run
 from dpjobs.measurement import Plan, plan
@@ -59,8 +59,9 @@ def run(
     """Answer all specifications, which share one table, and return their committed releases.
 
     Either all are reserved or none. A run that is committed already is returned as it is stored and spends
-    nothing. `say` is told in a few words what is going on. Raises InputError before anything is spent, and
-    RunError afterwards, with a message that quotes neither data nor a library.
+    nothing. `say` is told in a few words what is going on. Raises InputError or LedgerError before anything is
+    spent, DoubtError where that is not known, and RunError or InterruptError afterwards, with a message that quotes
+    neither data nor a library.
     """
     reservations = _reservations(specs, Place(dataset_of(specs[0].uri)))
     outcome = Outcome(ledger.check(reservations))
@@ -119,7 +120,7 @@ def _run(
         apply_settings(spark)
         table = source or _inspect(first, HadoopFiles(spark))
         _try_schema(spark, table, first)
-        outcome.releases |= ledger.reserve(reservations)
+        outcome.releases |= _reserve(ledger, reservations)
         for spec in specs:
             if spec.run_id in outcome.releases:
                 continue
@@ -216,6 +217,18 @@ def _try_schema(spark: "SparkSession", source: Source, spec: JobSpec) -> None:
         raise InputError.of("Spark cannot read this table", spec.uri, allowed) from None
 
 
+def _reserve(ledger: Ledger, reservations: Sequence[Reservation]) -> dict[str, str]:
+    """Reserve; a ledger that gives no answer may have done it all the same."""
+    ids = ", ".join(quoted(r.run_id) for r in reservations)
+    doubt = f"whether the epsilon of the run {ids} is spent is in doubt: the same command with that run id pays once"
+    try:
+        return ledger.reserve(reservations)
+    except LedgerError as error:
+        raise DoubtError(f"{error}; {doubt}") from None
+    except KeyboardInterrupt:
+        raise InterruptError(f"was interrupted; {doubt}") from None
+
+
 @contextlib.contextmanager
 def _failing_safely(run_id: str) -> Iterator[None]:
     """Turn any failure after the reservation into one line: the libraries' own texts can quote cells."""
@@ -224,7 +237,7 @@ def _failing_safely(run_id: str) -> Iterator[None]:
     except LedgerError as error:
         raise RunError(f"{error}; {_unfinished(run_id, 'could not go on')}") from None
     except KeyboardInterrupt:
-        raise RunError(_unfinished(run_id, "was interrupted")) from None
+        raise InterruptError(_unfinished(run_id, "was interrupted")) from None
     except Exception:
         reason = "failed (the files could not be read to their end, Java stopped, or the disk is full)"
         raise RunError(_unfinished(run_id, reason)) from None

@@ -17,6 +17,8 @@ MIN_SHARE = Decimal("0.000001")
 MAX_EPSILON = Decimal(1000)
 LARGEST_BOUND = 2.0**100
 DEFAULT_CONFIDENCE = 0.95
+MIN_CONFIDENCE, MAX_CONFIDENCE = 0.5, 0.999999
+_CONFIDENCE = "a number from 0.5 to 0.999999, such as 0.95"
 DEFAULT_BOUNDS_SHARE = Decimal("0.1")
 
 # ASCII digits only: Python's own parsers also take "1_0", which is more often a typo than a ten.
@@ -72,16 +74,20 @@ def parse_bound(text: str, name: str) -> float:
 
 
 def parse_share(text: str) -> Decimal:
-    """Read the share of epsilon that finding bounds may spend: between 0 and 1, both excluded."""
-    if not _NUMBER.fullmatch(text.strip()) or not 0 < Decimal(text.strip()) < 1:
-        raise InputError.of("bounds share", text, "a number between 0 and 1, such as 0.1")
-    return Decimal(text.strip()).normalize()
+    """Read the share of epsilon that finding bounds may spend: between 0 and 1, with at most nine decimals."""
+    allowed = "a number between 0 and 1 with at most nine decimals, such as 0.1"
+    if not _NUMBER.fullmatch(text.strip()) or not 0 < (share := Decimal(text.strip())) < 1:
+        raise InputError.of("bounds share", text, allowed)
+    # beyond nine decimals what is left of epsilon would be 0 to the 28 digits of Decimal's arithmetic
+    if share < _BILLIONTH or share != (rounded := share.quantize(_BILLIONTH)):
+        raise InputError.of("bounds share", text, allowed)
+    return rounded.normalize()
 
 
 def parse_confidence(text: str) -> float:
     """Read the confidence of the interval: 0.5 to 0.999999."""
-    if not _NUMBER.fullmatch(text.strip()) or not 0.5 <= float(text) <= 0.999999:
-        raise InputError.of("confidence", text, "a number from 0.5 to 0.999999, such as 0.95")
+    if not _NUMBER.fullmatch(text.strip()) or not MIN_CONFIDENCE <= float(text) <= MAX_CONFIDENCE:
+        raise InputError.of("confidence", text, _CONFIDENCE)
     return float(text)
 
 
@@ -114,6 +120,13 @@ class Bounds:
             given = f"upper {upper}" if lower is None else f"lower {lower}"
             raise InputError.of("only one bound", given, "both lower and upper, or neither")
         return cls(parse_bound(lower, "lower"), parse_bound(upper, "upper"))
+
+
+def check_clamping(query: Query, bounds: Bounds | None) -> None:
+    """Raise InputError when there are bounds for a count, which clamps nothing: a COUNT of a range it is not."""
+    if query is Query.COUNT and bounds is not None:
+        given = f"lower {bounds.lower:g}, upper {bounds.upper:g}"
+        raise InputError.of("bounds for a COUNT, which counts every row whatever its value", given, "no bounds")
 
 
 @dataclass(frozen=True)
@@ -189,8 +202,10 @@ class JobSpec:
             raise InputError(f"no column: {self.query.value} needs one; allowed: the name of a column")
         if self.format not in ("csv", "parquet"):
             raise InputError.of("unknown format", self.format, "csv, parquet")
-        if self.query is Query.COUNT and self.bounds is not None:
-            object.__setattr__(self, "bounds", None)  # a count clamps nothing: bounds mean nothing to it
+        check_clamping(self.query, self.bounds)
+        if not MIN_CONFIDENCE <= self.confidence <= MAX_CONFIDENCE:
+            raise InputError.of("confidence", self.confidence, _CONFIDENCE)
+        object.__setattr__(self, "bounds_share", parse_share(str(self.bounds_share)))
         smallest = self.smallest_epsilon()
         if self.budget.epsilon < smallest:
             what = f"epsilon is too small for {self.query.value}"

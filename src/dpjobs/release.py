@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from dpjobs import FORMAT
 from dpjobs.engines.base import Noisy
-from dpjobs.errors import InputError
+from dpjobs.errors import CopyError, InputError, quoted
 from dpjobs.estimate import Estimate
 from dpjobs.measurement import Plan
 from dpjobs.noise import Noise
@@ -33,7 +33,7 @@ def to_json(
     release = {
         "format": FORMAT,
         "run_id": spec.run_id,
-        "dataset": spec.dataset,
+        "dataset": shown_dataset(spec.dataset),
         "engine": spec.engine,
         "engine_version": engine_version,
         "query": spec.query.value,
@@ -51,6 +51,11 @@ def to_json(
         "measurements": [_measurement(n) for n in noisy],
     }
     return json.dumps(release, ensure_ascii=False, allow_nan=False)
+
+
+def shown_dataset(dataset: str) -> str:
+    """Return a data set's name for a release: of a path its last part, for folders tell of their user."""
+    return (dataset.rstrip("/").rsplit("/", 1)[-1] or dataset) if dataset.startswith("/") else dataset
 
 
 def given_bounds(lower: float, upper: float) -> dict[str, Any]:
@@ -116,60 +121,74 @@ class Copies:
                 raise InputError.of("no bucket in the output", self.place, "s3://bucket/prefix")
             return
         allowed = "a folder that is there, or a new .json file in one"
+        ending = self._path.suffix
         try:
-            folder = self._path if self._path.is_dir() or self._path.suffix != ".json" else self._path.parent
-            there, taken = folder.is_dir(), self._path.is_file()
+            is_folder, parent_is = self._path.is_dir(), self._path.parent.is_dir()
+            taken = self._path.is_file()
         except OSError:  # such as a name that is too long
-            there = taken = False
-        if not there:
+            is_folder = parent_is = taken = False
+        if not is_folder and parent_is and ending not in ("", ".json"):
+            raise InputError.of(
+                f"the output is no folder, and its name ends in {quoted(ending)}, not in .json", self.place, allowed
+            )
+        if not is_folder and not (parent_is and ending):
             raise InputError.of("the output folder is not there", self.place, allowed)
-        if not os.access(folder, os.W_OK | os.X_OK):
+        if not os.access(self._path if is_folder else self._path.parent, os.W_OK | os.X_OK):
             raise InputError.of("the output folder cannot be written", self.place, allowed)
         if taken and new_run:
             raise InputError.of("the output file is there already", self.place, allowed)
 
     def write(self, releases: dict[str, str]) -> None:
-        """Create the copies of releases by run id; raises InputError when one cannot be created."""
-        if self._s3 or self._path.is_dir():
-            for run_id, release in releases.items():
-                self._write(f"{run_id}.json", release + "\n")
+        """Create the copies of releases by run id; raises CopyError when one cannot be created.
+
+        The releases are in the ledger by then: the error says how to get them again.
+        """
+        try:
+            if self._s3 or self._path.is_dir():
+                for run_id, release in releases.items():
+                    self._write(f"{run_id}.json", release + "\n")
+            else:
+                _create(self._path, array(list(releases.values())) + "\n")
+        except _NotCopied as error:
+            place = error.args[0]
         else:
-            self._create(self._path, array(list(releases.values())) + "\n")
+            return
+        ids = ", ".join(map(quoted, releases))
+        raise CopyError.of(
+            "the copy could not be created (the release itself is safe in the ledger)",
+            place,
+            f"a new file in a writable place; the same command with the run id {ids} gives the release again, "
+            "at no further cost",
+        )
 
     def _write(self, name: str, text: str) -> None:
         if self._s3:
             _put(f"{self.place.rstrip('/')}/{name}", text)
         else:
-            self._create(self._path / name, text)
-
-    def _create(self, path: Path, text: str) -> None:
-        try:
-            with tempfile.TemporaryDirectory(dir=path.parent, prefix=".dpcloud-") as folder:
-                whole = Path(folder) / "copy"
-                whole.write_text(text, encoding="utf-8")
-                with contextlib.suppress(FileExistsError):
-                    path.hardlink_to(whole)  # all of it or nothing, and never over another file
-            if path.read_text(encoding="utf-8") == text:
-                return
-        except OSError:
-            pass
-        raise _not_copied(path)
+            _create(self._path / name, text)
 
 
-def array(releases: Sequence[str]) -> str:
-    """A JSON array of releases, each byte for byte as it is stored."""
-    return "[" + ",\n ".join(releases) + "]"
+class _NotCopied(Exception):
+    """A copy at this place could not be created."""
 
 
-def _not_copied(place: object) -> InputError:
-    return InputError.of(
-        "the copy could not be created (the release itself is safe in the ledger)",
-        place,
-        "a new file in a writable place; the same run id gives the release again",
-    )
+def _create(path: Path, text: str) -> None:
+    """Create a file with this text, or find it; raises _NotCopied."""
+    try:
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".dpcloud-") as folder:
+            whole = Path(folder) / "copy"
+            whole.write_text(text, encoding="utf-8")
+            with contextlib.suppress(FileExistsError):
+                path.hardlink_to(whole)  # all of it or nothing, and never over another file
+        if path.read_text(encoding="utf-8") == text:
+            return
+    except (OSError, ValueError):  # ValueError: another's file that is no UTF-8
+        pass
+    raise _NotCopied(path)
 
 
 def _put(uri: str, text: str) -> None:
+    """Create an object with this text, or find it; raises _NotCopied."""
     import boto3
     from botocore.exceptions import BotoCoreError, ClientError
 
@@ -183,6 +202,11 @@ def _put(uri: str, text: str) -> None:
             if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") != 412:
                 raise
             if s3.get_object(Bucket=bucket, Key=key)["Body"].read() != body:
-                raise _not_copied(uri) from None
-    except (BotoCoreError, ClientError):
-        raise _not_copied(uri) from None
+                raise _NotCopied(uri) from None
+    except (BotoCoreError, ClientError, OSError, ValueError):  # ValueError: an endpoint that is no address
+        raise _NotCopied(uri) from None
+
+
+def array(releases: Sequence[str]) -> str:
+    """A JSON array of releases, each byte for byte as it is stored."""
+    return "[" + ",\n ".join(releases) + "]"

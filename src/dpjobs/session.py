@@ -1,13 +1,16 @@
 """Spark for a private job: a local session for the laptop, and the settings every platform gets."""
 
 import contextlib
+import fcntl
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pyspark
 from pyspark.sql import SparkSession
@@ -39,6 +42,8 @@ _LOCAL_SETTINGS = {
     "spark.sql.shuffle.partitions": "2",
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",
+    # Other users of this machine reach its ports, too. Spark makes the secret by itself, in Java's memory alone.
+    "spark.authenticate": "true",
 }
 
 
@@ -65,45 +70,122 @@ def local_session(
     Raises InputError when Spark does not start. The engine's temporary tables lie in a private folder of the
     system's temporary one.
     """
+    before = {number: signal.getsignal(number) for number in _ENDING}
+    with _scratch() as scratch:
+        settings = {
+            **_LOCAL_SETTINGS,
+            **RUNTIME_SETTINGS,
+            "spark.driver.memory": memory,
+            "spark.driver.extraJavaOptions": " ".join([*_java_options(small, s3), java_options]).strip(),
+            "spark.local.dir": str(scratch / "local"),
+            "spark.sql.warehouse.dir": (scratch / "warehouse").as_uri(),
+            **(_s3_settings(home) if s3 else {}),
+            **({"spark.python.daemon.module": python_daemon} if python_daemon else {}),
+        }
+        spark = _start(settings, _EMPTY if _EMPTY.is_dir() else scratch)
+        warming = threading.Thread(target=start_python, args=(spark,), daemon=True)
+        patience = _INTERRUPTED_SECONDS
+        try:
+            _end_safely(spark, before)
+            if python_daemon:
+                warming.start()
+            yield spark
+            patience = _DONE_SECONDS
+        finally:
+            with _undisturbed(before):
+                if warming.is_alive() and patience == _DONE_SECONDS:
+                    warming.join(timeout=patience)
+                _stop(spark, patience)
+
+
+_SCRATCH = "dpcloud-spark-"
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_DONE_SECONDS, _INTERRUPTED_SECONDS = 60.0, 3.0
+"""How long Spark may take to stop: when all is done, and when somebody waits for their prompt."""
+
+
+@contextlib.contextmanager
+def _scratch() -> Iterator[Path]:
+    """A private folder that is removed at the end, locked so that no other process sweeps it away before.
+
+    A lock is known to every container that shares the folder, where a process's number means nothing, and ends
+    with its process, however that ends.
+    """
     _sweep()
-    scratch = Path(tempfile.mkdtemp(prefix=f"{_SCRATCH}{os.getpid()}-"))
-    settings = {
-        **_LOCAL_SETTINGS,
-        **RUNTIME_SETTINGS,
-        "spark.driver.memory": memory,
-        "spark.driver.extraJavaOptions": " ".join([*_java_options(small, s3), java_options]).strip(),
-        "spark.local.dir": str(scratch / "local"),
-        "spark.sql.warehouse.dir": (scratch / "warehouse").as_uri(),
-        **(_s3_settings(home) if s3 else {}),
-        **({"spark.python.daemon.module": python_daemon} if python_daemon else {}),
-    }
-    spark = warming = None
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=_SCRATCH))
+        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        with contextlib.suppress(OSError):  # a file system without locks: there nobody else's sweep gets one, either
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        if folder.exists():
+            break
+        os.close(lock)  # swept away between the two calls
     try:
-        empty = _EMPTY if _EMPTY.is_dir() else scratch
-        spark = _start(settings, empty)
-        if python_daemon:
-            warming = threading.Thread(target=start_python, args=(spark,), daemon=True)
-            warming.start()
-        yield spark
+        yield folder
     finally:
-        if spark is not None:
-            if warming is not None:
-                warming.join(timeout=60)
-            with contextlib.suppress(Exception), silent():
-                spark.stop()
-        shutil.rmtree(scratch, ignore_errors=True)
-
-
-_SCRATCH = "dpcloud-"
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
 
 
 def _sweep() -> None:
     """Remove what a killed process left of its temporary files: they hold sums of the raw table."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_SCRATCH}*-*"):
-        pid = folder.name.removeprefix(_SCRATCH).split("-")[0]
+    for folder in Path(tempfile.gettempdir()).glob(f"{_SCRATCH}*"):
         with contextlib.suppress(OSError):
-            if pid.isdigit() and folder.stat().st_uid == os.getuid() and not Path(f"/proc/{pid}").exists():
-                shutil.rmtree(folder, ignore_errors=True)
+            lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            try:
+                if os.fstat(lock).st_uid == os.getuid():
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # raises where its process lives
+                    shutil.rmtree(folder, ignore_errors=True)
+            finally:
+                os.close(lock)
+
+
+def _end_safely(spark: SparkSession, handlers: dict[signal.Signals, Any]) -> None:
+    """Give signals their handlers back, Spark's own for Ctrl-C among them, and make them safe while Java works.
+
+    A handler that raises leaves this thread's connection to Java with an answer that nobody waits for, which the
+    next call would take for its own: so that connection is forgotten. Spark's handler would ask Java over it, which
+    fails, and its error would stand in for the interruption.
+    """
+    connections: Any = spark.sparkContext._gateway._gateway_client  # type: ignore[union-attr]
+
+    def forgetting(number: int, frame: object) -> None:
+        connections.thread_connection.connection = None
+        handlers[signal.Signals(number)](number, frame)
+
+    if threading.current_thread() is threading.main_thread():
+        for number, handler in handlers.items():
+            signal.signal(number, forgetting if callable(handler) else handler)
+
+
+@contextlib.contextmanager
+def _undisturbed(handlers: dict[signal.Signals, Any]) -> Iterator[None]:
+    """Ignore Ctrl-C while Spark stops, which takes seconds at most; then the handlers are what they were."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+def _stop(spark: SparkSession, patience: float) -> None:
+    """Stop Spark and what it still works on, from a thread that waits for no other answer; if that hangs, Java."""
+    java: Any = spark.sparkContext._gateway.proc  # type: ignore[union-attr]
+
+    def stop() -> None:
+        with contextlib.suppress(Exception):
+            spark.stop()
+
+    stopping = threading.Thread(target=stop, daemon=True)
+    with silent():
+        stopping.start()
+        stopping.join(timeout=patience)
+        if stopping.is_alive():
+            java.kill()
 
 
 def _start(settings: dict[str, str], empty: Path) -> SparkSession:

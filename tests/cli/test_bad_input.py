@@ -173,9 +173,51 @@ def test_confidence(refused: Refused, value: str) -> None:
     assert f"confidence: given '{value}'; allowed: a number from 0.5" in refused(confidence=value)
 
 
-@pytest.mark.parametrize("value", ["0", "1", "nan", "-0.1", "10%"])
+@pytest.mark.parametrize(
+    "value",
+    ["0", "1", "nan", "-0.1", "10%", "0." + "9" * 40, "1e-10", "1e-999", "0.1000000001", "0." + "0" * 60 + "1"],
+)
 def test_bounds_share(refused: Refused, value: str) -> None:
-    assert f"bounds share: given '{value}'; allowed: a number between 0 and 1" in refused(bounds_share=value)
+    """Of forty nines, too: to the digits of Decimal's arithmetic nothing would be left for the answer."""
+    shown = value if len(value) < 50 else value[:50]
+    allowed = "allowed: a number between 0 and 1 with at most nine decimals"
+    line = refused(bounds_share=value)
+    assert f"bounds share: given '{shown}" in line
+    assert allowed in line
+
+
+@pytest.mark.parametrize("value", ["0.000000001", "0.999999999"])
+def test_a_bounds_share_that_leaves_too_little(refused: Refused, value: str) -> None:
+    assert "epsilon is too small for MEAN: given '1'; allowed: at least " in refused(bounds_share=value)
+
+
+def test_a_bounds_share_that_would_mean_nothing(refused: Refused) -> None:
+    said = "--bounds-share where no bounds are to be found: given '0.2'; allowed: no --bounds-share"
+    assert said in refused(bounds_share="0.2", lower="0", upper="1")
+    assert said in refused(bounds_share="0.2", query="COUNT")
+
+
+def test_a_count_within_bounds(refused: Refused) -> None:
+    """It counts every row: who gives bounds means something else, and would pay for it."""
+    line = refused(query="COUNT", lower="6", upper="10")
+    assert "bounds for a COUNT, which counts every row whatever its value: given 'lower 6, upper 10'" in line
+    assert "only one bound" in refused(query="count", lower="6")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--epsilon", "0.1"],
+        ["--file=other.csv"],
+        ["--json", "--json"],
+        ["--progress", "--no-progress"],
+        ["--lower", "0", "--upper", "1", "--lower", "0.5"],
+    ],
+)
+def test_an_option_given_twice(refused: Refused, words: list[str]) -> None:
+    """Of two values click takes the last."""
+    name = words[-2] if words[-1][0] != "-" else words[0].split("=")[0]
+    assert f"{name} is given 2 times, allowed is once; see `dpcloud run --help`" in refused(*words)
 
 
 # -- columns and headers
@@ -283,7 +325,7 @@ def test_home_of_nobody(refused: Refused) -> None:
         assert "no such file or folder: given '~nobody.at.all/" in refused(
             file="~nobody.at.all/table.csv", format=format_
         )
-    assert "the output folder is not there: given '~nobody.at.all'" in refused(output="~nobody.at.all")
+    assert "the output folder is not there: given '~nobody'" in refused(output="~nobody")
 
 
 def test_unknown_kind_of_address(refused: Refused) -> None:
@@ -435,11 +477,18 @@ def test_malformed_data_set(refused: Refused, dataset: str) -> None:
 
 
 def test_output_folder_that_is_not_there(tmp_path: Path, table: Path, refused: Refused) -> None:
-    for output in (tmp_path / "nowhere", tmp_path / "nowhere" / "a.json", table, "x" * 300, table / "a.json"):
+    for output in (tmp_path / "nowhere", tmp_path / "nowhere" / "a.json", "x" * 300, table / "a.json"):
         line = refused(output=str(output))
         assert "the output folder is not there: given " in line
         assert "; allowed: a folder that is there, or a new .json file in one" in line
     assert "no bucket in the output: given 's3://'; allowed: s3://bucket/prefix" in refused(output="s3://")
+
+
+def test_output_of_another_ending(tmp_path: Path, table: Path, refused: Refused) -> None:
+    for output, ending in ((table, ".csv"), (tmp_path / "answer.txt", ".txt"), (tmp_path / "answer.JSON", ".JSON")):
+        line = refused(output=str(output))
+        assert f"the output is no folder, and its name ends in '{ending}', not in .json: given " in line
+        assert "; allowed: a folder that is there, or a new .json file in one" in line
 
 
 def test_output_file_that_is_there(tmp_path: Path, refused: Refused) -> None:
@@ -622,6 +671,8 @@ def test_an_error_of_our_own_says_nothing_of_the_data(
     with pytest.raises(SystemExit) as left:
         main(["run", "--file", str(table), "--query", "COUNT", "--epsilon", "1"])
     shown = capfd.readouterr()
-    assert (left.value.code, shown.out) == (2, "")
-    assert re.fullmatch(r"dpcloud: unexpected ValueError at dpcloud/running\.py:\d+; please report it\n", shown.err)
+    assert (left.value.code, shown.out) == (3, "")
+    doubt = r"whether epsilon is spent is in doubt \(see `dpcloud budget history`\)"
+    place = r"dpcloud/running\.py:\d+"
+    assert re.fullmatch(rf"dpcloud: unexpected ValueError at {place}; please report it; {doubt}\n", shown.err)
     untouched(tmp_path / "home" / "ledger.sqlite")

@@ -103,7 +103,7 @@ def test_the_lines_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     words = ["plan", "--query", "mean", "--lower", "0", "--upper", "20000", "--rows", "74,001", "--engine", "Tumult"]
     main([*words, "--epsilon", "0.50", "--confidence", "0.9"])
     line, meaning = capsys.readouterr().out.splitlines()
-    assert line.startswith("Tumult Analytics: epsilon 0.5 gives a 90 % interval of ± ")
+    assert line.startswith("Tumult Analytics: epsilon 0.5 gives a 90 % noise interval of ± ")
     assert meaning == "For 74,001 rows, your guess; protects one row; nothing was read and nothing spent."
 
 
@@ -158,8 +158,11 @@ def test_bounds_are_needed(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    """The line for these options, of which a later one takes the place of an earlier."""
     with pytest.raises(SystemExit) as left:
-        main(["plan", *words])
+        main(
+            ["plan", *(f"{name}={value}" for name, value in dict(zip(words[::2], words[1::2], strict=True)).items())]
+        )
     assert left.value.code == 2
     shown = capsys.readouterr()
     assert shown.out == ""

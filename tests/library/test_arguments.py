@@ -54,8 +54,11 @@ def test_glue_takes_the_file_by_its_other_name() -> None:
 def test_emr_short_and_long(short: bool) -> None:
     names = "-c -e -i -f -q" if short else "--column_name --epsilon --source_id --s3_file --query"
     words = [w for pair in zip(names.split(), ["c", "2", "s", "hdfs:///t", "count"], strict=True) for w in pair]
-    found = parse_emr([*words, "--lower=-5", "--upper", "5", "--run-id", "r"])
-    assert (found.column, found.uri, found.query, found.run_id) == ("c", "hdfs:///t", Query.COUNT, "r")
+    bounds = ["--lower=-5", "--upper", "5"]
+    with pytest.raises(InputError, match="bounds for a COUNT, which counts every row"):
+        parse_emr([*words, *bounds])
+    found = parse_emr([*(w if w != "count" else "sum" for w in words), *bounds, "--run-id", "r"])
+    assert (found.column, found.uri, found.query, found.run_id) == ("c", "hdfs:///t", Query.SUM, "r")
     assert found.bounds == Bounds(-5, 5)
 
 

@@ -51,4 +51,21 @@ def test_every_measurement_gets_its_smallest_share_or_the_job_is_refused() -> No
         spec(query=Query.VARIANCE, budget=PrivacyBudget(Decimal("0.000002")))
     with pytest.raises(InputError, match=r"at least 0\.00001"):
         spec(bounds=None, budget=PrivacyBudget(Decimal("0.000009")))
-    assert spec(query=Query.COUNT, budget=PrivacyBudget(Decimal("0.000001"))).bounds is None
+    assert spec(query=Query.COUNT, bounds=None, budget=PrivacyBudget(Decimal("0.000001"))).bounds is None
+
+
+def test_a_count_has_no_bounds() -> None:
+    with pytest.raises(InputError, match="bounds for a COUNT, which counts every row whatever its value"):
+        spec(query=Query.COUNT)
+
+
+@pytest.mark.parametrize("share", ["0", "1", "0." + "9" * 40, "1e-10"])
+def test_a_share_that_leaves_nothing_for_the_answer(share: str) -> None:
+    with pytest.raises(InputError, match="bounds share: given"):
+        spec(bounds=None, bounds_share=Decimal(share))
+
+
+@pytest.mark.parametrize("confidence", [0.0, 0.49, 1.0, float("nan")])
+def test_a_confidence_that_no_interval_has(confidence: float) -> None:
+    with pytest.raises(InputError, match="confidence: given"):
+        spec(confidence=confidence)

@@ -1,12 +1,14 @@
 """`dpcloud data`: tables to try the tool on. What is slow to import is imported by the command that needs it."""
 
 import contextlib
+import logging
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
+from dpcloud.command import Group
 from dpcloud.data.fetch import Progress
 from dpcloud.data.generate import FORMATS, ROWS_PER_FILE, check
 from dpcloud.data.generate import generate as write_table
@@ -14,7 +16,7 @@ from dpcloud.data.schema import DEFAULT_ROWS
 from dpjobs.home import home
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
 def data() -> None:
     """Make a synthetic census table, or fetch the real one.
 
@@ -57,6 +59,7 @@ def generate(rows: int, seed: int, output: Path, format_: str | None, columns: s
     from dpcloud.java import use_java
 
     use_java()
+    logging.disable(logging.CRITICAL)  # py4j writes a traceback for Ctrl-C
     from dpjobs.session import local_session
 
     with _waiting(f"writing {rows:,} rows"), local_session(home(), small=rows <= DEFAULT_ROWS) as spark:

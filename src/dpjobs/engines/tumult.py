@@ -88,8 +88,11 @@ def _session(frame: DataFrame, epsilon: Decimal) -> Iterator[_RecordingSession]:
     try:
         session = Session.from_dataframe(_budget(epsilon), _VIEW, frame, protected_change=AddOneRow())
         yield _RecordingSession(session)
-    finally:
-        cleanup()  # Tumult's temporary tables count as raw data
+    except BaseException:
+        with contextlib.suppress(Exception):  # what stopped the run is what is told
+            cleanup()
+        raise
+    cleanup()  # Tumult's temporary tables count as raw data
 
 
 def _budget(epsilon: Decimal) -> PureDPBudget:

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from dpjobs.addresses import Place, is_address
-from dpjobs.errors import InputError, LedgerError
+from dpjobs.errors import LedgerError
 from dpjobs.ledger import dynamodb_table
 from dpjobs.ledger.base import STAGES, Balance, Ledger, Reservation, Run, _asked
 from dpjobs.ledger.claims import Claims
@@ -250,7 +250,7 @@ class DynamoDBLedger(Ledger):
             raise self._malformed()
         return int(value)
 
-    def _malformed(self) -> InputError:
+    def _malformed(self) -> LedgerError:
         return LedgerError.of("the ledger holds a malformed item", self._table.name, "a table that only we write")
 
 

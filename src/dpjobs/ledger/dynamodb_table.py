@@ -18,7 +18,7 @@ from botocore.exceptions import (
     NoRegionError,
 )
 
-from dpjobs.errors import InputError, LedgerError
+from dpjobs.errors import LedgerError
 
 Item = dict[str, dict[str, Any]]
 """An item or a key as DynamoDB writes it: {"pk": {"S": "dataset"}, "total": {"N": "1"}}."""
@@ -140,7 +140,7 @@ class Table:
             time.sleep(pause)
         raise self.error("the ledger is too busy")
 
-    def error(self, what: str) -> InputError:
+    def error(self, what: str) -> LedgerError:
         """Make the LedgerError for this table."""
         return LedgerError.of(what, self.name, _ALLOWED)
 

@@ -1,0 +1,38 @@
+"""What all commands have in common: an option counts once, and of an error of ours only its place is told."""
+
+from collections import Counter
+from pathlib import Path
+
+import click
+
+
+class Command(click.Command):
+    """A command that refuses an option that is given twice: click takes the last one without a word."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the words; raises UsageError."""
+        if not ctx.resilient_parsing:  # else the words are not complete
+            _, _, order = self.make_parser(ctx).parse_args(args=list(args))
+            for given, times in Counter(order).items():
+                if times > 1 and isinstance(given, click.Option) and not given.multiple:
+                    raise click.UsageError(f"{given.opts[0]} is given {times} times, allowed is once", ctx=ctx)
+        return super().parse_args(ctx, args)
+
+
+class Group(click.Group):
+    """A group of such commands."""
+
+    command_class = Command
+    group_class = type
+
+
+def unexpected(error: Exception) -> str:
+    """Say where in our code an unexpected error came up. Its own text may quote the data and is never shown."""
+    source = Path(__file__).parent.parent
+    place, trace = "an unknown line", error.__traceback__
+    while trace is not None:
+        path = Path(trace.tb_frame.f_code.co_filename)
+        if path.is_relative_to(source):
+            place = f"{path.relative_to(source)}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return f"unexpected {type(error).__name__} at {place}; please report it"

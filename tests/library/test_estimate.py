@@ -1,0 +1,253 @@
+"""Value and interval as a pure function of the noisy integers: no error for any of them, and no slack is missing."""
+
+import json
+import math
+from collections.abc import Callable
+from decimal import Decimal
+from fractions import Fraction
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from dpjobs.engines.base import Noisy
+from dpjobs.estimate import Estimate, estimate
+from dpjobs.interval import Term, quantile
+from dpjobs.measurement import COUNT, SUM, SUM_OF_SQUARES, Plan, plan
+from dpjobs.noise import Noise, RoundedLaplace, TwoSidedGeometric
+from dpjobs.query import LARGEST_BOUND, Bounds, JobSpec, PrivacyBudget, Query
+from dpjobs.release import given_bounds, to_json
+
+KINDS = (TwoSidedGeometric, RoundedLaplace)
+EDGES = [0.0, 5e-324, 2.0**-1022, 2.0**-201, 2.0**-200, 1e-9, 0.1, 1.0, 100.0, 1e18, 2.0**51, 2.0**99, LARGEST_BOUND]
+BOUND = st.one_of(
+    st.sampled_from([*EDGES, *(-edge for edge in EDGES)]),
+    st.integers(-1000, 1000).map(float),
+    st.floats(-LARGEST_BOUND, LARGEST_BOUND),
+    st.builds(lambda e, sign: sign * math.ldexp(1.0, e), st.integers(-1074, 100), st.sampled_from([1, -1])),
+)
+EPSILON = st.one_of(
+    st.sampled_from(["0.000003", "0.1", "1", "1000"]).map(Decimal),
+    st.integers(3_000, 10**12).map(lambda billionths: Decimal(billionths) / 10**9),
+)
+CONFIDENCE = st.one_of(st.sampled_from([0.5, 0.95, 0.999999]), st.floats(0.5, 0.999999))
+INTEGER = st.one_of(
+    st.sampled_from([0, 1, -1, 2**62, -(2**62)]), st.integers(-100, 100), st.integers(-(2**62), 2**62)
+)
+
+
+def released(of: Plan, noisy: list[Noisy], confidence: float, epsilon: Decimal) -> tuple[Estimate, dict]:
+    """The estimate, and what a reader of its release reads."""
+    bounds = None if of.grid is None else of.grid.bounds
+    spec = JobSpec(
+        run_id="r",
+        dataset="d",
+        engine="tumult",
+        query=of.query,
+        column="x",
+        budget=PrivacyBudget(epsilon),
+        uri="/t.csv",
+        format="csv",
+        bounds=bounds,
+        confidence=confidence,
+    )
+    found = estimate(of, noisy, confidence)
+    said = None if bounds is None else given_bounds(bounds.lower, bounds.upper)
+
+    def no_number(word: str) -> float:
+        raise AssertionError(f"{word} is no JSON")
+
+    return found, json.loads(to_json(spec, of, noisy, found, "1", said), parse_constant=no_number)
+
+
+@settings(max_examples=3000, deadline=None)
+@given(st.sampled_from(Query), BOUND, st.one_of(BOUND, st.none()), EPSILON, CONFIDENCE, st.data())
+def test_no_noise_and_no_bounds_are_an_error(
+    query: Query, one: float, other: float | None, epsilon: Decimal, confidence: float, data: st.DataObject
+) -> None:
+    """It would be an output that depends on the noise, seen by who paid for one answer only."""
+    other = math.nextafter(one, math.inf) if other is None else other
+    assume(max(abs(one), abs(other)) <= LARGEST_BOUND)
+    of = plan(query, None if query is Query.COUNT else Bounds(min(one, other), max(one, other)), epsilon)
+    kind = data.draw(st.sampled_from(KINDS))
+    noisy = [
+        Noisy(m, 0, None) if m.constant else Noisy(m, data.draw(INTEGER), kind(m.scale)) for m in of.measurements
+    ]
+    found, read = released(of, noisy, confidence, epsilon)
+    assert all(map(math.isfinite, found))
+    assert found.low <= found.value <= found.high
+    assert (read["value"], *read["interval"]) == found
+    for n, shown in zip(noisy, read["measurements"], strict=True):
+        assert Fraction(shown["value"]) == Fraction(float(n.value * n.measurement.step))
+    if of.grid is not None and query is Query.MEAN:
+        assert of.grid.bounds.lower <= found.low
+        assert found.high <= of.grid.bounds.upper
+
+
+def test_a_variance_of_wide_bounds_with_no_row_left_by_the_noise() -> None:
+    """As an attacker found: with a range above 2^51 it failed for small noisy counts, after the charge."""
+    of = plan(Query.VARIANCE, Bounds(0, 2.0**60), Decimal(1))
+    for count in (-5, 0, 3, 100_000):
+        values = {COUNT: count, SUM: 17, SUM_OF_SQUARES: -9}
+        noisy = [Noisy(m, values[m.name], RoundedLaplace(m.scale)) for m in of.measurements]
+        found = estimate(of, noisy, 0.95)
+        assert 0 <= found.low <= found.value <= found.high <= 2.0**118
+
+
+# -- what is possible
+
+
+@pytest.mark.parametrize(
+    ("query", "bounds", "integer", "cut"),
+    [
+        (Query.COUNT, None, -40, (0, 0, 0)),
+        (Query.COUNT, None, 0, (0, 0, 29)),
+        (Query.COUNT, None, 5, (5, 0, 34)),
+        (Query.COUNT, None, 50, (50, 21, 79)),
+        (Query.SUM, Bounds(0, 2.0**24), -(2**31), (0, 0, 0)),
+        (Query.SUM, Bounds(5, 2.0**24), 0, (0, 0, None)),
+        (Query.SUM, Bounds(-(2.0**24), 0), 2**31, (0, 0, 0)),
+        (Query.SUM, Bounds(-(2.0**24), -3), 0, (0, None, 0)),
+        (Query.SUM, Bounds(-(2.0**24), 2.0**24), 7, (7, None, None)),
+    ],
+)
+def test_value_and_interval_are_cut_at_what_is_possible(
+    query: Query, bounds: Bounds | None, integer: int, cut: tuple[float | None, ...]
+) -> None:
+    """The measurements keep the noisy number, for who wants to compute with it."""
+    of = plan(query, bounds, Decimal("0.1"))
+    [m] = of.measurements
+    noise = RoundedLaplace(m.scale)
+    found, read = released(of, [Noisy(m, integer, noise)], 0.95, Decimal("0.1"))
+    whole = noise.quantile(0.95) * float(m.step)
+    expected = (
+        cut[0],
+        cut[1] if cut[1] is not None else found.value - whole,
+        found.high if cut[2] is None else cut[2],
+    )
+    assert found == pytest.approx(expected, abs=1.01 if query is Query.COUNT else 0)
+    if cut[1:] == (None, None):
+        assert (found.low, found.high) == (integer - whole, integer + whole)
+    assert read["measurements"][0]["value"] == integer * float(m.step)
+
+
+# -- what rounding can do: tables whose every value is rounded as far as it goes, and no noise at all
+
+
+def rows_of(of: Plan, values: list[tuple[Fraction, int]]) -> dict[str, int]:
+    """The exact measurements of a table of (value, how often), by the definition of the plan."""
+    grid, squares = of.grid, of.squares
+    sums = {COUNT: 0, SUM: 0, SUM_OF_SQUARES: 0}
+    for value, times in values:
+        k = min(max(round((value - Fraction(grid.middle)) / Fraction(grid.step)), grid.lower), grid.upper)
+        sums[COUNT] += times
+        sums[SUM] += times * k
+        if squares is not None:
+            square = (k * k - squares.centre + ((1 << squares.shift) >> 1)) >> squares.shift
+            sums[SUM_OF_SQUARES] += times * min(max(square, squares.lower), squares.upper)
+    return sums
+
+
+def without_noise(of: Plan, values: list[tuple[Fraction, int]]) -> Estimate:
+    """The noise that the interval allows for is below a rounding: so many rows, at the largest epsilon."""
+    sums = rows_of(of, values)
+    return estimate(of, [Noisy(m, sums[m.name], RoundedLaplace(m.scale)) for m in of.measurements], 0.95)
+
+
+def moments(values: list[tuple[Fraction, int]]) -> tuple[Fraction, Fraction]:
+    n = sum(times for _, times in values)
+    mean = sum((value * times for value, times in values), Fraction(0)) / n
+    return mean, sum(((value - mean) ** 2 * times for value, times in values), Fraction(0)) / n
+
+
+MANY = 10**12
+NEARLY_HALF = Fraction(2**26 - 1, 2**27)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("bounds", [Bounds(0, 20_000), Bounds(-1, 1), Bounds(-3, 2.0**40), Bounds(10**6, 10**6 + 1)])
+def test_the_interval_of_a_mean_holds_the_rounding(bounds: Bounds, sign: int) -> None:
+    """Every value lies nearly half a step to one side of its integer."""
+    of = plan(Query.MEAN, bounds, Decimal(1000))
+    step, middle = Fraction(of.grid.step), Fraction(of.grid.middle)
+    values = [(middle + (k + sign * NEARLY_HALF) * step, MANY) for k in (1, 1000, of.grid.upper // 3)]
+    true, _ = moments(values)
+    found = without_noise(of, values)
+    assert Fraction(found.low) <= true <= Fraction(found.high)
+    # without the rounding's half step it would not be there
+    half = Fraction(of.grid.rounding)
+    assert not Fraction(found.low) + half <= true <= Fraction(found.high) - half
+
+
+def farthest_square(of: Plan, near: int, sign: int) -> int:
+    """The integer near this one whose square is rounded farthest down (sign 1) or up (-1)."""
+    shift, centre = of.squares.shift, of.squares.centre
+
+    def rounded_by(k: int) -> int:
+        square = k * k - centre
+        return sign * (square - (((square + ((1 << shift) >> 1)) >> shift) << shift))
+
+    return max(range(near - 60_000, near), key=rounded_by)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("bounds", [Bounds(0, 2.0**25), Bounds(-(2.0**25), 2.0**25), Bounds(-0.999, 0.999)])
+def test_the_interval_of_a_variance_holds_both_roundings(bounds: Bounds, sign: int) -> None:
+    """Half of the values near each bound, each rounded inwards (or outwards), as their squares are."""
+    of = plan(Query.VARIANCE, bounds, Decimal(1000))
+    step, middle = Fraction(of.grid.step), Fraction(of.grid.middle)
+    k = farthest_square(of, of.grid.upper, sign)
+    away = (k + sign * NEARLY_HALF) * step
+    values = [(middle - away, MANY), (middle + away, MANY)]
+    _, true = moments(values)
+    found = without_noise(of, values)
+    assert Fraction(found.low) <= true <= Fraction(found.high)
+    # neither rounding can be left out
+    h, width = Fraction(of.grid.rounding), Fraction(bounds.upper) - Fraction(bounds.lower)
+    of_values, of_squares = width * h + h * h, of.measurement(SUM_OF_SQUARES).step / 2
+    for left_out in (of_values, of_squares):
+        assert not Fraction(found.low) + left_out <= true <= Fraction(found.high) - left_out
+
+
+# -- what a lattice can do: exact probabilities of sums of discrete noise
+
+
+def masses(noise: Noise) -> dict[int, float]:
+    """P(N = k) for every k that matters, by differences of the tails."""
+    far = noise.quantile(1 - 1e-15) + 2
+    one_side = {k: (noise.tail(k) - noise.tail(k + 1)) / 2 for k in range(1, far)}
+    return {0: 1 - noise.tail(1), **one_side, **{-k: p for k, p in one_side.items()}}
+
+
+def outside(terms: list[Term], t: float) -> float:
+    """P(|Σ weight·N| > t), by enumeration."""
+    first, second = terms
+    far = masses(second.noise)
+    inside = 0.0
+    for k, p in masses(first.noise).items():
+        inside += p * sum(q for j, q in far.items() if abs(first.weight * k + second.weight * j) <= t)
+    return 1 - inside
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_quantiles_hold_on_every_lattice(kind: Callable[[Fraction], Noise]) -> None:
+    """Discrete noise crowds at multiples of its weight: Laplace's quantile alone may lie right below one."""
+    least = math.inf
+    for b in (0.1, 0.4, 1.0, 2.5, 6.0, 20.0):
+        for weight, other in ((0.05, 0.3), (0.2, 1.7), (0.5, 0.5), (0.9, 5.0)):
+            terms = [Term(1.0, kind(Fraction(b))), Term(weight, kind(Fraction(other)))]
+            for alpha in (0.5, 0.3, 0.1, 0.05, 0.01, 0.001):
+                t = quantile(terms, alpha)
+                assert outside(terms, t) <= alpha * (1 + 1e-9)
+                least = min(least, alpha - outside(terms, t))
+    assert least < 0.01  # and are not simply far too wide
+
+
+def test_a_quantile_without_its_slack_would_not_hold() -> None:
+    """That the test above can fail: Laplace's own quantile of the same scales, on the same lattices."""
+    from dpjobs.interval import laplace_quantile
+
+    for kind in KINDS:
+        terms = [Term(1.0, kind(Fraction(2.5))), Term(0.05, kind(Fraction(0.3)))]
+        bare = {a: laplace_quantile([term.weight * term.noise.b for term in terms], a) for a in (0.5, 0.3, 0.1, 0.05)}
+        assert any(outside(terms, t) > alpha for alpha, t in bare.items())

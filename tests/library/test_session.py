@@ -1,0 +1,161 @@
+"""A laptop's Spark: nobody else reads it, and nothing of it stays."""
+
+import fcntl
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dpjobs import session
+
+HOLDER = """
+import sys
+from dpjobs import session
+with session._scratch() as folder:
+    (folder / "sums").write_text("of the raw table")
+    print(folder, flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.slow
+def test_no_page_no_event_log_no_progress(spark) -> None:
+    """Each of them shows exact counts. Said, not left to what Spark's defaults are."""
+    assert spark.sparkContext.uiWebUrl is None
+    said = dict(spark.sparkContext.getConf().getAll())
+    assert {name: said.get(name) for name in session.PRIVATE_SETTINGS} == {
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.eventLog.enabled": "false",
+    }
+    for name in ("spark.driver.host", "spark.driver.bindAddress"):
+        assert said[name] == "127.0.0.1"
+
+
+def first_answer(port: int) -> bytes:
+    """What Spark answers to the first request of someone who has no secret: its transport's RpcRequest, type 3."""
+    body = b"\x00" * 16
+    request = struct.pack(">bqi", 3, 7, len(body)) + body
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as to:
+        to.sendall(struct.pack(">q", len(request) + 8) + request)
+        return to.recv(1 << 16)
+
+
+@pytest.mark.slow
+def test_other_users_of_the_machine_cannot_talk_to_it(spark) -> None:
+    """The ports of a driver are open to every user of the machine, and one of them gives away blocks of tables."""
+    context = spark.sparkContext._jsc.sc()
+    ports = {int(spark.conf.get("spark.driver.port")), context.env().blockManager().blockManagerId().port()}
+    assert len(ports) == 2
+    for port in ports:
+        assert b"Expected SaslMessage" in first_answer(port)
+
+
+@pytest.mark.slow
+def test_the_secret_is_in_javas_memory_alone(spark) -> None:
+    secret = spark.sparkContext._jsc.sc().env().securityManager().getSecretKey()
+    assert len(secret) >= 32
+    assert secret not in str(spark.sparkContext.getConf().getAll())
+    ours = [os.getpid(), spark.sparkContext._gateway.proc.pid]
+    texts = [Path(f"/proc/{pid}/{name}").read_bytes() for pid in ours for name in ("cmdline", "environ")]
+    assert any(b"spark.authenticate=true" in text for text in texts)  # the search would find it
+    assert not [text for text in texts if secret.encode() in text]
+    scratch = Path(spark.conf.get("spark.local.dir")).parent
+    assert scratch.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "tmp"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    return folder
+
+
+@pytest.fixture
+def holder(temporary: Path) -> "Iterator[tuple[subprocess.Popen[str], Path]]":
+    """A process, in a container of its own where that is possible, with a scratch folder."""
+    apart = ["unshare", "--user", "--pid", "--fork", "--kill-child"]
+    if subprocess.run([*apart, "true"], capture_output=True, check=False).returncode != 0:
+        apart = []
+    with subprocess.Popen(
+        [*apart, sys.executable, "-c", HOLDER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        yield process, Path(process.stdout.readline().strip())
+        process.kill()
+
+
+def test_a_folder_in_use_is_not_swept_away(holder: "tuple[subprocess.Popen[str], Path]", temporary: Path) -> None:
+    """Nor where its process's number says nothing here: containers share /tmp and count their own processes."""
+    process, folder = holder
+    assert folder.parent == temporary
+    for _ in range(2):
+        session._sweep()
+        assert (folder / "sums").exists()
+    process.kill()
+    process.wait()
+    for _ in range(100):  # the one within is killed with it, in its own time
+        session._sweep()
+        if not folder.exists():
+            break
+        threading.Event().wait(0.1)
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_folder_is_removed_at_the_end(holder: "tuple[subprocess.Popen[str], Path]", temporary: Path) -> None:
+    process, folder = holder
+    assert folder.stat().st_mode & 0o777 == 0o700
+    process.stdin.close()
+    assert process.wait(timeout=60) == 0
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_sweep_takes_nothing_else(temporary: Path, tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    (temporary / f"{session._SCRATCH}link").symlink_to(kept)
+    (temporary / f"{session._SCRATCH}file").write_text("mine")
+    (temporary / "another").mkdir()
+    before = sorted(temporary.iterdir())
+    session._sweep()
+    assert sorted(temporary.iterdir()) == before
+    assert kept.exists()
+
+
+def test_a_folder_that_a_sweep_took_before_it_was_locked(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Path] = []
+    lock = fcntl.flock
+
+    def swept_before(fd: int, how: int) -> None:
+        [folder] = temporary.iterdir()
+        seen.append(folder)
+        if len(seen) == 1:
+            folder.rmdir()
+        lock(fd, how)
+
+    monkeypatch.setattr(session.fcntl, "flock", swept_before)
+    with session._scratch() as folder:
+        assert folder == seen[1] != seen[0]
+        assert folder.is_dir()
+
+
+@pytest.mark.slow
+def test_signals_while_java_works(spark) -> None:
+    """Ctrl-C ends a call to Java at once, as itself, and the calls after it get their own answers."""
+    assert signal.getsignal(signal.SIGINT) not in (signal.default_int_handler, signal.SIG_DFL)
+    system = spark._jvm.java.lang.System
+    for _ in range(3):
+        threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+        with pytest.raises(KeyboardInterrupt):
+            spark._jvm.java.lang.Thread.sleep(20_000)
+        assert system.getProperty("java.specification.version") is not None
+    assert spark.range(7).count() == 7
