@@ -12,13 +12,22 @@ from dpjobs.query import Bounds, JobSpec, PrivacyBudget, Query
 from library.tables import HOSTILE_CELLS, source_of, write_csv
 
 pytestmark = pytest.mark.slow
+CONFIDENCE = 0.999999  # the largest: an interval that misses by chance would be a false alarm
 
 
 def ask(spark, path: Path, engine: str, query: Query, bounds: Bounds | None, epsilon: str = "1000", column="x"):
-    spec = JobSpec("run", "data", engine, query, column, PrivacyBudget(Decimal(epsilon)), str(path), "csv", bounds)
-    release = json.loads(job.answer(spark, load(engine), spec, source_of(path)))
-    assert release["interval"][0] <= release["value"] <= release["interval"][1]
-    return release
+    spec = JobSpec(
+        "run", "data", engine, query, column, PrivacyBudget(Decimal(epsilon)), str(path), "csv", bounds,
+        confidence=CONFIDENCE,
+    )  # fmt: skip
+    return json.loads(job.answer(spark, load(engine), spec, source_of(path)))
+
+
+def near_the_truth(release: dict, truth: float, rounding: float) -> bool:
+    """Whether the truth is in the interval made twice as wide: missed with the square of 1e-6."""
+    low, high = release["interval"]
+    half = (high - low) / 2
+    return low - half - rounding <= truth <= high + half + rounding
 
 
 # cells, bounds, what SUM, MEAN and VARIANCE are of the clamped values; at epsilon 1000 noise hardly shows
@@ -55,6 +64,10 @@ def test_the_answer_is_that_of_the_clamped_values(spark, tmp_path: Path, engine:
             continue  # a Tumult query takes seconds, and VARIANCE has SUM's and MEAN's measurements in it
         release = ask(spark, path, engine, query, bounds)
         assert abs(release["value"] - right) <= near, (query, release)
+        # SUM's interval is for the rounded values
+        rounding = n * release["rounding_per_row"] if query is Query.SUM else 0.0
+        assert near_the_truth(release, right, rounding), (query, release)
+        assert release["interval"][1] - release["interval"][0] <= 4 * near
 
 
 @pytest.mark.parametrize("engine", ENGINES)
