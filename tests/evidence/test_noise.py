@@ -70,32 +70,30 @@ def test_a_sum_of_pipelinedp() -> None:
 
 
 FORK = """
-import os, sys
+import os
 import numpy as np
 from dpjobs.engines import tumult_worker
-if sys.argv[1] == "preloaded":
-    tumult_worker.preload()
 from tmlt.core.random import rng
-rng._core_privacy_prng = np.random.Generator(np.random.PCG64(7))  # holds numbers to come, as RDRAND's does
-for _ in range(2):
-    read, write = os.pipe()
-    if os.fork() == 0:
-        os.write(write, str(rng.prng().integers(0, 2**62)).encode())
-        os._exit(0)
-    os.wait()
-    print(os.read(read, 100).decode())
+
+def two():
+    rng._core_privacy_prng = np.random.Generator(np.random.PCG64(7))  # holds numbers to come, as RDRAND's does
+    for _ in range(2):
+        read, write = os.pipe()
+        if os.fork() == 0:
+            os.write(write, str(rng.prng().integers(0, 2**62)).encode())
+            os._exit(0)
+        os.wait()
+        print(os.read(read, 100).decode())
+
+two()
+tumult_worker.preload()
+two()
 """
 
 
 def test_forked_workers_draw_different_noise() -> None:
     """Workers are forked from a daemon that has Tumult's generator: without a new one they draw alike."""
-
-    def drawn(how: str) -> list[str]:
-        return subprocess.run(
-            [sys.executable, "-c", FORK, how], capture_output=True, text=True, check=True
-        ).stdout.split()
-
-    one, other = drawn("plain")
-    assert one == other
-    first, second = drawn("preloaded")
-    assert len({one, first, second}) == 3
+    done = subprocess.run([sys.executable, "-c", FORK], capture_output=True, text=True, check=True)
+    plain, also, first, second = done.stdout.split()
+    assert plain == also
+    assert len({plain, first, second}) == 3
