@@ -1,6 +1,8 @@
 """Tumult Analytics keeps the engines' contract."""
 
 from collections.abc import Sequence
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -34,6 +36,12 @@ class TestTumult(EngineContract):
             Sample(m, [value - truth[m.name] for value in values], noisy.noise)
             for m, values, noisy in zip(asked, answers, results, strict=True)
         ]
+
+    def test_a_mechanism_that_is_not_known_is_refused(self, spark, engine) -> None:
+        """Over doubles Tumult would draw other noise than what a release would say."""
+        frame = spark.range(3).selectExpr("cast(id as double) as sum")
+        with pytest.raises(AssertionError, match="does not know"):
+            engine.measure(frame, [Measurement(SUM, 0, 2, Fraction(1), Decimal(1))])
 
 
 def group_queries(patch: pytest.MonkeyPatch, spark: Any, answers: list[list[int]]) -> None:
