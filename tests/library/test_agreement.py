@@ -60,8 +60,8 @@ def test_the_answer_is_that_of_the_clamped_values(spark, tmp_path: Path, engine:
         60 * width**2 / 333 / n + 1e-3,
     )
     for query, right, near in zip((Query.SUM, Query.MEAN, Query.VARIANCE), expected, allowed, strict=True):
-        if engine == "tumult" and query is not Query.VARIANCE and name not in ("one row", "hostile"):
-            continue  # a Tumult query takes seconds, and VARIANCE has SUM's and MEAN's measurements in it
+        if engine == "tumult" and query is not Query.VARIANCE:
+            continue  # a Tumult query takes a second, and VARIANCE has SUM's and MEAN's measurements in it
         release = ask(spark, path, engine, query, bounds)
         assert abs(release["value"] - right) <= near, (query, release)
         # SUM's interval is for the rounded values
@@ -75,9 +75,9 @@ def test_no_rows_no_numbers_and_no_cells(spark, tmp_path: Path, engine: str) -> 
     """A header alone, and a column without a number, are answered like any other table."""
     empty = write_csv(tmp_path / "empty.csv", [])
     words = write_csv(tmp_path / "words.csv", [b"r,word,z"] * 100)
-    for path in (empty, words):
+    for path in (empty, words) if engine != "tumult" else (words,):  # to an engine both are a frame without rows
         release = ask(spark, path, engine, Query.MEAN, Bounds(10, 20), "0.5")
-        assert 10 <= release["value"] <= 20
+        assert release["interval"] == [10, 20]  # the count's noise, of scale 4, leaves 0 with 5e-7
     assert abs(ask(spark, words, engine, Query.COUNT, None)["value"] - 100) <= 1
     assert abs(ask(spark, empty, engine, Query.COUNT, None)["value"]) <= 1
 
@@ -86,11 +86,11 @@ def test_a_million_equal_rows(spark, tmp_path: Path) -> None:
     spark.range(10**6).selectExpr("9.5d as x").coalesce(1).write.parquet(str(tmp_path / "t"))
     spec = JobSpec(
         "run", "data", "pipelinedp", Query.VARIANCE, "x", PrivacyBudget(Decimal(1)), str(tmp_path / "t"), "parquet",
-        Bounds(0, 10),
+        Bounds(0, 10), confidence=CONFIDENCE,
     )  # fmt: skip
     release = json.loads(job.answer(spark, load("pipelinedp"), spec, source_of(tmp_path / "t", "parquet")))
     assert 0 <= release["value"] < 0.01
-    assert release["interval"][0] == 0
+    assert release["interval"][0] == 0  # at 95 % it would be above in one run of 43
 
 
 def test_hostile_cells_through_both_engines(spark, tmp_path: Path) -> None:
