@@ -63,23 +63,30 @@ def run(tree: Tree, tests: Iterable[str], cdk: bool, first_failure: bool) -> Out
             except subprocess.TimeoutExpired:
                 process.kill()
             return Outcome(None)
-        return _outcome(code, report)
+        return _outcome(code, report, tree.root)
 
 
-def _outcome(code: int, report: Path) -> Outcome:
+def _outcome(code: int, report: Path, root: Path) -> Outcome:
     outcome = Outcome(code)
     if not report.exists():
         return outcome
     for case in ET.parse(report).iter("testcase"):
-        file = case.get("file", "")
-        module = file.removesuffix(".py").replace("/", ".")
-        classes = case.get("classname", "").removeprefix(module).strip(".")
-        name = "::".join(filter(None, [file, *classes.split("."), case.get("name")]))
+        name = _node_id(case.get("classname", ""), case.get("name", ""), root)
         found = next((child for child in case if child.tag in ("failure", "error", "skipped")), None)
         outcome.tests[name] = "passed" if found is None else found.tag
         if found is not None and found.tag != "skipped" and not outcome.why:
             outcome.why = (found.get("message") or found.tag).strip().splitlines()[0][:160]
     return outcome
+
+
+def _node_id(place: str, name: str, root: Path) -> str:
+    """The node id of a test whose file and classes are joined by points; a class may inherit its tests."""
+    parts = place.split(".")
+    for end in range(len(parts), 0, -1):
+        file = "/".join(parts[:end]) + ".py"
+        if (root / file).is_file():
+            return "::".join([file, *parts[end:], name])
+    return f"{place}::{name}"
 
 
 def green(named: str, unpatched: Outcome) -> bool:
