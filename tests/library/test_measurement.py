@@ -103,15 +103,32 @@ def test_a_query_is_answered_from_these_measurements() -> None:
         for m in of.measurements:
             unit = {COUNT: 1, SUM: of.grid and of.grid.step}.get(m.name) or of.grid.step**2 * 2**of.squares.shift
             assert m.step == Fraction(unit)
-            assert (m.lower, m.upper) == (1, 1) or m.name != COUNT
+            assert m.name != COUNT or (m.lower, m.upper, m.sensitivity) == (1, 1, 1)
     assert plan(Query.SUM, Bounds(10, 20), Decimal(1)).grid.middle == 0
     assert plan(Query.MEAN, Bounds(10, 20), Decimal(1)).grid.middle == 15
     assert plan(Query.COUNT, None, Decimal(1)).rounding_per_row == 0
 
 
+@pytest.mark.parametrize("limits", [Bounds(0, 100), Bounds(-100, 0), Bounds(-1, 1), Bounds(5, 5)], ids=str)
+def test_a_sum_with_a_bound_at_0_has_its_share(limits: Bounds) -> None:
+    for query in Query:
+        live = [m for m in plan(query, limits, Decimal(3)).measurements if not m.constant]
+        assert [m.epsilon for m in live] == [Decimal(3) / len(live)] * len(live)
+
+
+@given(bounds)
+def test_squares_are_centred_and_reach_their_bounds(limits: Bounds) -> None:
+    of = plan(Query.VARIANCE, limits, Decimal(1))
+    largest = max(abs(of.grid.lower), abs(of.grid.upper)) ** 2
+    centre, shift = of.squares.centre, of.squares.shift
+    assert centre == largest // 2
+    for square, bound in ((0, of.squares.lower), (largest, of.squares.upper)):
+        assert bound == math.floor(Fraction(square - centre, 2**shift) + (Fraction(1, 2) if shift else 0))
+
+
 @pytest.mark.parametrize("query", [Query.SUM, Query.MEAN, Query.VARIANCE])
 def test_a_sum_without_bounds_is_refused(query: Query) -> None:
-    with pytest.raises(ValueError, match=f"{query.value} needs bounds"):
+    with pytest.raises(ValueError, match=f"^{query.value} needs bounds$"):
         plan(query, None, Decimal(1))
 
 
