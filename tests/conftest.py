@@ -1,9 +1,16 @@
 """One Spark session for the whole test process, and a home of its own for every test."""
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+with contextlib.suppress(ImportError):  # .venv/cdk has none
+    import hypothesis
+
+    hypothesis.settings.register_profile("untimed", deadline=None)  # a loaded machine is no failure
+    hypothesis.settings.load_profile("untimed")
 
 CENSUS = Path(__file__).parents[2] / "shared" / "data" / "acs2017_county_data.csv"
 

@@ -38,22 +38,33 @@ def free_port() -> int:
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Of the daemons and of spark-submit: our Java and Python, and silent logs as EMR and Glue will have."""
+    """Of the daemons and of spark-submit: our Java and Python, and silent logs as EMR and Glue will have.
+
+    The laptop's folder of settings, which is empty, and its archive of Java's classes halve a JVM's start.
+    """
     import pyspark
 
     from dpcloud.java import use_java
+    from dpjobs import session
 
     use_java()
-    conf = tmp_path_factory.mktemp("conf")
-    shutil.copy(ROOT / "src/dpjobs/conf/log4j2.properties", conf)
+    empty = session._EMPTY if session._EMPTY.is_dir() else tmp_path_factory.mktemp("conf")
     return {
         **{k: v for k, v in os.environ.items() if not k.startswith(("SPARK_", "PYSPARK_", "PYTHONPATH"))},
         "SPARK_HOME": str(Path(pyspark.__file__).parent),
-        "SPARK_CONF_DIR": str(conf),
+        "SPARK_CONF_DIR": str(empty),
+        "SPARK_DAEMON_JAVA_OPTS": java_options(),
         "SPARK_LOCAL_IP": "127.0.0.1",
         "SPARK_DAEMON_MEMORY": "256m",
         "PYSPARK_PYTHON": sys.executable,
     }
+
+
+def java_options() -> str:
+    """Silent, and quick to start: these JVMs live for seconds."""
+    from dpjobs import session
+
+    return " ".join(session._java_options(small=True, s3=False))
 
 
 @pytest.fixture(scope="module")
@@ -132,8 +143,8 @@ def submit(script: str, words: list[str], master: str, library: Path, environmen
         "spark.driver.host": "127.0.0.1",
         "spark.sql.shuffle.partitions": "2",
         "spark.cores.max": "2",
-        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",  # these JVMs live for seconds
-        "spark.executor.extraJavaOptions": "-XX:TieredStopAtLevel=1",
+        "spark.driver.extraJavaOptions": java_options(),
+        "spark.executor.extraJavaOptions": java_options(),
         **conf,
     }
     command = [sys.executable, str(Path(environment["SPARK_HOME"]) / "bin/spark-submit")][1:]

@@ -76,6 +76,12 @@ def test_glue_refuses_typos(words: list[str], said: str) -> None:
         parse_glue([*GLUE, *words])
 
 
+def test_an_empty_run_id_of_glue_is_refused() -> None:
+    """Else a run would get one of its own, and Glue's retry another."""
+    with pytest.raises(InputError, match="an empty --JOB_RUN_ID"):
+        parse_glue([*GLUE, "--JOB_RUN_ID="])
+
+
 @pytest.mark.parametrize(
     "words",
     [
@@ -104,6 +110,9 @@ def test_a_data_set_by_its_address() -> None:
 def test_emr_refuses_what_it_does_not_know() -> None:
     with pytest.raises(InputError, match="unrecognized arguments: --x"):
         parse_emr(["-c", "c", "-e", "1", "-f", "f", "-q", "SUM", "--x"])
+    for shortened in (["--run", "r"], ["--low=1"], ["--data", "d"]):
+        with pytest.raises(InputError, match="unrecognized arguments"):
+            parse_emr(["-c", "c", "-e", "1", "-f", "f", "-q", "SUM", *shortened])
     with pytest.raises(InputError, match="required: -e"):
         parse_emr(["-c", "c", "-f", "f", "-q", "SUM"])
 

@@ -5,7 +5,17 @@ from decimal import Decimal
 import pytest
 
 from dpjobs.errors import InputError
-from dpjobs.query import Bounds, JobSpec, PrivacyBudget, Query, parse_epsilon, plain
+from dpjobs.query import (
+    Bounds,
+    JobSpec,
+    PrivacyBudget,
+    PrivacyUnit,
+    Query,
+    check_run_id,
+    parse_bound,
+    parse_epsilon,
+    plain,
+)
 
 
 @pytest.mark.parametrize(
@@ -69,3 +79,35 @@ def test_a_share_that_leaves_nothing_for_the_answer(share: str) -> None:
 def test_a_confidence_that_no_interval_has(confidence: float) -> None:
     with pytest.raises(InputError, match="confidence: given"):
         spec(confidence=confidence)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: Bounds(10, 0), "lower is above upper: given 'lower 10, upper 0'"),
+        (lambda: Bounds(0, float("inf")), "upper is out of range"),
+        (lambda: Bounds(float("nan"), 0), "lower is out of range"),
+        (lambda: Bounds.parse("0", None), "only one bound"),
+        (lambda: parse_bound("2e30", "lower"), "out of range"),
+        (lambda: parse_bound("inf", "lower"), "not a finite number"),
+        (lambda: PrivacyBudget(Decimal(1), Decimal("1e-9")), "delta"),
+        (lambda: PrivacyUnit("user"), "unknown privacy unit"),
+    ],
+)
+def test_what_would_change_the_promise_is_refused(make, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        make()
+
+
+def test_a_binary_float_is_no_budget() -> None:
+    with pytest.raises(TypeError, match="Decimal"):
+        PrivacyBudget(0.1)
+    assert PrivacyBudget(Decimal("0.123456789")).billionths == 123456789
+
+
+@pytest.mark.parametrize("run_id", ["", "../run", "a/b", ".hidden", "run\n", "r" * 129, "run id", "läuft"])
+def test_a_run_id_names_no_place(run_id: str) -> None:
+    """It becomes a file's name and an object's key."""
+    with pytest.raises(InputError, match="malformed run id"):
+        check_run_id(run_id)
+    assert check_run_id("r" * 128) == "r" * 128

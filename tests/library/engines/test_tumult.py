@@ -1,9 +1,64 @@
-import pytest
+"""Tumult Analytics keeps the engines' contract."""
 
-from library.engines.contract import EngineContract
+from collections.abc import Sequence
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+import pytest
+from pyspark.sql import DataFrame
+
+from dpjobs.engines.base import Engine
+from dpjobs.measurement import COUNT, SUM, SUM_OF_SQUARES, Measurement
+from library.engines.contract import EngineContract, Sample
 
 pytestmark = pytest.mark.slow
+KEYS = 2000
 
 
 class TestTumult(EngineContract):
     name = "tumult"
+
+    def sample(self, spark, engine: Engine, asked: Sequence[Measurement]) -> list[Sample]:
+        """One call as a run makes it, in which Tumult answers for each of KEYS keys instead of for all rows at once.
+
+        A query takes a second, so CALLS of them are too many. The engine asks its own queries, and the group is
+        put in where they reach the library; the engine is handed the first key's answer, and must return just that.
+        """
+        frame = spark.range(KEYS).selectExpr("id as key", "7L as sum", "49L as sum_of_squares")
+        truth = {COUNT: 1, SUM: 7, SUM_OF_SQUARES: 49}
+        answers: list[list[int]] = []
+        with pytest.MonkeyPatch.context() as patch:
+            group_queries(patch, spark, answers)
+            results = engine.measure(frame, asked)
+        assert [noisy.value for noisy in results] == [first for first, *_ in answers]
+        return [
+            Sample(m, [value - truth[m.name] for value in values], noisy.noise)
+            for m, values, noisy in zip(asked, answers, results, strict=True)
+        ]
+
+    def test_a_mechanism_that_is_not_known_is_refused(self, spark, engine) -> None:
+        """Over doubles Tumult would draw other noise than what a release would say."""
+        frame = spark.range(3).selectExpr("cast(id as double) as sum")
+        with pytest.raises(AssertionError, match="does not know"):
+            engine.measure(frame, [Measurement(SUM, 0, 2, Fraction(1), Decimal(1))])
+
+
+def group_queries(patch: pytest.MonkeyPatch, spark: Any, answers: list[list[int]]) -> None:
+    """Make Tumult group its counts and sums by `key`, note all answers, and hand out the first key's alone."""
+    from tmlt.analytics import KeySet, QueryBuilder, Session
+
+    keys = KeySet.from_dict({"key": list(range(KEYS))})
+    evaluate = Session.evaluate
+
+    def noting(session: Session, *arguments: Any, **named: Any) -> DataFrame:
+        answered = evaluate(session, *arguments, **named)
+        only = [name for name in answered.columns if name != "key"]
+        rows = answered.orderBy("key").select(*only).collect()
+        assert len(rows) == KEYS
+        answers.append([row[0] for row in rows])
+        return spark.createDataFrame(rows[:1], answered.select(*only).schema)
+
+    patch.setattr(QueryBuilder, "count", lambda self, **given: self.groupby(keys).count(**given))
+    patch.setattr(QueryBuilder, "sum", lambda self, column, **given: self.groupby(keys).sum(column, **given))
+    patch.setattr(Session, "evaluate", noting)
