@@ -20,7 +20,7 @@ _NOWHERE = ec2.CfnSecurityGroup.EgressProperty(
 class EmrGroups(Construct):
     """`primary`, `core` and `service` (service access)."""
 
-    def __init__(self, scope: Construct, id: str, *, vpc: ec2.IVpc) -> None:
+    def __init__(self, scope: Construct, id: str, *, vpc: ec2.IVpc, prefix: str) -> None:
         super().__init__(scope, id)
         self.primary, self.core, self.service = (
             ec2.SecurityGroup(self, name, vpc=vpc, allow_all_outbound=False, description=f"EMR: {says}")
@@ -40,5 +40,6 @@ class EmrGroups(Construct):
         self.service.add_ingress_rule(self.primary, ec2.Port.tcp(_FROM_PRIMARY), "Primary node to the EMR service")
         # its rules to the nodes are resources of their own, which come after EC2 has made up its mind
         self.service.node.default_child.security_group_egress = [_NOWHERE]
-        for group in (*nodes, self.service):
+        for name, group in (("primary", self.primary), ("core", self.core), ("service", self.service)):
             Tags.of(group).add(*EMR_TAG)
+            Tags.of(group).add("Name", f"{prefix}-emr-{name}")

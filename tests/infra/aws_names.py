@@ -19,7 +19,7 @@ GLUE_ARGUMENTS = frozenset(
         """,
     )
 )
-"""What Glue documents (aws_table.GLUE; --python-virtual-env: aws-glue-programming-python-virtual-environments.html)."""
+"""What Glue documents: aws_table.GLUE, and for --python-virtual-env …programming-python-virtual-environments.html."""
 GLUE_RESERVED = frozenset({"--debug", "--mode", "--JOB_NAME", "--endpoint"})
 """What Glue uses itself and asks nobody to set (the same page)."""
 GLUE_ARGUMENTS_BYTES = 260 * 1024

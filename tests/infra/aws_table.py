@@ -277,7 +277,7 @@ LINES = [
     ),
     _text("AWS::Glue::Job", "Command/ScriptLocation", S3, _URL, 1100),
     # the others
-    _text("AWS::Budgets::Budget", ".*/Address", BUDGETS, r"[^@\s]+@[^@\s]+\.[^@\s]+", 50),
+    _text("AWS::Budgets::Budget", ".*/Address", BUDGETS, r"[^@\s]+@[^@\s]+\.[^@\s]+", 254),
     _one_of("AWS::Budgets::Budget", "Budget/BudgetLimit/Unit", "API_budgets_Spend.html", "USD"),
     _text("AWS::EC2::FlowLog", "LogGroupName", "API_CreateLogGroup.html", r"[.\-_/#A-Za-z0-9]+", 512),
     _text("AWS::KMS::Key", "Description", "kms CreateKey", r"[\t\n\r -퟿-�]*", 8192, 0),
