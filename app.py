@@ -22,18 +22,24 @@ from stacks.storage_stack import StorageStack
 def build(app: App, config: AppConfig) -> list[Stack]:
     """Put all stacks of a configuration into the app and return them; raises ConfigError for a missing file."""
 
+    tags = {"project": config.name_prefix, "managed-by": "aws-cdk"}
+
     def placed(name: str, says: str) -> dict[str, Any]:
         return {
             "id": name,
             "stack_name": f"{config.name_prefix}-{name}",
             "description": f"{config.name_prefix}: {says}",
             "env": Environment(account=config.account, region=config.region),
+            "tags": tags,
             # the CLI checks the bootstrap's version itself; in the template the rule only bars test servers
             "synthesizer": DefaultStackSynthesizer(generate_bootstrap_version_rule=False),
         }
 
     network = NetworkStack(app, config=config, **placed("network", "VPC, subnets, routes, endpoints"))
-    storage = StorageStack(app, config=config, **placed("storage", "bucket and privacy ledger"))
+    kept: dict[str, Any] = {"termination_protection": config.retains_data}
+    storage = StorageStack(app, config=config, **placed("storage", "bucket and privacy ledger"), **kept)
+    # what may not be destroyed comes last, when all that costs by the hour is gone
+    network.add_stack_dependency(storage)
     shared: dict[str, Any] = {"config": config, "network": network, "storage": storage}
     stacks = [
         network,
@@ -43,8 +49,8 @@ def build(app: App, config: AppConfig) -> list[Stack]:
     ]
     if config.cost.email:
         stacks.append(CostStack(app, config=config, **placed("cost", "monthly alarm")))
-    Tags.of(app).add("project", config.name_prefix)
-    Tags.of(app).add("managed-by", "aws-cdk")
+    for key, value in tags.items():
+        Tags.of(app).add(key, value)
     return stacks
 
 
@@ -59,9 +65,8 @@ def main() -> int:
         return 2
     if config.retains_data:
         print(
-            f"`cdk destroy` leaves the bucket and the ledger of {config.name_prefix}-storage (its outputs BucketName "
-            "and LedgerTableName): adopt them at the next deploy with dp.storage.existing_bucket and "
-            "dp.storage.existing_table",
+            f"`cdk destroy` leaves {config.name_prefix}-storage, which is protected, with the bucket and the ledger: "
+            "the next deploy goes on with it (docs/operations.md: how to take it away, or adopt what it held)",
             file=sys.stderr,
         )
     app.synth()

@@ -1,4 +1,4 @@
-"""Where the stacks depart from AWS's Solutions rules (cdk-nag), and why: docs/security.md repeats each reason."""
+"""Where the stacks depart from AWS's rules (cdk-nag) or the CDK's, and why: docs/security.md repeats each reason."""
 
 from typing import Any
 
@@ -31,6 +31,9 @@ REASONS = {
         "No key pair and no Kerberos on purpose: nobody logs in but through SSM sessions, which IAM grants and "
         "CloudTrail records."
     ),
+    "CloudFormation-Validate::W3010": (
+        "The zones that the configuration names: EMR's and Glue's machines are not offered in every zone of a region."
+    ),
     "AwsSolutions-L1": "The runtime is that of the CDK's own function, and follows the CDK's version.",
 }
 """By rule."""
@@ -41,7 +44,7 @@ WILDCARDS = {
     "WriteLogs": "The log groups that Glue makes under /aws-glue/, or EMR's log files under emr/cluster-logs/.",
     "TakeSessions": "The five actions of SSM's sessions know no resources.",
     "LookAtNetwork": "EC2's Describe actions know no resources.",
-    "MakeInterfaces": "The network interfaces of Glue's workers have no names before they are made.",
+    "MakeInterfaces": "Network interfaces have no names before they are made; their subnet and group are Glue's own.",
     "TagInterfaces": "As above; only with the tag that Glue gives them.",
     "RemoveInterfaces": "As above; only those with that tag.",
     "ReadConnection": "Glue asks for its connection by a name that is generated.",

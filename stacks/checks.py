@@ -6,7 +6,14 @@ import re
 from typing import TYPE_CHECKING
 
 from stacks.errors import ConfigError
-from stacks.known import EMR_INSTANCE_TYPES, EMR_RELEASES, FLEX_WORKER_TYPES, GLUE_WORKER_TYPES, REGIONS
+from stacks.known import (
+    EMR_INSTANCE_TYPES,
+    EMR_RELEASES,
+    EMR_SIZES,
+    FLEX_WORKER_TYPES,
+    GLUE_WORKER_TYPES,
+    REGIONS,
+)
 
 if TYPE_CHECKING:
     from stacks.config import AppConfig
@@ -17,13 +24,14 @@ _NAME = r"[a-z0-9](?:[a-z0-9-]|\.(?!\.)){1,61}[a-z0-9]"
 _BUCKET = re.compile(_NAME)
 _S3_URI = re.compile(rf"s3://{_NAME}(/[^\s*?$\x00-\x1f\x7f]*)?")  # no wildcard: it goes into a policy
 _TABLE = re.compile(r"[A-Za-z0-9_.-]{3,255}")
-_KEY_ARN = re.compile(r"arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+")
+_ZONE = re.compile(r"([a-z]{2}(?:-[a-z]+)+-[0-9])[a-z]")
+_KEY_ARN = re.compile(r"arn:aws(?:-us-gov)?:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+")
 _EMAIL = re.compile(r"[!-+.-?A-~-]+@[A-Za-z0-9.-]+\.[A-Za-z0-9-]+")
 
 
 def check(config: "AppConfig") -> None:
     """Raise ConfigError for the first thing that is wrong."""
-    for part in (_check_names, _check_network, _check_storage, _check_glue, _check_emr, _check_cost):
+    for part in (_check_names, _check_network, _check_storage, _check_emr, _check_glue, _check_cost):
         part(config)
 
 
@@ -33,6 +41,9 @@ def _check_names(config: "AppConfig") -> None:
         raise ConfigError("name_prefix", "not a prefix for names", config.name_prefix, allowed)
     if config.account is not None and not re.fullmatch(r"[0-9]{12}", config.account):
         raise ConfigError("account", "not an AWS account", config.account, "12 digits, or null for the CLI's own")
+    if config.region is not None and config.region.startswith("cn-"):
+        wrong = "China's services answer under other names, which nothing here was made for"
+        raise ConfigError("region", wrong, config.region, "a region outside China")
     if config.region is not None and config.region not in REGIONS:
         raise _unknown("region", "not an AWS region", config.region, REGIONS, "one such as us-east-1")
     _one_of("data_retention", config.data_retention, ("retain", "destroy"))
@@ -50,11 +61,29 @@ def _check_network(config: "AppConfig") -> None:
         raise ConfigError("vpc_cidr", "not written as an IPv4 network", config.vpc_cidr, four)
     if not 16 <= network.prefixlen <= config.subnet_mask - 2:
         raise ConfigError("vpc_cidr", f"cannot hold four /{config.subnet_mask}", config.vpc_cidr, four)
+    _check_zones(config)
     if config.isolated and config.nat_gateway_count:
         raise ConfigError("nat_gateways", "an isolated network has none", config.nat_gateways, "0 or null")
     if not config.isolated and config.nat_gateway_count not in ((1, 2) if config.emr.enabled else (0, 1, 2)):
         allowed = "1 or 2, or dp.network=isolated"
         raise ConfigError("nat_gateways", "no way out for the private subnets", config.nat_gateways, allowed)
+
+
+def _check_zones(config: "AppConfig") -> None:
+    """Two zones of one region, the one that is deployed to; or none, which means the region's first two."""
+    zones = config.availability_zones
+    allowed = "two zones of the region, such as us-east-1a,us-east-1c, or none"
+    if len(zones) not in (0, 2) or len(set(zones)) != len(zones):
+        raise ConfigError("availability_zones", "not two zones", ",".join(zones), allowed)
+    regions = {config.region} if config.region else set()
+    for i, zone in enumerate(zones):
+        match = _ZONE.fullmatch(zone)
+        if match is None or match[1] not in REGIONS:
+            raise ConfigError(f"availability_zones[{i}]", "no zone of a region", zone, allowed)
+        regions.add(match[1])
+        if len(regions) > 1:
+            allowed = f"two zones of {config.region or zones[0][:-1]}"
+            raise ConfigError(f"availability_zones[{i}]", "a zone of another region", zone, allowed)
 
 
 def _check_storage(config: "AppConfig") -> None:
@@ -107,10 +136,13 @@ def _check_glue(config: "AppConfig") -> None:
             allowed = "wheelhouse or null in an isolated network"
             raise ConfigError("glue.python_modules", "PyPI is out of reach", glue.python_modules, allowed)
         workers = GLUE_JOBS * glue.max_concurrent_runs * glue.number_of_workers
-        if workers > config.addresses_per_subnet:
-            most = config.addresses_per_subnet // (GLUE_JOBS * glue.max_concurrent_runs)
+        nodes = 1 + config.emr.machines.core_count if config.emr.enabled and config.emr.zone == "b" else 0
+        if workers + nodes > config.addresses_per_subnet:
+            most = max(0, config.addresses_per_subnet - nodes) // (GLUE_JOBS * glue.max_concurrent_runs)
+            beside = f" beside the cluster's {nodes} nodes" if nodes else ""
             wrong = (
-                f"both jobs' {workers} workers need an address each, and private-b has {config.addresses_per_subnet}"
+                f"both jobs' {workers} workers need an address each{beside}, and private-b has "
+                f"{config.addresses_per_subnet}"
             )
             allowed = f"at most {most}, fewer dp.glue.max_concurrent_runs, or larger subnets (dp.subnet_mask)"
             raise ConfigError("glue.number_of_workers", wrong, glue.number_of_workers, allowed)
@@ -121,15 +153,18 @@ def _check_emr(config: "AppConfig") -> None:
     if emr.release_label not in EMR_RELEASES:
         allowed = f"{', '.join(EMR_RELEASES)} (its Spark and Python are those of the pinned libraries)"
         raise ConfigError("emr.release_label", "unknown release", emr.release_label, allowed)
+    _one_of("emr.size", emr.size, tuple(EMR_SIZES))
+    _one_of("emr.zone", emr.zone, ("a", "b"))
+    _within("emr.generation", emr.generation, 1, 9999)
     for name in ("primary_instance_type", "core_instance_type"):
         given = getattr(emr, name)
-        if given not in EMR_INSTANCE_TYPES:
+        if given is not None and given not in EMR_INSTANCE_TYPES:
             wrong = f"not offered by {emr.release_label} on x86-64"
             raise _unknown(f"emr.{name}", wrong, given, EMR_INSTANCE_TYPES, "one such as m5.4xlarge")
-    _within("emr.core_instance_count", emr.core_instance_count, 1, config.addresses_per_subnet - 1)
+    _within("emr.core_instance_count", emr.machines.core_count, 1, config.addresses_per_subnet - 1)
     _within("emr.idle_timeout_seconds", emr.idle_timeout_seconds, 60, 604_800)
-    if emr.enabled and not (emr.spark or emr.hadoop or emr.zeppelin):
-        raise ConfigError("emr.spark", "a cluster without applications", False, "true, or dp.emr.enabled=false")
+    if not emr.spark:
+        raise ConfigError("emr.spark", "every step runs on Spark", False, "true, or dp.emr.enabled=false")
     tls = emr.tls_certificate_s3
     if tls is not None and not (_S3_URI.fullmatch(tls) and tls.endswith(".zip")):
         allowed = "s3://bucket/key.zip with the PEM files, or null"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from stacks import checks, parsing
-from stacks.known import EMR_RELEASES, INTERFACE_ENDPOINTS
+from stacks.known import EMR_RELEASES, EMR_SIZES, INTERFACE_ENDPOINTS, LOG_GROUP_DAYS, Machines
 
 RESERVED_ADDRESSES = 5
 """How many addresses of every subnet AWS keeps for itself."""
@@ -43,18 +43,31 @@ class GlueConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class EmrConfig:
-    """The EMR cluster."""
+    """The EMR cluster. What is said of its machines wins over what `size` would make them."""
 
     enabled: bool = True
+    generation: int = 1
     release_label: str = EMR_RELEASES[0]
-    primary_instance_type: str = "m5.4xlarge"
-    core_instance_type: str = "m5.4xlarge"
-    core_instance_count: int = 2
+    zone: str = "a"
+    size: str = "article"
+    primary_instance_type: str | None = None
+    core_instance_type: str | None = None
+    core_instance_count: int | None = None
     idle_timeout_seconds: int = 3600
     spark: bool = True
     hadoop: bool = True
     zeppelin: bool = True
     tls_certificate_s3: str | None = None
+
+    @property
+    def machines(self) -> Machines:
+        """The instances: each as given, else that of the size."""
+        size = EMR_SIZES[self.size]
+        return Machines(
+            primary=self.primary_instance_type or size.primary,
+            core=self.core_instance_type or size.core,
+            core_count=size.core_count if self.core_instance_count is None else self.core_instance_count,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +88,7 @@ class AppConfig:
     network: str = "nat"
     vpc_cidr: str = "10.0.0.0/24"
     subnet_mask: int = 27
+    availability_zones: tuple[str, ...] = ()
     nat_gateways: int | None = None
     data_locations: tuple[str, ...] = ()
     data_kms_keys: tuple[str, ...] = ()
@@ -119,6 +133,11 @@ class AppConfig:
         """Whether the table refuses to be deleted: as given, else when data is retained."""
         given = self.storage.deletion_protection
         return self.retains_data if given is None else given
+
+    @property
+    def log_group_days(self) -> int:
+        """How long CloudWatch keeps the jobs' logs: the longest that it offers within `storage.log_days`."""
+        return max(days for days in LOG_GROUP_DAYS if days <= self.storage.log_days)
 
     @property
     def python_modules(self) -> str:

@@ -1,6 +1,6 @@
 """The two Glue jobs, with the role they run under and the encryption of what they log."""
 
-from aws_cdk import Aws, CfnOutput, Duration, RemovalPolicy, Stack
+from aws_cdk import Aws, CfnOutput, Duration, RemovalPolicy, Stack, Tags
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_glue as glue
 from aws_cdk import aws_iam as iam
@@ -8,6 +8,7 @@ from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from stacks.components.glue_dp_job import GlueDpJob, Surroundings
+from stacks.components.glue_log_groups import GlueLogGroups
 from stacks.components.job_code import JobCode
 from stacks.components.job_permissions import allow, deny, grant_code, grant_job
 from stacks.config import AppConfig
@@ -37,8 +38,9 @@ class GlueStack(Stack):
             code=JobCode(self, "Code"),
             role=self.role,
             security=self._security(config, storage, key),
-            connections=[self._connection(network)] if config.isolated else [],
+            connections=[self._connection(config, network)] if config.isolated else [],
         )
+        groups = GlueLogGroups(self, "Logs", config=config, security=shared.security, role=self.role, key=key)
         scripts = []
         for id_, script, name in (
             ("TumultAna", "run_tmlt_ana_spark.py", f"{config.name_prefix}-tumult-ana"),
@@ -46,7 +48,7 @@ class GlueStack(Stack):
         ):
             job = GlueDpJob(self, id_, script=script, name=name, shared=shared)
             scripts.append(job.script)
-            job.node.add_dependency(self.role)  # its policies, too, before any run
+            job.node.add_dependency(self.role, groups)  # its policies, too, before any run
             CfnOutput(self, f"{id_}Job", value=job.job.job_name)
         grant_code(self.role, shared.code.library, shared.code.requirements, *scripts)
 
@@ -92,12 +94,11 @@ class GlueStack(Stack):
         streams = ["logs:CreateLogStream", "logs:PutLogEvents"]
         errors = [f"{groups.removesuffix('/*')}/*error*"]
         deny(role, "NoDaemonLogs", streams, errors)
-        if config.isolated:
-            self._allow_network_interfaces(role)
         return role
 
-    def _allow_network_interfaces(self, role: iam.Role) -> None:
-        """Let Glue put its workers into the subnet; what it makes, and only that, it may tag and remove."""
+    def _allow_network_interfaces(self, network: NetworkStack, group: ec2.SecurityGroup) -> None:
+        """Let Glue put workers into their subnet and group; what it makes, and only that, it may tag and remove."""
+        role = self.role
         tagged = {"ForAllValues:StringEquals": {"aws:TagKeys": ["aws-glue-service-resource"]}}
         ec2_arn = f"arn:{Aws.PARTITION}:ec2:{Aws.REGION}:{Aws.ACCOUNT_ID}"
         look = [
@@ -110,8 +111,9 @@ class GlueStack(Stack):
         ]
         interface = f"{ec2_arn}:network-interface/*"
         allow(role, "LookAtNetwork", look, ["*"])
-        places = [interface, f"{ec2_arn}:subnet/*", f"{ec2_arn}:security-group/*"]
-        allow(role, "MakeInterfaces", ["ec2:CreateNetworkInterface"], places)
+        places = [f"{ec2_arn}:subnet/{network.private_b.subnet_id}"]
+        places.append(f"{ec2_arn}:security-group/{group.security_group_id}")
+        allow(role, "MakeInterfaces", ["ec2:CreateNetworkInterface"], [interface, *places])
         allow(role, "TagInterfaces", ["ec2:CreateTags", "ec2:DeleteTags"], [interface], tagged)
         allow(
             role,
@@ -137,7 +139,7 @@ class GlueStack(Stack):
         security.apply_removal_policy(RemovalPolicy.DESTROY)
         return security
 
-    def _connection(self, network: NetworkStack) -> glue.Connection:
+    def _connection(self, config: AppConfig, network: NetworkStack) -> glue.Connection:
         group = ec2.SecurityGroup(
             self, "WorkersGroup", vpc=network.vpc, allow_all_outbound=False, description="Workers of Glue"
         )
@@ -145,6 +147,8 @@ class GlueStack(Stack):
         group.add_egress_rule(group, ec2.Port.all_tcp(), "Workers among themselves")
         # S3 and DynamoDB answer from public addresses through their gateway endpoints
         group.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.tcp(443), "AWS services, through the endpoints")
+        Tags.of(group).add("Name", f"{config.name_prefix}-glue-workers")
+        self._allow_network_interfaces(network, group)
         return glue.Connection(
             self,
             "Network",

@@ -1,13 +1,15 @@
 """What AWS offers, as far as a configuration is checked against it (standard library only, as config.py)."""
 
+from typing import NamedTuple
+
 _REGIONS = (
     "af-south-1 ap-east-1 ap-northeast-1 ap-northeast-2 ap-northeast-3 ap-south-1 ap-south-2 ap-southeast-1 "
     "ap-southeast-2 ap-southeast-3 ap-southeast-4 ap-southeast-5 ap-southeast-7 ca-central-1 ca-west-1 eu-central-1 "
     "eu-central-2 eu-north-1 eu-south-1 eu-south-2 eu-west-1 eu-west-2 eu-west-3 il-central-1 me-central-1 "
-    "me-south-1 mx-central-1 sa-east-1 us-east-1 us-east-2 us-west-1 us-west-2 us-gov-east-1 us-gov-west-1 "
-    "cn-north-1 cn-northwest-1"
+    "me-south-1 mx-central-1 sa-east-1 us-east-1 us-east-2 us-west-1 us-west-2 us-gov-east-1 us-gov-west-1"
 )
 REGIONS = frozenset(_REGIONS.split())
+"""Without China's two: their services answer under other names, which our policies and endpoints do not use."""
 
 GLUE_WORKER_TYPES = ("G.1X", "G.2X", "G.4X", "G.8X", "G.12X", "G.16X", "R.1X", "R.2X", "R.4X", "R.8X")
 """Of Spark jobs on Glue 5.1; G.025X is for streaming, Standard for Glue before 2.0."""
@@ -15,6 +17,27 @@ FLEX_WORKER_TYPES = ("G.1X", "G.2X")
 
 EMR_RELEASES = ("emr-7.13.0",)
 """Releases whose Spark (3.5.6) and Python (3.11) are those that the pinned libraries were tested with."""
+
+LOG_GROUP_DAYS = (
+    *(1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096),
+    *(1827, 2192, 2557, 2922, 3288, 3653),
+)
+"""For how many days CloudWatch can keep a log group."""
+
+
+class Machines(NamedTuple):
+    """The instances of a cluster: types, and how many core nodes there are beside the one primary node."""
+
+    primary: str
+    core: str
+    core_count: int
+
+
+EMR_SIZES = {
+    "article": Machines("m5.4xlarge", "m5.4xlarge", 2),
+    "small": Machines("m5.xlarge", "m5.xlarge", 2),
+}
+"""48 and 12 vCPUs, all at once: a new account may have no more than 5 or 32 (docs/operations.md)."""
 
 INTERFACE_ENDPOINTS = (
     "glue",

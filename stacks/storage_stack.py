@@ -1,5 +1,7 @@
 """What holds data: the bucket and the privacy ledger, its table. They outlive the stack unless told otherwise."""
 
+from typing import Any
+
 from aws_cdk import CfnOutput, CfnWaitConditionHandle, Duration, RemovalPolicy, Stack
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_iam as iam
@@ -9,7 +11,7 @@ from constructs import Construct
 
 from stacks.acknowledged import acknowledge
 from stacks.components.wheelhouse import Wheelhouse
-from stacks.config import AppConfig
+from stacks.config import AppConfig, StorageConfig
 
 DATA, RELEASES, EMR_LOGS, WAREHOUSE, WHEELHOUSE = (
     "data/",
@@ -66,15 +68,7 @@ class StorageStack(Stack):
             versioned=True,
             removal_policy=self._removal,
             auto_delete_objects=not config.retains_data,
-            lifecycle_rules=[
-                _expire("Logs", EMR_LOGS, storage.log_days),
-                _expire("Warehouse", WAREHOUSE, storage.warehouse_days),
-                s3.LifecycleRule(
-                    id="OldVersions",
-                    noncurrent_version_expiration=Duration.days(storage.old_version_days),
-                    abort_incomplete_multipart_upload_after=Duration.days(1),
-                ),
-            ],
+            lifecycle_rules=_lifecycle(storage),
         )
         bucket.add_to_resource_policy(_create_only(bucket))
         if bucket.policy:  # without it, what is retained could be written over, and read in the clear
@@ -102,8 +96,27 @@ class StorageStack(Stack):
         )
 
 
-def _expire(name: str, prefix: str, days: int) -> s3.LifecycleRule:
-    return s3.LifecycleRule(id=name, prefix=prefix, expiration=Duration.days(days))
+def _lifecycle(storage: StorageConfig) -> list[s3.LifecycleRule]:
+    """When what expires.
+
+    What is deleted from a versioned bucket stays as a version: of the warehouse, which holds raw sums, for a day
+    (where two rules speak of an object the shorter holds). A delete marker goes when nothing is left behind it; S3
+    takes no such rule beside one of days.
+    """
+    return [
+        _expire("Logs", EMR_LOGS, storage.log_days),
+        _expire("Warehouse", WAREHOUSE, storage.warehouse_days, noncurrent_version_expiration=Duration.days(1)),
+        s3.LifecycleRule(
+            id="OldVersions",
+            noncurrent_version_expiration=Duration.days(storage.old_version_days),
+            abort_incomplete_multipart_upload_after=Duration.days(1),
+            expired_object_delete_marker=True,
+        ),
+    ]
+
+
+def _expire(name: str, prefix: str, days: int, **more: Any) -> s3.LifecycleRule:
+    return s3.LifecycleRule(id=name, prefix=prefix, expiration=Duration.days(days), **more)
 
 
 def _create_only(bucket: s3.Bucket) -> iam.PolicyStatement:

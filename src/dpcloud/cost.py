@@ -154,11 +154,11 @@ def _glue(config: "AppConfig") -> Running:
 
 
 def _emr(config: "AppConfig") -> Running:
-    emr = config.emr
-    hour = prices.instance_hour("emr.primary_instance_type", emr.primary_instance_type)
-    hour += emr.core_instance_count * prices.instance_hour("emr.core_instance_type", emr.core_instance_type)
+    emr, machines = config.emr, config.emr.machines
+    hour = prices.instance_hour("emr.primary_instance_type", machines.primary)
+    hour += machines.core_count * prices.instance_hour("emr.core_instance_type", machines.core)
     return Running(
-        what=f"EMR cluster: {emr.primary_instance_type} + {emr.core_instance_count} × {emr.core_instance_type}",
+        what=f"EMR cluster: {machines.primary} + {machines.core_count} × {machines.core}",
         hour=hour,
         least=hour * emr.idle_timeout_seconds / 3600,
         least_is=f"idle for {_minutes(emr.idle_timeout_seconds)}, then it ends",

@@ -24,7 +24,7 @@ BOOTSTRAP = ROOT / "emr_assets" / "emr_bootstrap.sh"
 
 
 class EmrSparkCluster(Construct):
-    """PREFIX-emr in private-a: it stays without steps, and ends itself when it is idle.
+    """PREFIX-emr in a private subnet: it stays without steps, and ends itself when it is idle.
 
     `bootstrap` is the asset of its bootstrap action, for the instance role to read.
     """
@@ -51,7 +51,7 @@ class EmrSparkCluster(Construct):
             roles=[instance_role.role_name],
             instance_profile_name=instance_role.role_name,  # EMR takes no profile of another name
         )
-        groups = EmrGroups(self, "Groups", vpc=network.vpc)
+        groups = EmrGroups(self, "Groups", vpc=network.vpc, prefix=config.name_prefix)
         security = emr.CfnSecurityConfiguration(
             self, "Security", security_configuration=_security(chosen, storage, key)
         )
@@ -60,7 +60,8 @@ class EmrSparkCluster(Construct):
             arguments.append(storage.wheelhouse.url)
         self.cluster = emr.CfnCluster(
             self,
-            "Cluster",
+            # another generation is another cluster: CloudFormation makes it, and then takes the old one away
+            "Cluster" if chosen.generation == 1 else f"Cluster{chosen.generation}",
             name=f"{config.name_prefix}-emr",
             release_label=chosen.release_label,
             applications=[
@@ -72,7 +73,7 @@ class EmrSparkCluster(Construct):
                 )
                 if wanted
             ],
-            instances=_instances(chosen, network.private_a, groups),
+            instances=_instances(chosen, network.emr_subnet, groups),
             bootstrap_actions=[
                 emr.CfnCluster.BootstrapActionConfigProperty(
                     name="Libraries Installation",
@@ -114,11 +115,11 @@ def _instances(
     group = emr.CfnCluster.InstanceGroupConfigProperty
     return emr.CfnCluster.JobFlowInstancesConfigProperty(
         master_instance_group=group(
-            instance_count=1, instance_type=chosen.primary_instance_type, market="ON_DEMAND", name="Primary"
+            instance_count=1, instance_type=chosen.machines.primary, market="ON_DEMAND", name="Primary"
         ),
         core_instance_group=group(
-            instance_count=chosen.core_instance_count,
-            instance_type=chosen.core_instance_type,
+            instance_count=chosen.machines.core_count,
+            instance_type=chosen.machines.core,
             market="ON_DEMAND",
             name="Core",
         ),

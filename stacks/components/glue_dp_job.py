@@ -8,6 +8,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3_assets as s3_assets
 from constructs import Construct
 
+from stacks.components.glue_log_groups import log_prefix
 from stacks.components.job_code import JobCode, pins
 from stacks.components.paths import ROOT, existing
 from stacks.config import AppConfig
@@ -121,7 +122,7 @@ def _fixed(config: AppConfig, storage: StorageStack, code: JobCode) -> dict[str,
         "--continuous-log-logGroup": f"/aws-glue/jobs/{config.name_prefix}",
         "--continuous-log-logStreamPrefix": "run",
         "--continuous-log-conversionPattern": "%m%n",
-        "--custom-logGroup-prefix": f"/aws-glue/{config.name_prefix}",  # what Glue 5 knows in place of the group
+        "--custom-logGroup-prefix": log_prefix(config),  # what Glue 5 knows in place of the group
         "--enable-auto-scaling": "false",
         "--write-shuffle-files-to-s3": "false",
         "--write-shuffle-spills-to-s3": "false",

@@ -17,23 +17,21 @@ def grant_job(role: iam.Role, storage: StorageStack, config: AppConfig) -> None:
 
     Not: overwrite or delete a release, write data, delete from the ledger or list it whole.
     """
-    bucket, warehouse = storage.bucket, WAREHOUSE.rstrip("/")
+    bucket = storage.bucket
     allow(role, "ReadData", ["s3:GetObject"], [bucket.arn_for_objects(f"{p}*") for p in (DATA, WHEELHOUSE)])
     allow(role, "CreateReleases", ["s3:PutObject", "s3:GetObject"], [bucket.arn_for_objects(f"{RELEASES}*")])
-    allow(
-        role,
-        "UseWarehouse",
-        ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"],
-        # the second is what EMR's file system writes for a folder
-        [bucket.arn_for_objects(f"{WAREHOUSE}*"), bucket.arn_for_objects(f"{warehouse}_$folder$")],
-    )
+    # Spark's committers on S3A (EMR from 7.10, Glue 5) write in parts, and clean up by listing them
+    files = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
+    parts = ["s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"]
+    allow(role, "UseWarehouse", [*files, *parts], [bucket.arn_for_objects(f"{WAREHOUSE}*")])
+    allow(role, "ListUploads", ["s3:ListBucketMultipartUploads"], [bucket.bucket_arn])  # knows no prefix
     prefixes = [p for prefix in (DATA, RELEASES, WAREHOUSE, WHEELHOUSE) for p in (prefix.rstrip("/"), f"{prefix}*")]
     allow(
         role,
         "ListOwnPrefixes",
         ["s3:ListBucket"],
         [bucket.bucket_arn],
-        {"StringLike": {"s3:prefix": [*prefixes, f"{warehouse}_$folder$"]}},
+        {"StringLike": {"s3:prefix": prefixes}},
     )
     allow(role, "FindBucket", ["s3:GetBucketLocation"], [bucket.bucket_arn])
     _read_locations(role, config)

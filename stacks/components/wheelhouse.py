@@ -3,7 +3,8 @@
 import zipfile
 from pathlib import Path
 
-from aws_cdk import Size
+from aws_cdk import RemovalPolicy, Size
+from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_s3_deployment as s3_deployment
 from constructs import Construct
@@ -34,6 +35,9 @@ class Wheelhouse(Construct):
             ephemeral_storage_size=Size.gibibytes(2),
             prune=False,  # nothing else under the prefix is ours to delete
             retain_on_delete=True,
+            log_group=logs.LogGroup(
+                self, "Log", retention=logs.RetentionDays.ONE_MONTH, removal_policy=RemovalPolicy.DESTROY
+            ),
         )
         acknowledge_copy(self.deployment.handler_role.node.scope, bucket)
         self.url = bucket.s3_url_for_object(f"{prefix}{NAME}")

@@ -18,6 +18,13 @@ GROUPS = LOGS + "/aws-glue/jobs/differential-privacy"
 DAEMONS = LOGS + "/aws-glue/jobs/error"  # where Spark's daemons tell sizes of what they shuffle
 CLUSTER = "arn:aws:elasticmapreduce:eu-west-1:111122223333:cluster/j-1"
 TO_EC2 = {"iam:PassedToService": "ec2.amazonaws.com"}
+SECURITY_GROUPS = {  # by the construct; some are there in an isolated network only
+    "EndpointsGroup": "endpoints_group",
+    "SparkGroupsCore": "core_group",
+    "SparkGroupsPrimary": "primary_group",
+    "SparkGroupsService": "service_group",
+    "WorkersGroup": "workers_group",
+}
 TAGGED = {"aws:ResourceTag/aws-glue-service-resource": "vpc-1"}
 TAGS = {"aws:TagKeys": ["aws-glue-service-resource"]}
 
@@ -35,7 +42,16 @@ def names(found: Scenario) -> dict[str, str]:
         "instance_role": account.role(EMR).arn,
         "service_role": account.role(SERVICE).arn,
         "assets": assets,
+        "vpc": account.arn("Vpc", "AWS::EC2::VPC"),
+        **{
+            f"private_{letter}": account.arn(f"VpcprivateSubnet{number}Subnet", "AWS::EC2::Subnet")
+            for letter, number in (("a", 1), ("b", 2))
+        },
+        **dict.fromkeys(SECURITY_GROUPS.values(), EC2 + "security-group/none"),
     }
+    for stack in found.templates:
+        for key in found.all(stack, "EC2::SecurityGroup"):
+            known[SECURITY_GROUPS[key[:-8]]] = account.arn(f"{stack}/{key}", "AWS::EC2::SecurityGroup")
     for stack in ("glue", "emr"):
         for part, path in found.assets(stack).items():
             known[f"{stack}_{part.replace('/', '_').lower()}"] = f"{assets}/{path.name.removeprefix('asset.')}"
@@ -61,7 +77,8 @@ ALLOWED = [
         {bucket}/wheelhouse/dpcloud.gluewheels.zip      s3:GetObject
         {bucket}/releases/run-1.json                    s3:GetObject
         {bucket}/warehouse/tumult_temp/t/part-0         s3:GetObject s3:PutObject s3:DeleteObject
-        {bucket}                                        s3:GetBucketLocation
+        {bucket}/warehouse/tumult_temp/__magic/part-0   s3:AbortMultipartUpload s3:ListMultipartUploadParts
+        {bucket}                                        s3:GetBucketLocation s3:ListBucketMultipartUploads
         {table}                     dynamodb:GetItem dynamodb:Query dynamodb:DescribeTable
         {table}                     dynamodb:UpdateItem dynamodb:PutItem
         """,
@@ -106,6 +123,8 @@ FORBIDDEN = [
         {{bucket}}/data/census.csv          s3:PutObject s3:DeleteObject s3:DeleteObjectVersion
         {{bucket}}/releases/run-1.json      s3:PutObject s3:DeleteObject s3:DeleteObjectVersion s3:PutObjectAcl
         {{bucket}}/elsewhere.csv            s3:GetObject s3:PutObject
+        {{bucket}}/warehouse_$folder$       s3:PutObject s3:DeleteObject
+        {{bucket}}/data/census.csv          s3:AbortMultipartUpload s3:ListMultipartUploadParts
         {{bucket}}      s3:PutBucketPolicy s3:DeleteBucketPolicy s3:PutBucketVersioning s3:DeleteBucket s3:ListBucket
         {{bucket}}      s3:PutLifecycleConfiguration s3:PutBucketPublicAccessBlock s3:PutEncryptionConfiguration
         {OTHER}/data/census.csv             s3:GetObject s3:PutObject
@@ -176,7 +195,8 @@ NETWORK_OF_WORKERS = [
         f"""
         *                                   ec2:DescribeSubnets ec2:DescribeNetworkInterfaces
         {EC2}network-interface/eni-1        ec2:CreateNetworkInterface
-        {EC2}subnet/subnet-1                ec2:CreateNetworkInterface
+        {{private_b}}                       ec2:CreateNetworkInterface
+        {{workers_group}}                   ec2:CreateNetworkInterface
         arn:aws:glue:eu-west-1:111122223333:connection/any    glue:GetConnection
         """,
     ),
@@ -185,6 +205,16 @@ NETWORK_OF_WORKERS = [
 ]
 """What Glue's role may besides in an isolated network, and only there."""
 NOT_OF_WORKERS = [
+    *lines(
+        GLUE,
+        f"""
+        {{private_a}}                       ec2:CreateNetworkInterface
+        {{endpoints_group}}                 ec2:CreateNetworkInterface
+        {{primary_group}}                   ec2:CreateNetworkInterface
+        {EC2}subnet/subnet-1                ec2:CreateNetworkInterface
+        {EC2}security-group/sg-1            ec2:CreateNetworkInterface
+        """,
+    ),
     *lines(GLUE, f"{EC2}network-interface/eni-1 ec2:DeleteNetworkInterface ec2:ModifyNetworkInterfaceAttribute"),
     *lines(GLUE, f"{EC2}network-interface/eni-1 ec2:CreateTags", {"aws:TagKeys": ["Name"]}),
     *lines(GLUE, f"{EC2}instance/i-1 ec2:CreateTags", TAGS),

@@ -18,6 +18,7 @@ from infra.intrinsics import Templates
 ROOT = Path(__file__).parents[2]
 STACKS = ("network", "storage", "glue", "emr")
 KEY = "arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+LONG_PREFIX = "a" + "-b" * 19 + "c"
 SNAPSHOTS: dict[str, dict[str, str]] = {
     "defaults": {},
     "isolated": {"dp.network": "isolated"},
@@ -43,6 +44,24 @@ OPTIONS = SNAPSHOTS | {
     "locations": {"dp.data_locations": "s3://census-tables/2017/tracts/,s3://open-data", "dp.data_kms_keys": KEY},
     "two-nat": {"dp.nat_gateways": "2"},
     "large": {"dp.vpc_cidr": "10.20.0.0/20", "dp.subnet_mask": "22", "dp.name_prefix": "other"},
+    "small": {
+        "dp.emr.size": "small",
+        "dp.emr.zone": "b",
+        "dp.emr.generation": "3",
+        "dp.region": "eu-central-1",
+        "dp.availability_zones": "eu-central-1c,eu-central-1a",
+    },
+    "adopted-kms-longest": {
+        "dp.name_prefix": LONG_PREFIX,
+        "dp.network": "isolated",
+        "dp.storage.encryption": "kms",
+        "dp.storage.existing_bucket": "b" * 63,
+        "dp.storage.existing_table": "t" * 255,
+        "dp.storage.existing_key": KEY,
+        "dp.emr.tls_certificate_s3": f"s3://{'c' * 63}/{'k' * 200}.zip",
+        "dp.cost.monthly_limit_usd": "10000000",
+        "dp.cost.email": f"{'owner' * 12}@{'example' * 8}.org",
+    },
     "pins": {"dp.glue.python_modules": "pins"},
     "sized": {
         "dp.glue.flex": "false",
@@ -53,7 +72,8 @@ OPTIONS = SNAPSHOTS | {
         "dp.glue.python_modules": "wheelhouse",
         "dp.emr.zeppelin": "false",
         "dp.emr.hadoop": "false",
-        "dp.emr.primary_instance_type": "m5.xlarge",
+        "dp.emr.size": "small",
+        "dp.emr.primary_instance_type": "m5.2xlarge",
         "dp.emr.core_instance_type": "r5.2xlarge",
         "dp.emr.core_instance_count": "4",
         "dp.emr.idle_timeout_seconds": "600",
@@ -147,7 +167,15 @@ def scenario(name: str) -> Scenario:
 
 def masked(found: Scenario, stack: str) -> str:
     """A template as sorted JSON; a file's hash is replaced by what the file is for, so that its change is no news."""
-    text = json.dumps(found.templates[stack], indent=1, sort_keys=True, ensure_ascii=False) + "\n"
     files = json.loads((found.folder / f"{stack}.assets.json").read_text())["files"]
     names = {key: "<" + file["displayName"] + ">" for key, file in files.items()}
-    return re.sub(r"[0-9a-f]{64}", lambda match: names.get(match[0], "<hash>"), text)
+    text = re.sub(r"[0-9a-f]{64}", lambda match: names.get(match[0], "<hash>"), json.dumps(found.templates[stack]))
+    whole = json.loads(text, object_hook=_sorted_resources)
+    return json.dumps(whole, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def _sorted_resources(part: dict[str, Any]) -> dict[str, Any]:
+    """A statement's resources by their masked names: the CDK sorts them by the files' hashes."""
+    if "Effect" in part and isinstance(part.get("Resource"), list):
+        part["Resource"].sort(key=json.dumps)
+    return part

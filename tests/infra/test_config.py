@@ -65,15 +65,16 @@ def test_the_defaults_are_the_articles() -> None:
     )
     assert config.emr == EmrConfig(
         enabled=True,
+        generation=1,
         release_label="emr-7.13.0",
-        primary_instance_type="m5.4xlarge",
-        core_instance_type="m5.4xlarge",
-        core_instance_count=2,
+        zone="a",
+        size="article",
         idle_timeout_seconds=3600,
         spark=True,
         hadoop=True,
         zeppelin=True,
     )
+    assert config.emr.machines == ("m5.4xlarge", "m5.4xlarge", 2)
     assert (config.retains_data, config.protects_ledger, config.storage.encryption) == (True, True, "s3")
     assert config.cost == CostConfig(monthly_limit_usd=None, email=None)
 
@@ -89,6 +90,27 @@ def test_what_follows_from_the_rest() -> None:
     assert not read("dp.storage.deletion_protection=false").protects_ledger
     assert read().addresses_per_subnet == 27
     assert read("dp.subnet_mask=26").addresses_per_subnet == 59
+
+
+def test_what_is_said_of_a_machine_wins_over_the_size() -> None:
+    assert read("dp.emr.size=small").emr.machines == ("m5.xlarge", "m5.xlarge", 2)
+    assert read("dp.emr.core_instance_count=7").emr.machines == ("m5.4xlarge", "m5.4xlarge", 7)
+    some = read("dp.emr.size=small", "dp.emr.core_instance_type=r5.4xlarge", "dp.emr.core_instance_count=1")
+    assert some.emr.machines == ("m5.xlarge", "r5.4xlarge", 1)
+    assert read("dp.emr.size=small", "dp.emr.primary_instance_type=null").emr.machines.primary == "m5.xlarge"
+
+
+def test_logs_are_never_kept_longer_than_said() -> None:
+    for days, kept in ((1, 1), (2, 1), (90, 90), (100, 90), (366, 365), (3650, 3288)):
+        assert read(f"dp.storage.log_days={days}").log_group_days == kept
+
+
+def test_zones_are_two_of_the_region_or_none() -> None:
+    two = ("us-east-1c", "us-east-1a")
+    assert read("dp.availability_zones=us-east-1c,us-east-1a").availability_zones == two
+    assert read("dp.availability_zones=us-east-1c,us-east-1a", "dp.region=us-east-1").availability_zones == two
+    assert read(availability_zones=["us-gov-west-1a", "us-gov-west-1b"]).availability_zones[0] == "us-gov-west-1a"
+    assert read().availability_zones == ()
 
 
 def test_it_cannot_be_changed() -> None:
@@ -143,7 +165,7 @@ def test_floats_and_their_partner() -> None:
 
 def test_an_option_wins_over_cdk_json() -> None:
     assert not read("dp.emr.enabled=false", emr={"enabled": True}).emr.enabled
-    assert read("dp.emr.enabled=true", emr={"enabled": False}).emr.core_instance_count == 2
+    assert read("dp.emr.size=small", emr={"size": "article"}).emr.machines.core == "m5.xlarge"
 
 
 def test_other_context_is_none_of_our_business() -> None:
@@ -164,6 +186,22 @@ def test_other_context_is_none_of_our_business() -> None:
         (["dp.vpc_cidr=fd00::/64"], ["dp.vpc_cidr", "not an IPv4 network"]),
         (["dp.subnet_mask=29"], ["dp.subnet_mask", "'29'", "18 to 28"]),
         (["dp.region=eu-central-9"], ["dp.region", "'eu-central-9'", "did you mean 'eu-central-"]),
+        (["dp.region=cn-north-1"], ["dp.region", "'cn-north-1'", "outside China"]),
+        (["dp.availability_zones=us-east-1a"], ["dp.availability_zones", "'us-east-1a'", "two zones"]),
+        (["dp.availability_zones=us-east-1a,us-east-1a"], ["dp.availability_zones", "not two zones"]),
+        (["dp.availability_zones=us-east-1a,us-east-1b,us-east-1c"], ["dp.availability_zones", "not two zones"]),
+        (["dp.availability_zones=us-east-1a,us-east-1"], ["dp.availability_zones[1]", "'us-east-1'", "no zone"]),
+        (["dp.availability_zones=use1-az1,use1-az2"], ["dp.availability_zones[0]", "'use1-az1'", "us-east-1a"]),
+        (["dp.availability_zones=us-east-1-bos-1a,us-east-1a"], ["dp.availability_zones[0]", "no zone"]),
+        (["dp.availability_zones=cn-north-1a,cn-north-1b"], ["dp.availability_zones[0]", "no zone"]),
+        (
+            ["dp.availability_zones=us-east-1a,us-west-2b"],
+            ["dp.availability_zones[1]", "'us-west-2b'", "another region", "us-east-1"],
+        ),
+        (
+            ["dp.region=eu-west-1", "dp.availability_zones=us-east-1a,us-east-1b"],
+            ["dp.availability_zones[0]", "another region", "eu-west-1"],
+        ),
         (["dp.region=Frankfurt"], ["dp.region", "'Frankfurt'", "us-east-1"]),
         (["dp.account=12345"], ["dp.account", "'12345'", "12 digits"]),
         (["dp.account=" + "١" * 12], ["dp.account", "12 digits"]),  # digits, but not ours
@@ -180,7 +218,14 @@ def test_other_context_is_none_of_our_business() -> None:
         (["dp.emr.idle_timeout_seconds=59"], ["dp.emr.idle_timeout_seconds", "'59'", "60 to 604800"]),
         (["dp.emr.idle_timeout_seconds=604801"], ["dp.emr.idle_timeout_seconds", "60 to 604800"]),
         (["dp.emr.tls_certificate_s3=s3://bucket/x.pem"], ["dp.emr.tls_certificate_s3", ".zip"]),
-        (["dp.emr.spark=false", "dp.emr.hadoop=false", "dp.emr.zeppelin=false"], ["dp.emr.spark", "dp.emr.enabled"]),
+        (["dp.emr.spark=false"], ["dp.emr.spark", "'false'", "every step runs on Spark", "dp.emr.enabled=false"]),
+        (["dp.emr.size=large"], ["dp.emr.size", "'large'", "article, small"]),
+        (["dp.emr.zone=c"], ["dp.emr.zone", "'c'", "a, b"]),
+        (["dp.emr.generation=0"], ["dp.emr.generation", "'0'", "1 to 9999"]),
+        (
+            ["dp.network=isolated", "dp.emr.zone=b", "dp.glue.number_of_workers=13"],
+            ["dp.glue.number_of_workers", "26 workers", "beside the cluster's 3 nodes", "27", "at most 12"],
+        ),
         (["dp.network=vpn"], ["dp.network", "'vpn'", "nat, isolated"]),
         (["dp.network=isolated", "dp.nat_gateways=1"], ["dp.nat_gateways", "'1'", "isolated", "0 or null"]),
         (["dp.nat_gateways=0"], ["dp.nat_gateways", "'0'", "1 or 2", "dp.network=isolated"]),
@@ -217,6 +262,7 @@ def test_other_context_is_none_of_our_business() -> None:
         (["dp.data_locations=s3://good,http://x"], ["dp.data_locations[1]", "'http://x'", "s3://bucket/prefix"]),
         (["dp.data_locations=s3://bucket/*"], ["dp.data_locations[0]", "s3://bucket/prefix"]),
         (["dp.data_locations=bucket"], ["dp.data_locations[0]", "'bucket'"]),
+        (["dp.data_kms_keys=arn:aws-cn:kms:cn-north-1:111122223333:key/x"], ["dp.data_kms_keys[0]", "arn:aws:kms"]),
         (["dp.data_kms_keys=my-key"], ["dp.data_kms_keys[0]", "'my-key'"]),
         (["dp.name_prefix=Differential"], ["dp.name_prefix", "'Differential'", "small letters"]),
         (["dp.name_prefix=" + "a" * 41], ["dp.name_prefix", "2 to 40"]),

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from infra.scenarios import OPTIONS, ROOT, Scenario, scenario
+from infra.scenarios import OPTIONS, ROOT, Scenario, scenario, synthesize
 
 WITH_CLUSTER = [name for name in OPTIONS if name != "emr-off"]
 EMR_TAG = {"Key": "for-use-with-amazon-emr-managed-policies", "Value": "true"}
@@ -33,11 +33,35 @@ def test_it_is_the_articles_cluster() -> None:
     assert of["AutoTerminationPolicy"] == {"IdleTimeout": 3600}
 
 
+def test_a_small_cluster_and_what_is_said_of_its_machines_wins() -> None:
+    """m5.xlarge three times; "sized" is small, too, but names its own machines."""
+    instances = cluster("small")["Instances"]
+    for group, count in (("MasterInstanceGroup", 1), ("CoreInstanceGroup", 2)):
+        assert (instances[group]["InstanceType"], instances[group]["InstanceCount"]) == ("m5.xlarge", count)
+    instances = cluster("sized")["Instances"]
+    assert instances["MasterInstanceGroup"]["InstanceType"] == "m5.2xlarge"
+    assert instances["CoreInstanceGroup"]["InstanceType"] == "r5.2xlarge"
+
+
+def test_another_generation_is_another_cluster_and_nothing_else() -> None:
+    """CloudFormation makes a resource of a new name, and takes away the one whose name is gone."""
+    first = scenario("defaults").templates["emr"]
+    second = synthesize({"dp.emr.generation": "2"}).templates["emr"]
+
+    def but_the_cluster(template: dict[str, Any]) -> tuple[str, str]:
+        ((key, _),) = [each for each in template["Resources"].items() if each[1]["Type"] == "AWS::EMR::Cluster"]
+        return key, json.dumps(template, sort_keys=True).replace(key, "CLUSTER")
+
+    (one, rest), (two, other) = but_the_cluster(first), but_the_cluster(second)
+    assert one != two
+    assert rest == other
+
+
 def test_its_size_and_applications_are_the_configurations() -> None:
     of = cluster("sized")
     assert [each["Name"] for each in of["Applications"]] == ["Spark"]
     primary, core = of["Instances"]["MasterInstanceGroup"], of["Instances"]["CoreInstanceGroup"]
-    assert (primary["InstanceType"], primary["InstanceCount"]) == ("m5.xlarge", 1)
+    assert (primary["InstanceType"], primary["InstanceCount"]) == ("m5.2xlarge", 1)
     assert (core["InstanceType"], core["InstanceCount"]) == ("r5.2xlarge", 4)
     assert of["AutoTerminationPolicy"] == {"IdleTimeout": 600}
 
@@ -66,14 +90,17 @@ def test_it_waits_for_steps_and_may_be_ended(which: str) -> None:
 
 
 @pytest.mark.parametrize("which", WITH_CLUSTER)
-def test_it_lies_in_private_a(which: str) -> None:
+def test_it_lies_in_the_private_subnet_of_its_zone(which: str) -> None:
     found = scenario(which)
-    (private_a,) = [
+    zone = OPTIONS[which].get("dp.emr.zone", "a")
+    (private,) = [
         key
         for key, each in found.all("network", "EC2::Subnet").items()
-        if any(tag["Key"] == "Name" and tag["Value"].endswith("-private-a") for tag in each["Tags"])
+        if any(tag["Key"] == "Name" and tag["Value"].endswith(f"-private-{zone}") for tag in each["Tags"])
     ]
-    assert cluster(which)["Instances"]["Ec2SubnetId"] == found.resolved("network", {"Ref": private_a})
+    assert cluster(which)["Instances"]["Ec2SubnetId"] == found.resolved("network", {"Ref": private})
+    tagged = [key for key, each in found.all("network", "EC2::Subnet").items() if EMR_TAG in each["Tags"]]
+    assert tagged == [private]
 
 
 def groups(found: Scenario) -> dict[str, str]:
@@ -135,10 +162,10 @@ def test_nobody_outside_reaches_the_nodes_and_they_call_out_by_https_only(which:
     assert set(every) == set(of.values())
     for name, key in of.items():
         assert "SecurityGroupIngress" not in every[key]
-        # for the service's group the rules between groups take the place of EC2's own, which allows everything
-        inline = every[key].get("SecurityGroupEgress", [])
+        inline = every[key]["SecurityGroupEgress"]
         out = [(rule["CidrIp"], rule["IpProtocol"], rule["FromPort"], rule["ToPort"]) for rule in inline]
-        assert out == ([] if name == "service" else [("0.0.0.0/0", "tcp", 443, 443)])
+        nowhere = ("255.255.255.255/32", "icmp", 252, 86)
+        assert out == [nowhere if name == "service" else ("0.0.0.0/0", "tcp", 443, 443)]
 
 
 @pytest.mark.parametrize("which", WITH_CLUSTER)
@@ -219,12 +246,13 @@ def test_disks_and_files_are_encrypted_and_the_metadata_service_asks_for_a_token
 @pytest.mark.parametrize("which", WITH_CLUSTER)
 def test_in_transit_it_is_encrypted_where_a_certificate_is_given(which: str) -> None:
     encryption = security(which)["EncryptionConfiguration"]
-    if which != "tls":
+    if "dp.emr.tls_certificate_s3" not in OPTIONS[which]:
         assert encryption["EnableInTransitEncryption"] is False
         assert "InTransitEncryptionConfiguration" not in encryption
         return
     assert encryption["EnableInTransitEncryption"] is True
-    certificate = {"CertificateProviderType": "PEM", "S3Object": "s3://certificates/emr/pem.zip"}
+    place = OPTIONS[which]["dp.emr.tls_certificate_s3"]
+    certificate = {"CertificateProviderType": "PEM", "S3Object": place}
     assert encryption["InTransitEncryptionConfiguration"] == {"TLSCertificateConfiguration": certificate}
 
 

@@ -135,6 +135,42 @@ def test_nothing_shows_exact_numbers(which: str) -> None:
         assert fixed["--enable-auto-scaling"] == "false"
 
 
+@pytest.mark.parametrize("which", OPTIONS)
+def test_no_jar_of_a_starter_comes_first_and_spark_is_silent(which: str) -> None:
+    fixed = both_but_script(which)
+    assert fixed["--user-jars-first"] == "false"
+    settings = dict(each.split("=", 1) for each in fixed["--conf"].split(" --conf "))
+    assert settings["spark.log.level"] == "OFF"  # its messages quote cells and counts
+    assert (settings["spark.ui.enabled"], settings["spark.eventLog.enabled"]) == ("false", "false")
+
+
+@pytest.mark.parametrize("which", OPTIONS)
+def test_their_log_groups_are_the_stacks_with_a_key_and_an_end(which: str) -> None:
+    """Named as Glue 5 names them under a security configuration: PREFIX/CONFIGURATION-role/ROLE/output and error."""
+    found, account = scenario(which), scenario(which).account()
+    prefix = both_but_script(which)["--custom-logGroup-prefix"]
+    assert prefix == f"/aws-glue/{OPTIONS[which].get('dp.name_prefix', 'differential-privacy')}"
+    security = found.only("glue", "Glue::SecurityConfiguration")["Name"]
+    role = account.role("glue/JobRole").arn.rpartition("/")[2]
+    groups = {
+        found.resolved("glue", body["LogGroupName"]): body for body in found.all("glue", "Logs::LogGroup").values()
+    }
+    assert set(groups) == {f"{prefix}/{security}-role/{role}/{kind}" for kind in ("output", "error")}
+    days = {"sized": 7}.get(which, 90)  # 10 days are asked for there: never more than asked
+    for name, body in groups.items():
+        assert body["RetentionInDays"] == days
+        assert found.resolved("glue", body["KmsKeyId"]) == account.arn("LogKey", "AWS::KMS::Key")
+        arn = f"arn:aws:logs:eu-west-1:111122223333:log-group:{name}"
+        if which != "bound" and which != "small":  # whose account and region are others
+            stream = f"{arn}:log-stream:jr_1"
+            assert account.may("glue/JobRole", "logs:PutLogEvents", stream) is name.endswith("/output")
+            of = {"kms:EncryptionContext:aws:logs:arn": arn}
+            key = account.arn("LogKey", "AWS::KMS::Key")
+            assert account.may("logs.eu-west-1.amazonaws.com", "kms:Encrypt", key, of)
+    for job in found.bodies("glue", "Glue::Job").values():
+        assert set(found.all("glue", "Logs::LogGroup")) <= set(job["DependsOn"])  # else Glue would make its own
+
+
 @pytest.mark.parametrize("which", ["defaults", "isolated", "kms"])
 def test_everything_they_write_lies_in_our_bucket(which: str) -> None:
     fixed = both_but_script(which)

@@ -62,7 +62,7 @@ def acknowledgements(which: str) -> list[tuple[str, str, str]]:
     for path, kind, data in scenario(which).metadata():
         if kind == "aws:cdk:acknowledged-rules":
             for rule, reason in data.items():
-                if "AwsSolutions-" in rule:
+                if "AwsSolutions-" in rule or rule.removeprefix("Annotation::") in acknowledged.REASONS:
                     found.append((rule.removeprefix("Annotation::"), path.removeprefix("/"), reason))
     return found
 

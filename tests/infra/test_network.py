@@ -7,7 +7,8 @@ from stacks.config import AppConfig
 from stacks.errors import ConfigError
 from stacks.known import INTERFACE_ENDPOINTS
 
-from infra.scenarios import Scenario, scenario
+from infra.scenarios import OPTIONS, Scenario, scenario
+from infra.statements import applies
 
 NAT = ("defaults", "two-nat", "large")
 ISOLATED = ("isolated", "isolated-kms", "adopted-isolated")
@@ -183,6 +184,94 @@ def test_flow_logs_of_all_traffic_are_kept_a_month_and_go_with_the_stack(which: 
     assert (group["DeletionPolicy"], group["UpdateReplacePolicy"]) == ("Delete", "Delete")
 
 
+@pytest.mark.parametrize("which", OPTIONS)
+def test_no_group_keeps_the_way_out_that_ec2_gives_it(which: str) -> None:
+    """EC2 lets everything out of a group whose own template holds no rule; rules between groups come too late."""
+    groups = [
+        (f"{stack}/{key}", body)
+        for stack in scenario(which).templates
+        for key, body in scenario(which).all(stack, "EC2::SecurityGroup").items()
+    ]
+    assert len(groups) == {"emr-off": 0}.get(which, 3) + (2 if "dp.network" in OPTIONS[which] else 0)
+    for key, body in groups:
+        assert body["SecurityGroupEgress"], key
+        for rule in body["SecurityGroupEgress"]:
+            assert (rule["IpProtocol"], rule["FromPort"], rule["ToPort"]) in (("tcp", 443, 443), ("icmp", 252, 86)), (
+                key
+            )
+            assert rule["IpProtocol"] == "tcp" or rule["CidrIp"] == "255.255.255.255/32"  # to nowhere
+    for stack in scenario(which).templates:
+        for way in ("Ingress", "Egress"):
+            for key, rule in scenario(which).all(stack, f"EC2::SecurityGroup{way}").items():
+                assert rule["IpProtocol"] != "-1", key
+                assert not {"CidrIp", "CidrIpv6"} & set(rule), key  # to groups only
+
+
+@pytest.mark.parametrize("which", OPTIONS)
+def test_every_name_begins_with_the_prefix(which: str) -> None:
+    prefix = OPTIONS[which].get("dp.name_prefix", "differential-privacy")
+    named = [
+        (f"{stack}/{key}", tag["Value"])
+        for stack, template in scenario(which).templates.items()
+        for key, body in template["Resources"].items()
+        if isinstance(tags := body.get("Properties", {}).get("Tags", []), list)
+        for tag in tags
+        if tag["Key"] == "Name"
+    ]
+    assert len(named) > 10
+    assert [each for each in named if not each[1].startswith(f"{prefix}-")] == []
+
+
+def test_zones_are_those_given_or_the_regions_first_two() -> None:
+    zones = {key[-9:]: each["AvailabilityZone"][-1] for key, each in subnets(scenario("small")).items()}
+    assert zones == {"private-a": "c", "private-b": "a", "-public-a": "c", "-public-b": "a"}
+
+
+def through(which: str, service: str) -> dict[str, Any]:
+    """The endpoint of a service: its policy, without intrinsics."""
+    found = scenario(which)
+    (policy,) = [
+        each["PolicyDocument"]
+        for each in found.all("network", "EC2::VPCEndpoint").values()
+        if found.resolved("network", each["ServiceName"]).endswith(f".{service}")
+    ]
+    return found.resolved("network", policy)
+
+
+@pytest.mark.parametrize("which", EVERY)
+def test_nothing_is_written_through_s3s_endpoint_but_in_our_account(which: str) -> None:
+    """With whatever credentials. It is read anywhere: Amazon Linux, EMR and Glue have buckets of their own."""
+    statements = through(which, "s3")["Statement"]
+
+    def passes(action: str, account: str) -> bool:
+        resource, context = "arn:aws:s3:::any-bucket/key", {"aws:resourceaccount": [account]}
+        return any(applies(each, action, resource, context) and each["Effect"] == "Allow" for each in statements)
+
+    ours, theirs = "111122223333", "444455556666"
+    for action in ("s3:GetObject", "s3:ListBucket", "s3:GetBucketLocation"):
+        assert passes(action, ours)
+        assert passes(action, theirs), action
+    for action in (
+        "s3:PutObject",
+        "s3:DeleteObject",
+        "s3:AbortMultipartUpload",
+        "s3:CreateBucket",
+        "s3:PutObjectAcl",
+    ):
+        assert passes(action, ours)
+        assert not passes(action, theirs), action
+
+
+@pytest.mark.parametrize("which", EVERY)
+def test_only_tables_of_our_account_pass_through_dynamodbs_endpoint(which: str) -> None:
+    (statement,) = through(which, "dynamodb")["Statement"]
+    ours = "arn:aws:dynamodb:eu-west-1:111122223333:table/any"
+    assert applies(statement, "dynamodb:UpdateItem", ours, {})
+    assert not applies(statement, "dynamodb:PutItem", ours.replace("111122223333", "444455556666"), {})
+    assert not applies(statement, "dynamodb:PutItem", ours.replace("eu-west-1", "us-east-1"), {})
+    assert not applies(statement, "s3:PutObject", "arn:aws:s3:::any/key", {})
+
+
 def test_emr_may_use_private_a_alone() -> None:
     tag = {"Key": "for-use-with-amazon-emr-managed-policies", "Value": "true"}
     assert [key for key, each in subnets(scenario("defaults")).items() if tag in each["Tags"]] == [
@@ -248,6 +337,11 @@ def test_glues_workers_are_alone_in_private_b() -> None:
     assert (egress["GroupId"], egress["DestinationSecurityGroupId"]) == (itself, itself)
     for rule in (ingress, egress):
         assert (rule["IpProtocol"], rule["FromPort"], rule["ToPort"]) == ("tcp", 0, 65535)
+    # besides among themselves they call AWS's services, and nobody calls them
+    properties = found.only("glue", "EC2::SecurityGroup")
+    out = [(r["CidrIp"], r["IpProtocol"], r["FromPort"], r["ToPort"]) for r in properties["SecurityGroupEgress"]]
+    assert out == [("0.0.0.0/0", "tcp", 443, 443)]
+    assert "SecurityGroupIngress" not in properties
     for job in found.all("glue", "Glue::Job").values():
         (used,) = job["Connections"]["Connections"]
         assert used["Ref"] in found.all("glue", "Glue::Connection")

@@ -1,5 +1,6 @@
 """The bucket and the ledger: closed, kept, and never silently replaced by empty ones."""
 
+import json
 from typing import Any
 
 import pytest
@@ -65,14 +66,38 @@ def test_logs_warehouse_and_old_versions_expire_and_nothing_else(
     (rest,) = [each for each in rules if "ExpirationInDays" not in each]
     assert rest["NoncurrentVersionExpiration"] == {"NoncurrentDays": old}
     assert rest["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 1}
+    assert rest["ExpiredObjectDeleteMarker"] is True  # of every prefix: else a marker a file would stay for ever
     assert not {"Prefix", "ExpirationDate", "TagFilters"} & set(rest)
+
+
+@pytest.mark.parametrize("which", MADE)
+def test_deleted_temporary_tables_are_gone_after_a_day(which: str) -> None:
+    """They hold raw sums, and a version of a deleted object stays until a rule takes it."""
+    rules = scenario(which).only("storage", "S3::Bucket")["LifecycleConfiguration"]["Rules"]
+    (warehouse,) = [each for each in rules if each.get("Prefix") == "warehouse/"]
+    assert warehouse["NoncurrentVersionExpiration"] == {"NoncurrentDays": 1}
+    assert "NewerNoncurrentVersions" not in warehouse["NoncurrentVersionExpiration"]  # would keep some of them
+
+
+@pytest.mark.parametrize("which", OPTIONS)
+def test_the_stack_is_protected_as_long_as_its_data_are_kept(which: str) -> None:
+    manifest = json.loads((scenario(which).folder / "manifest.json").read_text())["artifacts"]
+    protected = {
+        key
+        for key, each in manifest.items()
+        if each["type"] == "aws:cloudformation:stack" and each["properties"].get("terminationProtection")
+    }
+    assert protected == (set() if which in DESTROYED else {"storage"})
+    # what cannot be destroyed is the last that `cdk destroy --all` comes to
+    assert "storage" in manifest["network"]["dependencies"]
 
 
 @pytest.mark.parametrize("which", OPTIONS)
 def test_data_and_nothing_else_stays_behind(which: str) -> None:
     found = scenario(which)
     holds = [key for kind in ("S3::Bucket", "DynamoDB::Table", "KMS::Key") for key in found.all("storage", kind)]
-    made = {"adopted": 0, "adopted-kms": 0, "adopted-isolated": 1, "kms": 3, "kms-destroy": 3, "isolated-kms": 3}
+    made = {"adopted-isolated": 1, "kms": 3, "kms-destroy": 3, "isolated-kms": 3}
+    made |= {"adopted": 0, "adopted-kms": 0, "adopted-kms-longest": 0}
     assert len(holds) == made.get(which, 2)
     kept = {
         (stack, key): policies(body)
@@ -80,8 +105,6 @@ def test_data_and_nothing_else_stays_behind(which: str) -> None:
         for key, body in template["Resources"].items()
         if not set(policies(body)) <= {"Delete", None}
     }
-    # the bucket's policy, too: without it what is kept could be written over, and read in the clear
-    holds += found.all("storage", "S3::BucketPolicy")
     # a bucket that stays without its policy could be written over
     holds += found.all("storage", "S3::BucketPolicy")
     assert kept == ({} if which in DESTROYED else {("storage", key): ("Retain", "Retain") for key in holds})
@@ -104,7 +127,7 @@ def test_keys_and_logs_of_the_other_stacks_are_deleted(which: str) -> None:
     kinds = ("KMS::Key", "Logs::LogGroup", "Glue::SecurityConfiguration")
     others = [stack for stack in found.templates if stack != "storage"]
     every = [body for stack in others for kind in kinds for body in found.bodies(stack, kind).values()]
-    assert len(every) == (3 if which == "emr-off" else 4)
+    assert len(every) == (5 if which == "emr-off" else 6)
     assert {policies(body) for body in every} == {("Delete", "Delete")}
 
 
