@@ -32,7 +32,7 @@ sudo mkdir -p "$HOME_OF_IT"
 sudo tar --extract --gzip --file "$work/environment.tar.gz" --directory "$HOME_OF_IT" --no-same-owner ||
   die "not the archive of 'make environment': given $1"
 
-base=$(readlink -f "$PYTHON") || base=nothing
+base=$(readlink -m "$PYTHON")
 [[ -x $PYTHON ]] || die "no Python 3.11: given $base; allowed: an image with it, such as emr-7.13.0"
 version=$("$PYTHON" -I -c 'import sys; print("%d.%d" % sys.version_info[:2])') || die "no Python 3.11: $base does not run"
 [[ $version == 3.11 ]] || die "wrong Python: given $version at $base; allowed: 3.11"

@@ -164,7 +164,15 @@ def _download(requirements: Path, folder: Path) -> None:
     command += [word for platform in PLATFORMS for word in ("--platform", f"{platform}_x86_64")]
     command += ["--python-version", "3.11", "--implementation", "cp"]
     command += [word for abi in ("cp311", "abi3", "none") for word in ("--abi", abi)]
-    command += ["--only-binary=:all:", "--no-deps", "--require-hashes", "--dest", str(folder), "-r", str(requirements)]
+    command += [
+        "--only-binary=:all:",
+        "--no-deps",
+        "--require-hashes",
+        "--dest",
+        str(folder),
+        "-r",
+        str(requirements),
+    ]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     if done.returncode:
         reason = [line for line in done.stderr.splitlines() if line.startswith("ERROR:") or "No module named" in line]
