@@ -8,24 +8,25 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3_assets as s3_assets
 
 from stacks.acknowledged import acknowledge_wildcards
+from stacks.components.python_environment import PythonEnvironment
 from stacks.config import AppConfig
-from stacks.storage_stack import DATA, RELEASES, WAREHOUSE, WHEELHOUSE, StorageStack
+from stacks.storage_stack import DATA, WAREHOUSE, StorageStack
 
 
-def grant_job(role: iam.Role, storage: StorageStack, config: AppConfig) -> None:
-    """Let a role read data, create releases, use the warehouse and charge the ledger.
+def grant_job(role: iam.Role, storage: StorageStack, config: AppConfig, *, releases: str) -> None:
+    """Let a role read data, create releases under their prefix, use the warehouse and charge the ledger.
 
-    Not: overwrite or delete a release, write data, delete from the ledger or list it whole.
+    Not: overwrite or delete a release, create one elsewhere, write data, delete from the ledger or list it whole.
     """
     bucket = storage.bucket
-    allow(role, "ReadData", ["s3:GetObject"], [bucket.arn_for_objects(f"{p}*") for p in (DATA, WHEELHOUSE)])
-    allow(role, "CreateReleases", ["s3:PutObject", "s3:GetObject"], [bucket.arn_for_objects(f"{RELEASES}*")])
+    allow(role, "ReadData", ["s3:GetObject"], [bucket.arn_for_objects(f"{DATA}*")])
+    allow(role, "CreateReleases", ["s3:PutObject", "s3:GetObject"], [bucket.arn_for_objects(f"{releases}*")])
     # Spark's committers on S3A (EMR from 7.10, Glue 5) write in parts, and clean up by listing them
     files = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
     parts = ["s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"]
     allow(role, "UseWarehouse", [*files, *parts], [bucket.arn_for_objects(f"{WAREHOUSE}*")])
     allow(role, "ListUploads", ["s3:ListBucketMultipartUploads"], [bucket.bucket_arn])  # knows no prefix
-    prefixes = [p for prefix in (DATA, RELEASES, WAREHOUSE, WHEELHOUSE) for p in (prefix.rstrip("/"), f"{prefix}*")]
+    prefixes = [p for prefix in (DATA, releases, WAREHOUSE) for p in (prefix.rstrip("/"), f"{prefix}*")]
     allow(
         role,
         "ListOwnPrefixes",
@@ -45,7 +46,10 @@ def grant_job(role: iam.Role, storage: StorageStack, config: AppConfig) -> None:
         allow(role, "UseDataKeys", ["kms:Decrypt"], list(config.data_kms_keys))
 
 
-def grant_code(role: iam.Role, *assets: s3_assets.Asset) -> None:
+Asset = s3_assets.Asset | PythonEnvironment
+
+
+def grant_code(role: iam.Role, *assets: Asset) -> None:
     """Let a role read these files of the CDK's asset bucket, and no other of it (which `grant_read` would add)."""
     objects = [asset.bucket.arn_for_objects(asset.s3_object_key) for asset in assets]
     allow(role, "ReadCode", ["s3:GetObject"], objects)

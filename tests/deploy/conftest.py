@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 ACCOUNT, REGION = "123456789012", "us-east-1"
-DEPLOYED = ("app.py", "cdk.json", "stacks", "glue_scripts", "emr_assets", "requirements-cluster.txt")
+DEPLOYED = ("app.py", "cdk.json", "stacks", "glue_scripts", "emr_assets", "tools", "requirements-cluster.txt")
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def endpoint() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def deployment(endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Deployment:
+def deployment(endpoint: str, packed_environment: Path, tmp_path_factory: pytest.TempPathFactory) -> Deployment:
     """All stacks, deployed as the README says, from a copy of the files that can be changed."""
     project = tmp_path_factory.mktemp("project")
     for name in DEPLOYED:
@@ -115,6 +115,8 @@ def deployment(endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Deplo
         copy(ROOT / name, project / name)
     shutil.copytree(ROOT / "src/dpjobs", project / "src/dpjobs", ignore=shutil.ignore_patterns("__pycache__"))
     (project / ".venv").symlink_to(ROOT / ".venv")
+    (project / "build").mkdir()
+    (project / "build" / "environment").symlink_to(packed_environment.parent)
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "CDK_"))}
     environment = {
         **kept,

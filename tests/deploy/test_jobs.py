@@ -1,25 +1,30 @@
 """The deployed jobs, whole: script, library and arguments out of the deployed template, Spark on s3:// addresses.
 
 What Glue does with a job is done here by spark-submit: the arguments it passes, the zip it puts on the path, the
-settings in --conf. What it installs is this environment's, from the same pins.
+settings in --conf, the packed environment that it unpacks and runs driver and workers with. Spark and Java are this
+environment's, as on Glue they are Glue's; nothing else of it is within the job's reach.
 """
 
 import json
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import pyspark
 import pytest
 
 from deploy.conftest import ROOT, Deployment
+from emr.node import runnable
 from maven import s3_connector
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:Tried to parse")]
 ROWS = 2000
 STACK = "differential-privacy"
+SPARK = Path(pyspark.__file__).parent
 
 
 @pytest.fixture(scope="module")
@@ -75,8 +80,27 @@ def fetched(deployment: Deployment, url: str) -> str:
     return str(path)
 
 
+@pytest.fixture(scope="module")
+def python(deployment: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The interpreter of the deployed archive, unpacked as Glue does it, in a folder of its own."""
+    place = tmp_path_factory.mktemp("unpacked")
+    archive = Path(
+        fetched(deployment, job(deployment, "pipelinedp")["NonOverridableArguments"]["--python-virtual-env"])
+    )
+    subprocess.run(["tar", "-xzf", runnable(archive, tmp_path_factory.mktemp("archive")), "-C", place], check=True)
+    archive.unlink()
+    yield place / "bin" / "python"
+    shutil.rmtree(place)  # pytest would keep most of a gigabyte of each of the last three runs
+
+
 def start(
-    deployment: Deployment, connector: list[str], engine: str, run_id: str, given: Mapping[str, str]
+    deployment: Deployment,
+    connector: list[str],
+    python: Path,
+    engine: str,
+    run_id: str,
+    given: Mapping[str, str],
+    script: Path | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Start a job run as Glue would: defaults, the run's own arguments over them, and what is fixed over all."""
     properties = job(deployment, engine)
@@ -84,12 +108,11 @@ def start(
     arguments = {**properties["DefaultArguments"], **given, **fixed}
     words = [word for name, value in arguments.items() if name != "--scriptLocation" for word in (name, value)]
     conf = [word for setting in fixed["--conf"].split(" --conf ") for word in ("--conf", setting)]
-    spark = Path(sys.executable).parent / "spark-submit"
     command = [
-        *(str(spark), "--master", "local[2]", *connector, *conf),
+        *(str(SPARK / "bin" / "spark-submit"), "--master", "local[2]", *connector, *conf),
         *("--py-files", fetched(deployment, fixed["--extra-py-files"])),
         *(
-            fetched(deployment, properties["Command"]["ScriptLocation"]),
+            str(script or fetched(deployment, properties["Command"]["ScriptLocation"])),
             *words,
             "--JOB_RUN_ID",
             run_id,
@@ -98,8 +121,11 @@ def start(
         ),
     ]
     environment = {
-        **{k: v for k, v in deployment.environment.items() if not k.startswith("PYTHON")},
-        "PYSPARK_PYTHON": sys.executable,
+        **{k: v for k, v in deployment.environment.items() if k == "HOME" or k.startswith("AWS_")},
+        "PATH": "/usr/bin:/bin",
+        "SPARK_HOME": str(SPARK),
+        "PYSPARK_PYTHON": str(python),
+        "PYSPARK_DRIVER_PYTHON": str(python),
         "JAVA_HOME": os.environ["JAVA_HOME"],
         "SPARK_LOCAL_IP": "127.0.0.1",
         "SPARK_CONF_DIR": str(ROOT / "src/dpjobs/conf"),
@@ -116,19 +142,48 @@ def start(
     )
 
 
+LOOK = """
+import json, sys
+from pyspark.sql import SparkSession
+def modules(_):
+    import boto3, dpjobs, numpy, pandas, pyarrow, pyspark
+    return [[m.__name__, m.__file__] for m in (boto3, dpjobs, numpy, pandas, pyarrow, pyspark)] + [["", sys.prefix]]
+with SparkSession.builder.getOrCreate() as spark:
+    there = spark.sparkContext.parallelize([0], 1).flatMap(modules).collect()
+print(json.dumps([modules(0), there]))
+"""
+
+
+def test_driver_and_workers_have_their_libraries_from_the_archive_alone(
+    deployment: Deployment, connector: list[str], python: Path, tmp_path: Path
+) -> None:
+    script = tmp_path / "look.py"
+    script.write_text(LOOK)
+    done = start(deployment, connector, python, "pipelinedp", "jr_look", {}, script)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
+    driver, worker = map(dict, json.loads(done.stdout.splitlines()[-1]))
+    place = python.parents[1]
+    for found in (driver, worker):
+        assert found.pop("") == str(place)
+        assert found.pop("pyspark").startswith(f"{SPARK}/python/lib/pyspark.zip/")
+        assert Path(found.pop("dpjobs")).parents[1].name.endswith(".zip")
+        assert len(found) == 4
+        assert {Path(file).parents[1] for file in found.values()} == {place / "lib/python3.11/site-packages"}
+
+
 @pytest.mark.parametrize(("engine", "title"), [("pipelinedp", "pipelinedp"), ("tumult-ana", "tumult")])
 def test_a_run_leaves_its_release_in_table_and_bucket(
-    deployment: Deployment, connector: list[str], table: str, engine: str, title: str
+    deployment: Deployment, connector: list[str], python: Path, table: str, engine: str, title: str
 ) -> None:
     given = {"--s3_file": table, "--query": "COUNT", "--column_name": "TotalPop"}
-    done = start(deployment, connector, engine, f"jr_{engine}", given)
+    done = start(deployment, connector, python, engine, f"jr_{engine}", given)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
     printed = json.loads(done.stdout[done.stdout.index("{") :])
     assert printed["engine"] == title
     assert abs(printed["value"] - ROWS) < 40
 
     bucket = deployment.outputs("storage")["BucketName"]
-    copy = deployment.client("s3").get_object(Bucket=bucket, Key=f"releases/jr_{engine}.json")["Body"].read()
+    copy = deployment.client("s3").get_object(Bucket=bucket, Key=f"releases/glue/jr_{engine}.json")["Body"].read()
     assert json.loads(copy) == printed
     left = deployment.client("s3").list_objects_v2(Bucket=bucket, Prefix="warehouse/").get("Contents", [])
     assert [o["Key"] for o in left if o["Size"]] == []  # but for the folder's own mark
@@ -145,27 +200,27 @@ def test_the_table_has_the_spend_of_both_runs(deployment: Deployment, table: str
 
 
 def test_a_retry_of_glue_shows_the_same_release_and_spends_nothing(
-    deployment: Deployment, connector: list[str], table: str
+    deployment: Deployment, connector: list[str], python: Path, table: str
 ) -> None:
     given = {"--s3_file": table, "--query": "COUNT", "--column_name": "TotalPop"}
-    again = start(deployment, connector, "pipelinedp", "jr_pipelinedp_attempt_1", given)
+    again = start(deployment, connector, python, "pipelinedp", "jr_pipelinedp_attempt_1", given)
     assert again.returncode == 0, again.stdout[-2000:] + again.stderr[-3000:]
     bucket = deployment.outputs("storage")["BucketName"]
-    copy = deployment.client("s3").get_object(Bucket=bucket, Key="releases/jr_pipelinedp.json")["Body"].read()
+    copy = deployment.client("s3").get_object(Bucket=bucket, Key="releases/glue/jr_pipelinedp.json")["Body"].read()
     assert json.loads(again.stdout[again.stdout.index("{") :]) == json.loads(copy)
     assert "spent 2, left 1" in budget(deployment, "show", "--file", table)
 
 
 def test_the_starter_of_a_run_cannot_charge_another_data_set_nor_another_ledger(
-    deployment: Deployment, connector: list[str], table: str
+    deployment: Deployment, connector: list[str], python: Path, table: str
 ) -> None:
     """Names with "=" get past what Glue compares: the script takes every argument once."""
     given = {"--s3_file": table, "--query": "COUNT", "--ledger=/tmp/mine.sqlite": "x"}
-    refused = start(deployment, connector, "pipelinedp", "jr_mine", given)
+    refused = start(deployment, connector, python, "pipelinedp", "jr_mine", given)
     assert refused.returncode != 0
     assert "given twice" in refused.stdout + refused.stderr
     given = {"--s3_file": table.replace("census.csv", ""), "--query": "COUNT"}
-    refused = start(deployment, connector, "pipelinedp", "jr_folder", given)
+    refused = start(deployment, connector, python, "pipelinedp", "jr_folder", given)
     assert refused.returncode != 0
     assert "the data set has no budget" in refused.stdout + refused.stderr
     assert "spent 2, left 1" in budget(deployment, "show", "--file", table)

@@ -3,7 +3,9 @@
 import json
 import re
 import tempfile
+import zipfile
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,6 +13,7 @@ from typing import Any, NamedTuple
 import app as cdk_app
 from aws_cdk import App
 from stacks.config import AppConfig
+from tools import environment
 
 from infra.iam import Account
 from infra.intrinsics import Templates
@@ -63,13 +66,13 @@ OPTIONS = SNAPSHOTS | {
         "dp.cost.email": f"{'owner' * 12}@{'example' * 8}.org",
     },
     "pins": {"dp.glue.python_modules": "pins"},
+    "loud": {"dp.glue.daemon_logs": "true"},
     "sized": {
         "dp.glue.flex": "false",
         "dp.glue.worker_type": "G.4X",
         "dp.glue.number_of_workers": "3",
         "dp.glue.timeout_minutes": "60",
         "dp.glue.max_concurrent_runs": "2",
-        "dp.glue.python_modules": "wheelhouse",
         "dp.emr.zeppelin": "false",
         "dp.emr.hadoop": "false",
         "dp.emr.size": "small",
@@ -132,6 +135,18 @@ class Scenario(NamedTuple):
         }
 
 
+def pack_nothing(folder: Path, requirements: Path = environment.REQUIREMENTS, text: str = "") -> None:
+    """Make a packed environment that holds one text, as `make environment` would of this list."""
+    (folder / "wheels").mkdir()
+    with zipfile.ZipFile(folder / "wheels" / "nothing-1-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("nothing.py", text)
+    content = environment._pack(folder / "wheels", folder / environment.ARCHIVE)
+    facts = environment.Packed(
+        environment._source(requirements), content, environment._digest(folder / environment.ARCHIVE)
+    )
+    (folder / environment.FACTS).write_text(json.dumps(asdict(facts)))
+
+
 def context(options: dict[str, str]) -> dict[str, Any]:
     return json.loads((ROOT / "cdk.json").read_text())["context"] | options
 
@@ -168,7 +183,7 @@ def scenario(name: str) -> Scenario:
 def masked(found: Scenario, stack: str) -> str:
     """A template as sorted JSON; a file's hash is replaced by what the file is for, so that its change is no news."""
     files = json.loads((found.folder / f"{stack}.assets.json").read_text())["files"]
-    names = {key: "<" + file["displayName"] + ">" for key, file in files.items()}
+    names = {key.split(".")[0]: "<" + file["displayName"] + ">" for key, file in files.items()}
     text = re.sub(r"[0-9a-f]{64}", lambda match: names.get(match[0], "<hash>"), json.dumps(found.templates[stack]))
     whole = json.loads(text, object_hook=_sorted_resources)
     return json.dumps(whole, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
