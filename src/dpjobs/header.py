@@ -87,7 +87,8 @@ def _beginning(path: str, head: Callable[[int], bytes]) -> tuple[bytes, bool]:
         plain = head(MAX_HEADER)
         return plain, len(plain) < MAX_HEADER
     compressed = head(_CHUNK[codec])
-    text, at, member = bytearray(), 0, None
+    text, at = bytearray(), 0
+    member: Any = None
     while at < len(compressed) and len(text) < MAX_HEADER:
         if member is None or member.eof:  # a file may have several members, one after the other, as `cat` makes
             member = _decompressor(codec)

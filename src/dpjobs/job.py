@@ -213,7 +213,7 @@ def _try_schema(spark: "SparkSession", source: Source, spec: JobSpec) -> None:
     try:
         prepare.read(spark, source, spec.column).schema  # noqa: B018 (resolves, reads no row)
     except Exception:  # the library's text may quote bytes of the file
-        allowed = "columns of types that Spark reads (no nanosecond times), the same in every file"
+        allowed = "files that Spark 3.5 can read, each in its format"
         raise InputError.of("Spark cannot read this table", spec.uri, allowed) from None
 
 

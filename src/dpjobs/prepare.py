@@ -28,9 +28,10 @@ _LINE = "dpjobs.line"
 # Every pattern is possessive or atomic, so that each takes a time linear in the line: a cell of a million digits
 # or quotes must not keep a core busy for hours, nor use up Java's stack.
 _SPACE = r"[\x00-\x20]*+"
-_QUOTED = r'"[^"]*+(?:""[^"]*+)*+"'
-_CELL_OF_LINE = rf"(?>{_QUOTED}[^,]*+|[^,]*+)"
-_UNQUOTED = rf'\A"([^"]*+(?:""[^"]*+)*+)"{_SPACE}\z'
+_INNER = r'[^"]*+(?:""[^"]*+)*+'
+_CELL_OF_LINE = rf'(?>"{_INNER}"[^,]*+|[^,]*+)'
+_OPENED = rf'(?:"(?={_INNER}"{_SPACE}(?:,|\z)))?+'  # the quote of a cell that is quoted as a whole, if it is
+_DARK = r"[^\x00-\x20]"
 # What is a number in a text: no hexadecimals, no "12d" and "1.5F", which Java would take
 _DIGITS = r"(?>\d++(?:\.\d*+)?+|\.\d++)(?:e[+-]?+\d++)?+"
 _NUMBER = rf"(?i)\A{_SPACE}((?>[+-]?+(?>{_DIGITS}|inf(?:inity)?+)|true|false)){_SPACE}\z"
@@ -83,9 +84,12 @@ def _lines(reader: DataFrameReader, paths: list[str], headers: frozenset[bytes],
     more could change how all others are read. Here what becomes of a line depends on the line alone.
     """
     table = reader.text(paths, lineSep="\n")
-    line = _bounded(F.col(_quoted(_LINE)).cast("binary"))
-    table = table.where(~line.isin(*headers)).withColumn(_LINE, _text(line))
-    return table.where(F.col(_quoted(_LINE)).rlike(r"[^\x00-\x20]")) if blank else table
+    line = F.col(_quoted(_LINE)).cast("binary")
+    bounded = _bounded(line)
+    table = table.where(~bounded.isin(*headers))
+    if blank:  # hardly a line needs more than its first bytes for that
+        table = table.where(_text(F.substring(line, 1, 32)).rlike(_DARK) | _text(bounded).rlike(_DARK))
+    return table.withColumn(_LINE, _text(bounded))
 
 
 def _bounded(value: Column) -> Column:
@@ -107,8 +111,8 @@ def _cell(columns: list[str], column: str) -> Column:
     A quote that is never closed, or not at a cell's beginning, is a character like any other.
     """
     place = columns.index(column)
-    pattern = rf"\A(?:{_CELL_OF_LINE},){{{place}}}+({_CELL_OF_LINE})"
-    return F.regexp_replace(F.regexp_extract(_quoted(_LINE), pattern, 1), _UNQUOTED, "$1")
+    pattern = rf'\A(?:{_CELL_OF_LINE},){{{place}}}+{_OPENED}((?<="){_INNER}|{_CELL_OF_LINE})'
+    return F.regexp_extract(_quoted(_LINE), pattern, 1)
 
 
 def _parquet_cell(cell: Column, column: parquet.Column) -> Column:
@@ -162,10 +166,10 @@ def numbers(rows: DataFrame) -> DataFrame:
     if not isinstance(rows.schema[CELL].dataType, StringType):
         doubles = rows.select(F.col(CELL).cast("double").alias(CELL))
         return doubles.where(F.col(CELL).isNotNull() & ~F.isnan(CELL))
-    found = F.regexp_extract(CELL, _NUMBER, 1)
-    value = F.coalesce(found.cast("double"), found.cast("boolean").cast("double"))
     # explode() is a fence: without it Spark would parse each line once for the filter and again for every use
-    return rows.select(F.explode(F.array(value)).alias(CELL)).where(F.col(CELL).isNotNull())
+    texts = rows.select(F.explode(F.array(F.regexp_extract(CELL, _NUMBER, 1))).alias(CELL))
+    value = F.coalesce(F.col(CELL).cast("double"), F.col(CELL).cast("boolean").cast("double"))
+    return texts.select(F.explode(F.array(value)).alias(CELL)).where(F.col(CELL).isNotNull())
 
 
 def prepare(rows: DataFrame, plan: Plan) -> DataFrame:

@@ -45,7 +45,8 @@ def decimals(physical: str, precision: int, scale: int, wholes: list[int], width
     values = [n.to_bytes(width, "big", signed=True) for n in wholes] if width else wholes
     fixed = f"({width})" if width else ""
     field = f"{physical}{fixed} %s (DECIMAL({precision},{scale}))"
-    return Case(field, values, [float(Fraction(n, 10**scale)) for n in wholes if abs(n) < 10**38])
+    numbers = [float(Fraction(n, 10**scale)) for n in wholes if abs(n) < 10**38]
+    return Case(field, values, numbers, counted=len(numbers))  # beyond 38 digits there is nothing to compute with
 
 
 def wide(width: int) -> list[int]:
@@ -83,7 +84,7 @@ CASES = [
         "binary %s (DECIMAL(20,2))",
         [b"", b"\x00", b"\x7b", b"\x85", b"\xff" * 40, b"\x7f" * 17, b"\x7f" * 16, b"\x01" + b"\x00" * 8],
         [0.0, 1.23, -1.23, float(Fraction(2**64, 100))],
-        counted=4,  # beyond 38 digits there is nothing that Spark could compute with
+        counted=4,
     ),
     Case("fixed_len_byte_array(20) %s (DECIMAL(38,2))", [b"\x7f" * 20, b"\x00" * 20], None),
     Case("int32 %s (DATE)", INT32, None),
@@ -108,32 +109,34 @@ NAMES = [f"c{i}" for i in range(len(CASES))]
 def folder(spark, tmp_path_factory) -> Path:
     """All cases as columns of two files, one with dictionaries, and each value TIMES times in each, and nulls."""
     path = tmp_path_factory.mktemp("types")
+    for dictionary in (True, False):
+        write(spark, path / f"{dictionary}.parquet", CASES, dictionary)
+    return path
+
+
+def write(spark, path: Path, cases: list[Case], dictionary: bool) -> None:
+    """Write cases as columns with Java's own writer, which takes any type and any value."""
     jvm = spark._jvm
     parquet = jvm.org.apache.parquet
-    fields = "".join(f"optional {case.field % name};" for case, name in zip(CASES, NAMES, strict=True))
+    fields = "".join(f"optional {case.field % name};" for case, name in zip(cases, NAMES, strict=False))
     schema = parquet.schema.MessageTypeParser.parseMessageType(f"message t {{ {fields} }}")
-    rows = max(len(case.values) for case in CASES)
     groups = []
-    for i in range(rows + 1):
+    for i in range(max(len(case.values) for case in cases) + 1):
         group = parquet.example.data.simple.SimpleGroup(schema)
-        for case, name in zip(CASES, NAMES, strict=True):
+        for case, name in zip(cases, NAMES, strict=False):
             if i < len(case.values):
                 group.add(name, _java(parquet, case, case.values[i]))
         groups.append(group)
-    for dictionary in (True, False):
-        conf = spark._jsc.hadoopConfiguration()
-        parquet.hadoop.example.GroupWriteSupport.setSchema(schema, conf)
-        target = jvm.org.apache.hadoop.fs.Path(str(path / f"{dictionary}.parquet"))
-        builder = parquet.hadoop.example.ExampleParquetWriter.builder(target).withType(schema).withConf(conf)
-        version = getattr(jvm.org.apache.parquet.column, "ParquetProperties$WriterVersion")
-        builder = builder.withWriterVersion(version.PARQUET_2_0 if dictionary else version.PARQUET_1_0)
-        writer = builder.withDictionaryEncoding(dictionary).build()
-        for group in groups * TIMES:
-            writer.write(group)
-        writer.close()
-    for checksum in path.glob(".*.crc"):
-        checksum.unlink()
-    return path
+    conf = spark._jsc.hadoopConfiguration()
+    parquet.hadoop.example.GroupWriteSupport.setSchema(schema, conf)
+    builder = parquet.hadoop.example.ExampleParquetWriter.builder(jvm.org.apache.hadoop.fs.Path(str(path)))
+    version = getattr(parquet.column, "ParquetProperties$WriterVersion")
+    builder = builder.withWriterVersion(version.PARQUET_2_0 if dictionary else version.PARQUET_1_0)
+    writer = builder.withType(schema).withConf(conf).withDictionaryEncoding(dictionary).build()
+    for group in groups * TIMES:
+        writer.write(group)
+    writer.close()
+    (path.parent / f".{path.name}.crc").unlink()
 
 
 def _java(parquet, case: Case, value):
@@ -227,6 +230,21 @@ def test_a_footer_that_spark_cannot_read_is_refused(tmp_path: Path) -> None:
     path = as_pandas_writes(tmp_path / "half.parquet", half=pa.array([np.float16(1)] * 4))
     with pytest.raises(InputError, match=r"not readable as Parquet.*of the type FLOAT16"):
         source_of(path, "parquet")
+
+
+def test_what_spark_reads_by_its_values_is_refused(spark, tmp_path: Path) -> None:
+    """Short decimals in 64 bits: without a dictionary they are read, with one they are taken for 32 bits."""
+    for dictionary, reads in ((False, True), (True, False)):
+        path = tmp_path / f"{dictionary}.parquet"
+        write(spark, path, [Case("int64 %s (DECIMAL(9,2))", INT64, None)], dictionary)
+        table = spark.read.schema("c0 bigint").parquet(str(path)).where("c0 > 0")
+        if reads:
+            assert table.count() == 3 * TIMES
+        else:
+            with pytest.raises(Exception, match="UnsupportedOperationException"):
+                table.count()
+        with pytest.raises(InputError, match=r"the column has a type that Spark 3\.5 reads by its values"):
+            source_of(path, "parquet").check_column("c0", numeric=False)
 
 
 def test_files_may_differ_in_what_is_not_asked_for(spark, tmp_path: Path) -> None:
