@@ -11,7 +11,7 @@ from pathlib import Path
 from pyspark.sql import SparkSession
 
 from dpjobs import job
-from dpjobs.addresses import dataset_of, is_local, normalized
+from dpjobs.addresses import Place, dataset_of, is_local, normalized
 from dpjobs.arguments import Arguments
 from dpjobs.errors import INTERRUPTED, SPENT, DpError, InputError
 from dpjobs.ledger import Ledger, SQLiteLedger
@@ -52,7 +52,7 @@ def _run(arguments: Arguments, engine: str) -> str:
     dataset = check_dataset(arguments.dataset or address)
     ledger = _ledger(arguments.ledger)
     # before the address is looked at: who may not ask of a table does not even learn whether it is there
-    ledger.admit(dataset)
+    ledger.admit(dataset, Place(address))
     copies = Copies(arguments.releases) if arguments.releases else None
     if copies:
         copies.check(new_run=False)

@@ -49,7 +49,7 @@ class Histogram:
         """Read what `to_json` wrote; raises LedgerError when it is anything else, or of another plan."""
         try:
             record = json.loads(text)
-            read = cls(tuple(record["counts"]), _read_noise(record), record["engine_version"])
+            read = cls(tuple(record["counts"]), _read_noise(record), _read_version(record))
             _check(all(_is_drawn(count) for count in read.counts) and len(read.counts) == len(bins))
             _check(is_enough(read.noise, measurement) and read.to_json(measurement, bins) == text)
         except (ValueError, TypeError, LookupError, ArithmeticError, RecursionError):
@@ -87,7 +87,7 @@ class Totals:
                 Noisy(m, total["value"], None if m.constant else _read_noise(total))
                 for m, total in zip(plan.measurements, record["totals"], strict=True)
             )
-            read = cls(noisy, record["engine_version"])
+            read = cls(noisy, _read_version(record))
             _check(all(_is_drawn(n.value) and is_enough(n.noise, n.measurement) for n in noisy))
             _check(read.to_json(plan) == text)
         except (ValueError, TypeError, LookupError, ArithmeticError, RecursionError):
@@ -111,6 +111,12 @@ def _measured(measurement: Measurement) -> dict[str, Any]:
 
 def _noise(noise: Noise | None) -> dict[str, str | None]:
     return {"noise": None, "scale": None} if noise is None else {"noise": noise.name, "scale": str(noise.scale)}
+
+
+def _read_version(record: dict[str, Any]) -> str:
+    version = record["engine_version"]
+    _check(isinstance(version, str))
+    return str(version)
 
 
 def _read_noise(record: dict[str, Any]) -> Noise:

@@ -139,7 +139,10 @@ def test_epsilon_above_what_is_left(table: Path, tmp_path: Path, refused: Refuse
     assert "given '1.500000001'; allowed: at most 1.5, which is left of 1.5" in refused(epsilon="1.500000001")
     assert "given '2'; allowed: at most 1.5, which is left of 1.5" in refused(engine="both")
     ledger.set_total("shared", Decimal("0.5"))
-    assert "not enough budget for 'shared': given '1'; allowed: at most 0.5" in refused(dataset="shared")
+    other = tmp_path / "other.csv"  # the first has its budget under its path
+    other.write_bytes(table.read_bytes())
+    line = refused(dataset="shared", file=str(other))
+    assert "not enough budget for 'shared': given '1'; allowed: at most 0.5" in line
 
 
 # -- bounds and other numbers

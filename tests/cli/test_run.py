@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import random
+import shutil
 import statistics
 import subprocess
 import sys
@@ -36,6 +37,11 @@ class Place:
         return self.folder / "táblázat.csv"  # in the release as it is, not as \u00e1
 
     @property
+    def copy(self) -> Path:
+        """The same rows in another file: another table, with a budget of its own, named by its path."""
+        return self.folder / "másolat.csv"
+
+    @property
     def ledger(self) -> SQLiteLedger:
         return SQLiteLedger(self.folder / "home" / "ledger.sqlite")
 
@@ -63,6 +69,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
         rows.writerow(["TractId", "County", "TotalPop"])
         for i in range(ROWS):
             rows.writerow([i, "Washington, D.C." if i % 3 else "", round(draw.gauss(4000, 1500)) if i % 50 else ""])
+    shutil.copy(place.table, place.copy)
     return place
 
 
@@ -86,7 +93,7 @@ def counted(place: Place) -> "subprocess.CompletedProcess[str]":
     """
     (place.folder / "copies").mkdir()
     copies = ["--output", place.folder / "copies", "--progress", "--run-id", "counted"]
-    return place.dpcloud("run", *COUNT, *copies, "--file", place.table, LC_ALL="C")
+    return place.dpcloud("run", *COUNT, *copies, "--file", place.copy, LC_ALL="C")
 
 
 @pytest.fixture(scope="module")
@@ -225,7 +232,7 @@ def test_the_table_of_a_count_without_a_column(place: Place, counted: "subproces
     assert release["column"] is None
     assert release["bounds"] is None
     assert abs(release["value"] - ROWS) < 2 * 36  # scale 2
-    assert place.ledger.find("counted").dataset == str(place.table.resolve())
+    assert place.ledger.find("counted").dataset == str(place.copy.resolve())
 
 
 def test_what_is_said_on_the_way(counted: "subprocess.CompletedProcess[str]") -> None:
@@ -242,7 +249,7 @@ def test_the_copy_is_the_release(place: Place, counted: "subprocess.CompletedPro
     assert [path.name for path in copies.iterdir()] == ["counted.json"]
     stored = place.ledger.find("counted").release
     assert (copies / "counted.json").read_text() == stored + "\n"
-    words = ["run", *COUNT, "--run-id", "counted", "--file", place.table, "--json"]
+    words = ["run", *COUNT, "--run-id", "counted", "--file", place.copy, "--json"]
     # there again, elsewhere, and over another file
     for output in (copies, place.folder / "one.json"):
         done = place.without_spark(*words, "--output", output)
@@ -255,16 +262,54 @@ def test_the_copy_is_the_release(place: Place, counted: "subprocess.CompletedPro
     assert (place.folder / "mine.json").read_text() == "mine"
 
 
+def test_a_table_that_changed_since_is_noticed_on_standard_error(
+    place: Place, counted: "subprocess.CompletedProcess[str]"
+) -> None:
+    assert counted.returncode == 0
+    assert "note:" not in counted.stderr
+    whole = place.copy.read_bytes()
+    status = place.copy.stat()
+    words = ["run", *COUNT, "--run-id", "counted", "--file", place.copy, "--json"]
+    try:
+        place.copy.write_bytes(whole + b"3000,,1\n")
+        done = place.without_spark(*words)
+    finally:
+        place.copy.write_bytes(whole)
+        os.utime(place.copy, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert (done.returncode, done.stdout) == (0, f"[{place.ledger.find('counted').release}]\n")
+    assert done.stderr == (
+        "note: the table has changed since the run 'counted' was reserved: its release is of the rows of then; "
+        "a new run id asks those of now\n"
+    )
+    assert place.without_spark(*words).stderr == ""
+
+
+def test_a_name_that_is_misspelt_or_left_out_opens_no_second_budget(
+    place: Place, both: "subprocess.CompletedProcess[str]"
+) -> None:
+    assert both.returncode == 0
+    before = place.ledger.datasets()
+    for words in ([], ["--dataset", "sensus"], ["--dataset", str(place.table)]):
+        done = place.without_spark("run", *COUNT, *words, "--file", place.table)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "the table has its budget under another name: given " in done.stderr
+        assert "allowed: the data set 'census' (--dataset), to which these rows are charged" in done.stderr
+    done = place.dpcloud("budget", "set", "--file", place.table, "--total", "5")
+    assert done.returncode == 2
+    assert "the data set 'census'" in done.stderr
+    assert place.ledger.datasets() == before
+
+
 def test_the_budget_commands(
     place: Place, both: "subprocess.CompletedProcess[str]", counted: "subprocess.CompletedProcess[str]"
 ) -> None:
     assert both.returncode == counted.returncode == 0
     shown = place.dpcloud("budget", "show").stdout.splitlines()
     assert shown == [
-        f"{place.table.resolve()}: total 10, spent 0.5, left 9.5",
+        f"{place.copy.resolve()}: total 10, spent 0.5, left 9.5",
         "census: total 10, spent 2, left 8",
     ]
-    by_file = place.dpcloud("budget", "show", "--file", place.table)
+    by_file = place.dpcloud("budget", "show", "--file", place.copy)
     assert by_file.stdout.splitlines() == shown[:1]
     history = place.dpcloud("budget", "history", "--dataset", "census").stdout.splitlines()
     assert [line.split()[1:4] for line in history] == [

@@ -1,13 +1,14 @@
 """Starts Spark once, then forks a process per line of JSON on standard input, each of which does one run.
 
-A process may be told to kill itself (SIGKILL) at a step of the way, or to meet an error there. What it would
+A process may be told to end itself (SIGKILL, os._exit) at a seam of the way, or to meet an error there. What it would
 show its user goes to the file `shows`; how it ended is told on standard output.
 
-python nursery.py HOME, then lines of {"ledger", "shows", "specs": [{"run_id", …}], "die": step, "spark": bool}
+python nursery.py HOME, then lines of {"ledger", "shows", "specs": [{"run_id", …}], "seam", "how", "spark": bool, …}
 """
 
 import contextlib
 import functools
+import itertools
 import json
 import os
 import signal
@@ -19,78 +20,99 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, NoReturn
 
+import boto3.session
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from dpcloud.java import use_java
-from dpjobs import job, prepare
+from dpjobs import engines, job, prepare
 from dpjobs.engines.pipelinedp import PipelineDPEngine
-from dpjobs.ledger import SQLiteLedger
+from dpjobs.errors import LedgerError
+from dpjobs.ledger import Ledger, SQLiteLedger, dynamodb_table
+from dpjobs.ledger.dynamodb import DynamoDBLedger
 from dpjobs.prepare import CELL
 from dpjobs.query import Bounds, JobSpec, PrivacyBudget, Query
+from dpjobs.release import Copies
 from dpjobs.session import local_session
+from library.counting import CountingEngine
+
+SECRET = "7654321.125"
 
 
-def die(*_: Any) -> NoReturn:
+def kill() -> NoReturn:
     os.kill(os.getpid(), signal.SIGKILL)
     raise AssertionError("SIGKILL leaves nobody")
 
 
-def then_die(real: Callable[..., Any], calls: int = 1) -> Callable[..., Any]:
-    """`real`, after which the process dies, at its n-th call."""
-    done = iter(range(1, calls + 1))
+def leave() -> NoReturn:
+    os._exit(9)
+
+
+def fail() -> NoReturn:
+    raise RuntimeError(f"cell {SECRET}")
+
+
+def interrupt() -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def lose_the_ledger() -> NoReturn:
+    raise LedgerError("the ledger is out of reach: given 'it'; allowed: one that answers")
+
+
+HOWS = {"kill": kill, "exit": leave, "error": fail, "interrupt": interrupt, "ledger": lose_the_ledger}
+
+
+def arm(seam: str, how: str, ledger: Any) -> None:
+    """Make something happen to this process before, after or in a step of the way."""
+    where, _, step = seam.partition(" ")
+    counted = itertools.count(1)
+    places: dict[str, tuple[Any, str, Callable[..., bool]]] = {
+        "reserve": (ledger, "reserve", lambda *_: True),
+        "prepare": (prepare, "prepare", lambda *_: True),
+        "histogram": (CountingEngine, "histogram", lambda *_: True),
+        "totals": (CountingEngine, "measure", lambda *_: True),
+        "second totals": (CountingEngine, "measure", lambda *_: next(counted) == 2),
+        "store of histogram": (ledger, "store_draws", lambda _, stage, __: stage == "histogram"),
+        "store of totals": (ledger, "store_draws", lambda _, stage, __: stage == "totals"),
+        "estimate": (job, "estimate", lambda *_: True),
+        "commit": (ledger, "commit", lambda *_: True),
+        "copy": (Copies, "write", lambda *_: True),
+        "real totals": (PipelineDPEngine, "measure", lambda *_: True),
+    }
+    owner, name, meant = places[step]
+    real = getattr(owner, name)
+    around = {"before": _before, "in": _in_the_middle, "after": _after}[where]
 
     @functools.wraps(real)
-    def both(*arguments: Any) -> Any:
-        result = real(*arguments)
-        if next(done) == calls:
-            die()
-        return result
+    def armed(*arguments: Any) -> Any:
+        return (
+            around(functools.partial(real, *arguments), HOWS[how], ledger) if meant(*arguments) else real(*arguments)
+        )
 
-    return both
-
-
-def arm(step: str, ledger: Any) -> None:
-    """Make this process die at a step."""
-    if step == "before reserve":
-        ledger.reserve = die
-    elif step == "after reserve":
-        ledger.reserve = then_die(ledger.reserve)
-    elif step == "after prepare":
-        prepare.prepare = then_die(prepare.prepare)
-    elif step == "after measure":
-        PipelineDPEngine.measure = then_die(PipelineDPEngine.measure)
-    elif step == "after the second measure":
-        PipelineDPEngine.measure = then_die(PipelineDPEngine.measure, calls=2)
-    elif step == "after estimate":
-        job.estimate = then_die(job.estimate)
-    elif step == "before commit":
-        ledger.commit = die
-    elif step == "in commit":
-        ledger.commit = functools.partial(_die_in_commit, ledger, ledger.commit)
-    elif step == "after commit":
-        ledger.commit = then_die(ledger.commit)
-    elif step == "interrupted":
-        PipelineDPEngine.measure = _interrupt
-    elif step == "hostile":
-        prepare.prepare = _quote_the_cell
-    elif step:
-        raise ValueError(step)
+    setattr(owner, name, armed)
 
 
-def _die_in_commit(ledger: Any, commit: Callable[[str, str], str], run_id: str, release: str) -> str:
+def _before(_: Callable[[], Any], happens: Callable[[], NoReturn], __: Any) -> NoReturn:
+    happens()
+
+
+def _after(real: Callable[[], Any], happens: Callable[[], NoReturn], _: Any) -> NoReturn:
+    real()
+    happens()
+
+
+def _in_the_middle(real: Callable[[], Any], happens: Callable[[], NoReturn], ledger: Any) -> Any:
+    """A SQLite ledger's step whose transaction is half in the file when it happens."""
+
     def half_written(db: sqlite3.Connection, _: str) -> None:
         db.execute("PRAGMA cache_size = 1")  # pages go to the file before the end, as at a COMMIT
         for _ in range(2):
-            db.execute("UPDATE runs SET release = release || ?", ("x" * 300_000,))
-        die()
+            db.execute("UPDATE runs SET release = coalesce(release, '') || ?", ("x" * 300_000,))
+        happens()
 
     ledger._find = half_written
-    return commit(run_id, release)
-
-
-def _interrupt(*_: Any) -> NoReturn:
-    raise KeyboardInterrupt
+    return real()
 
 
 def _quote_the_cell(rows: DataFrame, _: Any) -> DataFrame:
@@ -98,24 +120,38 @@ def _quote_the_cell(rows: DataFrame, _: Any) -> DataFrame:
     return rows.select(F.raise_error(F.concat(F.lit("cell "), F.col(CELL))).cast("bigint").alias("sum"))
 
 
+def _ledger(name: str) -> Ledger:
+    if not name.startswith("dynamodb:"):
+        return SQLiteLedger(Path(name), busy_timeout_seconds=1)
+    return DynamoDBLedger(name.removeprefix("dynamodb:"))
+
+
+def _spec(told: dict[str, Any]) -> JobSpec:
+    return JobSpec(
+        run_id=told["run_id"],
+        dataset="census",
+        engine="pipelinedp",
+        query=Query.parse(told.get("query", "SUM")),
+        column=told.get("column", "TotalPop"),
+        budget=PrivacyBudget(Decimal(told.get("epsilon", "1"))),
+        uri=told["uri"],
+        format="csv",
+        bounds=None if told.get("finds") else Bounds(0.0, told.get("upper", 10.0)),
+    )
+
+
 def run(order: dict[str, Any], spark: SparkSession) -> dict[str, Any]:
-    ledger = SQLiteLedger(Path(order["ledger"]), busy_timeout_seconds=1)
-    specs = [
-        JobSpec(
-            run_id=spec["run_id"],
-            dataset="census",
-            engine="pipelinedp",
-            query=Query.SUM,
-            column=spec.get("column", "TotalPop"),
-            budget=PrivacyBudget(Decimal(spec.get("epsilon", "1"))),
-            uri=spec["uri"],
-            format="csv",
-            bounds=Bounds(0.0, spec.get("upper", 10.0)),
-        )
-        for spec in order["specs"]
-    ]
+    """What the command line does: the job, a copy, and what is shown. `log` asks for the counting engine."""
+    os.environ.update(order.get("env", {}))
+    ledger = _ledger(order["ledger"])
+    specs = [_spec(told) for told in order["specs"]]
     raw: list[str] = []
-    arm(order.get("die", ""), ledger)
+    if "log" in order:
+        engines.load = lambda _: CountingEngine(Path(order["log"]))  # type: ignore[assignment]
+    if order.get("hostile"):
+        prepare.prepare = _quote_the_cell
+    if order.get("seam"):
+        arm(order["seam"], order["how"], ledger)
     measure = PipelineDPEngine.measure
 
     def noting(*arguments: Any) -> Any:
@@ -133,14 +169,25 @@ def run(order: dict[str, Any], spark: SparkSession) -> dict[str, Any]:
         yield spark
 
     try:
-        return {"releases": job.run(specs, ledger, start).releases}
-    except Exception as error:
+        outcome = job.run(specs, ledger, start)
+        if "copies" in order:
+            Copies(order["copies"]).write(outcome.releases)
+    except (Exception, KeyboardInterrupt) as error:
         told = {"error": type(error).__name__, "text": str(error), "traceback": traceback.format_exc()}
         return {**told, "raw": raw}
+    return {"releases": outcome.releases, "notices": outcome.notices}
+
+
+def _warm_up() -> None:
+    """Load what every process would: boto3, and DynamoDB's model in the one session that all of them inherit."""
+    session = boto3.session.Session()
+    session.client("dynamodb", region_name="us-east-1")
+    dynamodb_table.boto3.session.Session = lambda: session  # type: ignore[misc, assignment]
 
 
 def main() -> None:
     use_java()
+    _warm_up()
     with local_session(Path(sys.argv[1]), memory="1g", small=True) as spark:
         print("ready", flush=True)
         for line in sys.stdin:

@@ -89,6 +89,22 @@ def test_a_table_serves_on_every_platform(table: str, monkeypatch: pytest.Monkey
         assert (spec.dataset, spec.run_id) == ("s3://bucket/census.csv", run_id)
 
 
+@pytest.mark.usefixtures("no_spark")
+@pytest.mark.parametrize("words", [[], ["--dataset", "by-address"], ["--dataset", "a-name-without-a-total"]])
+def test_an_address_without_a_budget_is_not_looked_at(
+    table: str, capfd: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    """Whether there is anything at it is nobody's to know: not even Spark, which alone could look, is started."""
+    DynamoDBLedger(table).set_total("s3://bucket/census", Decimal(1))
+    lies_in = [word.replace("census.csv", "census/x.csv") for word in WORDS]
+    assert cluster.main([*lies_in, "--ledger", f"dynamodb:{table}", *words], "pipelinedp", parse_glue) == 2
+    assert "lies in one that has a budget: given 's3://bucket/census/x.csv'" in capfd.readouterr().err
+    for parse in (parse_glue, parse_emr):
+        asked = [*[w for w in WORDS if w not in ("--format", "csv")], "--ledger", f"dynamodb:{table}", *words]
+        assert cluster.main(asked, "pipelinedp", parse) == 2
+        assert re.fullmatch(r"the data set has no budget: given '[^\n]+\n", capfd.readouterr().err)
+
+
 def test_the_region_of_an_arn_is_known_to_all(table: str, monkeypatch: pytest.MonkeyPatch) -> None:
     arn = f"arn:aws:dynamodb:eu-west-1:123456789012:table/{table}"
     monkeypatch.setattr(DynamoDBLedger, "ready", lambda _: None)

@@ -23,6 +23,9 @@ MAX_DRAWS = 64 * 1024
 MAX_RELEASE = 256 * 1024
 """The most bytes of a release."""
 
+Asked = tuple[str, Place | None]
+"""A data set that is to be charged for a table, and where that lies."""
+
 _TRIES = 20
 
 
@@ -97,15 +100,19 @@ class Ledger(ABC):
         known = self._known(reservations)
         new = [r for r in reservations if r.run_id not in known]
         if new:
-            claims = self._claims(new)
+            claims = self._claims([(r.dataset, r.place) for r in new])
             for r in new:
                 claims.check(r.dataset, r.place)
         for dataset, asked in _asked(new).items():
             self._refuse_unless(dataset, asked, self.balance(dataset))
         return {run.run_id: run.release for run in known.values() if run.release is not None}
 
-    def admit(self, dataset: str) -> None:
-        """Raise BudgetError when the data set has no budget at all; to be asked before its table is looked at."""
+    def admit(self, dataset: str, place: Place) -> None:
+        """Raise BudgetError when the data set has no budget at all, or the table belongs to another one.
+
+        To be asked before the table is looked at, by its address alone.
+        """
+        self._claims([(dataset, place)]).check(dataset, place)
         self._refuse_unless(dataset, 0, self.balance(dataset))
 
     def reserve(self, reservations: Sequence[Reservation]) -> dict[str, str]:
@@ -183,7 +190,7 @@ class Ledger(ABC):
         """
 
     @abstractmethod
-    def _claims(self, reservations: Sequence[Reservation]) -> Claims:
+    def _claims(self, asked: Sequence[Asked]) -> Claims:
         """Return the claims, at least all that these may meet."""
 
     @abstractmethod

@@ -19,7 +19,7 @@ from typing import Any
 from dpjobs.addresses import Place, is_address
 from dpjobs.errors import LedgerError
 from dpjobs.ledger import dynamodb_table
-from dpjobs.ledger.base import STAGES, Balance, Ledger, Reservation, Run, _asked
+from dpjobs.ledger.base import STAGES, Asked, Balance, Ledger, Reservation, Run, _asked
 from dpjobs.ledger.claims import Claims
 from dpjobs.ledger.dynamodb_table import MAX_ITEMS, TAKEN, Item, Table, region_of
 
@@ -78,7 +78,7 @@ class DynamoDBLedger(Ledger):
         for r in reservations:
             actions += self._writing(r, now)
         # read before they are asked: what is added meanwhile changes the number that the transaction is bound to
-        version, claims = self._read_claims(reservations)
+        version, claims = self._read_claims([(r.dataset, r.place) for r in reservations])
         for r in reservations:
             claims.check(r.dataset, r.place)
         new = {address: r.dataset for r in reservations for address in claims.new(r.dataset, r.place)}
@@ -123,19 +123,19 @@ class DynamoDBLedger(Ledger):
         pointer: Item = {"pk": {"S": f"history#{r.dataset}"}, "sk": {"S": f"{now}#{r.run_id}"}}
         yield {"Put": {**put, "Item": pointer}}
 
-    def _claims(self, reservations: Sequence[Reservation]) -> Claims:
-        return self._read_claims(reservations)[1]
+    def _claims(self, asked: Sequence[Asked]) -> Claims:
+        return self._read_claims(asked)[1]
 
-    def _read_claims(self, reservations: Sequence[Reservation]) -> tuple[int, Claims]:
+    def _read_claims(self, asked: Sequence[Asked]) -> tuple[int, Claims]:
         """All claims and their version, or no more than what is asked for where that is claimed rightly already."""
         own: dict[str, str] = {}
-        for r in reservations:
-            wanted = [*([r.dataset] if is_address(r.dataset) else []), *(r.place.addresses if r.place else [])]
+        for dataset, place in asked:
+            wanted = [*([dataset] if is_address(dataset) else []), *(place.addresses if place else [])]
             for address in {*wanted} - own.keys():
                 item = self._table.get(_address_key(address))
-                if item is None or self._text(item, "dataset") != r.dataset:
+                if item is None or self._text(item, "dataset") != dataset:
                     return self._all_claims()
-                own[address] = r.dataset
+                own[address] = dataset
         return 0, Claims(frozenset(own.values()), own)
 
     def _all_claims(self) -> tuple[int, Claims]:

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from dpjobs.addresses import Place
 from dpjobs.errors import LedgerError
-from dpjobs.ledger.base import Balance, Ledger, Reservation, Run, _asked
+from dpjobs.ledger.base import Asked, Balance, Ledger, Reservation, Run, _asked
 from dpjobs.ledger.claims import Claims
 from dpjobs.query import BILLION
 
@@ -125,9 +125,9 @@ class SQLiteLedger(Ledger):
             db.executemany(f"INSERT INTO runs ({columns}) VALUES (?, ?, ?, ?, ?, ?)", rows)  # noqa: S608 (constant)
             return True
 
-    def _claims(self, reservations: Sequence[Reservation]) -> Claims:
+    def _claims(self, asked: Sequence[Asked]) -> Claims:
         with self._reading() as db:
-            found = [_claims(db, r.place) for r in reservations] if db else []
+            found = [_claims(db, place) for _, place in asked] if db else []
         files = {identity: name for claims in found for identity, name in claims.files.items()}
         return Claims(found[0].datasets, found[0].addresses, files) if found else Claims.of([], {})
 

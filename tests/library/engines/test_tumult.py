@@ -10,7 +10,7 @@ from pyspark.sql import DataFrame
 
 from dpjobs.engines.base import Engine
 from dpjobs.measurement import COUNT, SUM, SUM_OF_SQUARES, Measurement
-from library.engines.contract import EngineContract, Sample
+from library.engines.contract import EngineContract, Sample, count_of
 
 pytestmark = pytest.mark.slow
 KEYS = 2000
@@ -62,3 +62,25 @@ def group_queries(patch: pytest.MonkeyPatch, spark: Any, answers: list[list[int]
     patch.setattr(QueryBuilder, "count", lambda self, **given: self.groupby(keys).count(**given))
     patch.setattr(QueryBuilder, "sum", lambda self, column, **given: self.groupby(keys).sum(column, **given))
     patch.setattr(Session, "evaluate", noting)
+
+
+@pytest.mark.parametrize("rows", [0, 2])
+def test_a_result_of_another_size_is_no_result(rows: int) -> None:
+    """Where a cluster's nodes do not share the folder of Tumult's tables, rows are missing without a word."""
+    from types import SimpleNamespace
+
+    from dpjobs.engines import tumult
+
+    info = {"noise_mechanism": SimpleNamespace(name="GEOMETRIC"), "noise_parameter": 1}
+    fake = SimpleNamespace(_compile_and_get_info=lambda *_: ([info],))
+
+    def evaluate(*_: object) -> SimpleNamespace:
+        fake._compile_and_get_info()
+        return SimpleNamespace(collect=lambda: [{tumult._NOISY: 7}] * rows)
+
+    fake.evaluate = evaluate
+    session = tumult._RecordingSession(fake)
+    with pytest.raises(AssertionError, match=f"Tumult's result has {rows} rows, not 1$"):
+        tumult._evaluate(session, count_of(Decimal(1)))
+    with pytest.raises(AssertionError, match=f"Tumult's result has {rows} rows, not 193$"):
+        session.evaluate(None, Decimal(1), 193)

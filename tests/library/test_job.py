@@ -1,0 +1,327 @@
+"""The way in one process: what is asked of an engine in all, who wins a race, what is pure, what is noticed."""
+
+import contextlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dpjobs import engines, job
+from dpjobs.addresses import place_of
+from dpjobs.bounds import BINS
+from dpjobs.engines.base import Engine, Noisy
+from dpjobs.errors import BudgetError, InputError, LedgerError, RunError
+from dpjobs.ledger import Reservation, SQLiteLedger
+from dpjobs.measurement import Measurement
+from dpjobs.query import Bounds, JobSpec, PrivacyBudget, Query
+from library.counting import CountingEngine, drawn
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> SQLiteLedger:
+    return SQLiteLedger(tmp_path / "ledger.sqlite", default_total=Decimal(10_000))
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    path = tmp_path / "t.csv"
+    path.write_text("x,y\n" + "5,a\n" * 9)
+    return path
+
+
+def spec(table: Path, **changed: Any) -> JobSpec:
+    told = {
+        "run_id": "run-1",
+        "dataset": str(table),
+        "engine": "pipelinedp",
+        "query": Query.SUM,
+        "column": "x",
+        "budget": PrivacyBudget(Decimal(1)),
+        "uri": str(table),
+        "format": "csv",
+        "bounds": Bounds(0, 10),
+    }
+    return JobSpec(**{**told, **changed})
+
+
+def no_spark(_: object) -> None:
+    raise AssertionError("Spark was started")
+
+
+@pytest.fixture
+def counting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The counting engine in the place of all others; returns its log."""
+    use(monkeypatch, CountingEngine(tmp_path / "log"))
+    return tmp_path / "log"
+
+
+def use(monkeypatch: pytest.MonkeyPatch, engine: Engine) -> None:
+    """Take this engine for every name; the real ones' libraries need not be imported, which takes seconds."""
+    monkeypatch.setattr(job, "_load_in_background", lambda _: lambda _: engine)
+
+
+# -- epsilon
+
+
+class Recorder(Engine):
+    """Notes the epsilon of all that it is asked for, and draws what is easily read."""
+
+    version = "0"
+
+    def __init__(self, name: str) -> None:
+        self.name = name  # type: ignore[misc]
+        self.asked: list[Measurement] = []
+
+    def _measure(self, frame: object, measurements: Sequence[Measurement]) -> list[Noisy]:
+        self.asked += measurements
+        noise = engines.ENGINES[self.name].noise
+        return [Noisy(m, 100, noise(m.scale)) for m in measurements]
+
+    def _histogram(self, frame: object, column: str, bins: Sequence[int], measurement: Measurement) -> tuple:
+        self.asked.append(measurement)
+        return [10**9 if bin_ == 40 else 0 for bin_ in bins], engines.ENGINES[self.name].noise(measurement.scale)
+
+
+SHARES = {"0.00003": "0.45", "0.333333333": "0.1", "7.000000001": "0.123456789", "1000": "0.9"}
+"""Epsilon, and the share of it for finding bounds."""
+ASKED = [(query, bounds) for query in Query for bounds in (Bounds(-3, 10), Bounds(5, 5), Bounds(0, 0), None)]
+ASKED = [(query, bounds) for query, bounds in ASKED if query is not Query.COUNT or bounds is None]
+
+
+@pytest.mark.parametrize("engine", engines.ENGINES)
+@pytest.mark.parametrize(("query", "bounds"), ASKED, ids=str)
+def test_an_engine_is_asked_for_no_more_than_epsilon_and_the_release_says_all_of_it(
+    spark,
+    table: Path,
+    ledger: SQLiteLedger,
+    monkeypatch: pytest.MonkeyPatch,
+    engine: str,
+    query: Query,
+    bounds: Bounds,
+) -> None:
+    for i, (epsilon, share) in enumerate((Decimal(epsilon), Decimal(share)) for epsilon, share in SHARES.items()):
+        recorder = Recorder(engine)
+        use(monkeypatch, recorder)
+        asked = {"engine": engine, "query": query, "bounds": bounds, "bounds_share": share, "run_id": f"run-{i}"}
+        one = spec(table, **asked, budget=PrivacyBudget(epsilon))
+        outcome = job.run([one], ledger, lambda _: contextlib.nullcontext(spark))
+        parts = [m.epsilon for m in recorder.asked]
+        assert not any(m.constant for m in recorder.asked)
+        # each part is rounded down to billionths, so that as many of them at most are left over
+        rest = epsilon - sum(parts, Decimal(0))
+        assert 0 <= rest < Decimal(3) / 10**9 or (bounds == Bounds(0, 0) and not parts)  # 0 whatever the table holds
+        release = json.loads(outcome.releases[one.run_id], parse_float=Decimal)
+        said = [Decimal(m["epsilon"]) for m in release["measurements"]]
+        if release["bounds"] is not None:
+            said.append(Decimal(release["bounds"]["epsilon"]))
+        assert sorted(e for e in said if e) == sorted(parts)
+        assert release["epsilon"] == epsilon
+        if one.finds_bounds:
+            assert parts[0] == (epsilon * share).quantize(Decimal("1e-9"), rounding="ROUND_FLOOR")
+            assert max(parts[1:]) - min(parts[1:]) == 0
+        # and the noise is that of the share, for the sensitivity of the integers
+        for m in release["measurements"]:
+            scale = float(m["sensitivity"]) / float(m["epsilon"]) if m["epsilon"] else 0
+            assert float(m["scale"]) == pytest.approx(scale, rel=1e-9)
+
+
+# -- races
+
+
+def test_a_run_shows_the_release_that_is_stored_and_not_its_own(
+    spark, table: Path, ledger: SQLiteLedger, counting: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process with this run id, of a version that words its releases otherwise, commits first."""
+    commit = ledger.commit
+
+    def late(run_id: str, release: str) -> str:
+        assert commit(run_id, '{"of": "another"}') == '{"of": "another"}'
+        return commit(run_id, release)
+
+    monkeypatch.setattr(ledger, "commit", late)
+    outcome = job.run([spec(table)], ledger, lambda _: contextlib.nullcontext(spark))
+    assert outcome.releases == {"run-1": '{"of": "another"}'}
+    assert outcome.seconds == {}
+
+
+def test_so_does_one_that_only_had_to_finish(
+    spark, table: Path, ledger: SQLiteLedger, counting: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit = ledger.commit
+    monkeypatch.setattr(ledger, "commit", lambda *_: 1 / 0)
+    with pytest.raises(RunError):
+        job.run([spec(table)], ledger, lambda _: contextlib.nullcontext(spark))
+    monkeypatch.setattr(ledger, "commit", lambda run_id, release: [commit(run_id, "{}"), commit(run_id, release)][1])
+    assert job.run([spec(table)], ledger, no_spark).releases == {"run-1": "{}"}
+    assert len(drawn(counting, "totals")) == 1
+
+
+def test_a_run_goes_on_from_the_draws_that_are_stored_and_not_from_its_own(
+    spark, table: Path, ledger: SQLiteLedger, counting: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process with this run id stores first, each stage."""
+    store = ledger.store_draws
+    stages: list[str] = []
+
+    def late(run_id: str, stage: str, text: str) -> str:
+        stages.append(stage)
+        record = json.loads(text)
+        record["engine_version"] = f"the other's {stage}"
+        if stage == "totals":
+            record["totals"][0]["value"] = 777
+        else:
+            record["counts"] = [10**6 if bin_ == BINS[120] else 0 for bin_ in BINS]
+        first = json.dumps(record)
+        assert store(run_id, stage, first) == first
+        return store(run_id, stage, text)
+
+    monkeypatch.setattr(ledger, "store_draws", late)
+    outcome = job.run([spec(table, bounds=None)], ledger, lambda _: contextlib.nullcontext(spark))
+    assert stages == ["histogram", "totals"]
+    release = json.loads(outcome.releases["run-1"])
+    [said] = release["measurements"]
+    assert said["value"] == 777 * said["step"]
+    # the bin's edges, and no others: the totals were measured between the other's bounds
+    low, high = release["bounds"]["lower"], release["bounds"]["upper"]
+    assert (low, high) == (2.0 ** (BINS[120] - 32), 2.0 ** (BINS[120] - 31))
+    assert said["sensitivity"] == high
+    assert release["engine_version"] == "the other's totals (bounds: the other's histogram)"
+
+
+# -- what is stored is all that counts
+
+
+def test_a_release_follows_from_the_stored_draws_alone_whatever_is_installed_by_then(
+    spark, table: Path, ledger: SQLiteLedger, counting: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = spec(table, query=Query.VARIANCE, bounds=None)
+    release = job.run([one], ledger, lambda _: contextlib.nullcontext(spark)).releases["run-1"]
+    table.unlink()
+    monkeypatch.setattr(CountingEngine, "version", "counting 2")
+    assert job.release_of(one, ledger.find("run-1").draws) == release
+    assert json.loads(release)["engine_version"] == "counting 1"
+
+
+def test_stored_draws_of_another_hand_are_one_line_and_what_is_spent(
+    spark, table: Path, ledger: SQLiteLedger, counting: Path
+) -> None:
+    one = spec(table)
+    ledger.reserve([Reservation("run-1", one.dataset, one.budget, one.digest(), place_of(str(table)))])
+    ledger.store_draws("run-1", "totals", '{"totals": [{"value": 7654321}]}')
+    with pytest.raises(RunError) as told:
+        job.run([one], ledger, no_spark)
+    text = str(told.value)
+    assert "the stored totals of the run cannot be read: malformed, or drawn for another plan" in text
+    assert "the run 'run-1' could not go on after its reservation, whose epsilon stays spent" in text
+    assert "7654321" not in text
+    assert "\n" not in text
+    assert told.value.__suppress_context__
+    assert ledger.find("run-1").release is None
+    assert drawn(counting, "totals") == []
+
+
+def test_an_estimate_that_fails_is_one_draw_however_often_it_is_tried(
+    spark, table: Path, ledger: SQLiteLedger, counting: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """22 draws for 4 charges is what this was."""
+    monkeypatch.setattr(job, "estimate", lambda *_: 1 / 0)
+    for _ in range(5):
+        with pytest.raises(RunError, match="after its reservation, whose epsilon stays spent"):
+            job.run([spec(table)], ledger, lambda _: contextlib.nullcontext(spark))
+    assert len(drawn(counting, "totals")) == 1
+    assert ledger.balance(str(table)).spent == 10**9
+
+
+def test_a_commit_that_fails_says_what_stays_spent(
+    spark, table: Path, ledger: SQLiteLedger, counting: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> str:
+        raise LedgerError("the ledger is locked: given 'it'; allowed: one that is not")
+
+    monkeypatch.setattr(ledger, "commit", fail)
+    with pytest.raises(RunError, match=r"^the ledger is locked: .*; the run 'run-1' .* whose epsilon stays spent; "):
+        job.run([spec(table)], ledger, lambda _: contextlib.nullcontext(spark))
+
+
+# -- who may ask
+
+
+def test_a_table_is_not_looked_at_before_the_ledger_knows_of_its_budget(tmp_path: Path) -> None:
+    strict = SQLiteLedger(tmp_path / "ledger.sqlite", default_total=None)
+    there, missing = tmp_path / "t.csv", tmp_path / "missing.csv"
+    there.write_text("x\n1\n")
+    texts = []
+    for path in (there, missing):
+        with pytest.raises(BudgetError, match="the data set has no budget") as told:
+            job.run([spec(path)], strict, no_spark)
+        texts.append(str(told.value).replace(path.name, ""))
+    assert texts[0] == texts[1]
+
+
+def test_a_linked_file_is_refused_before_spark_starts(table: Path, ledger: SQLiteLedger, tmp_path: Path) -> None:
+    ledger.reserve([Reservation("run-0", "census", PrivacyBudget(Decimal(1)), "d", place_of(str(table)))])
+    link = tmp_path / "link.csv"
+    link.hardlink_to(table)
+    with pytest.raises(BudgetError, match="the data set 'census'"):
+        job.run([spec(link)], ledger, no_spark)
+    assert ledger.datasets() == ["census"]
+
+
+# -- what is noticed
+
+
+def test_a_table_that_changed_since_is_noticed(
+    spark, table: Path, ledger: SQLiteLedger, counting: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def again() -> list[str]:
+        outcome = job.run([spec(table)], ledger, no_spark)
+        assert outcome.releases == first.releases
+        return outcome.notices
+
+    first = job.run([spec(table)], ledger, lambda _: contextlib.nullcontext(spark))
+    assert (first.notices, again()) == ([], [])
+    status = table.stat()
+    os.utime(table, ns=(0, status.st_mtime_ns + 1))
+    [notice] = again()
+    assert notice.startswith("the table has changed since the run 'run-1' was reserved")
+    os.utime(table, ns=(0, status.st_mtime_ns))
+    assert again() == []
+    table.write_text(table.read_text() + "6,b\n")
+    os.utime(table, ns=(0, status.st_mtime_ns))
+    assert len(again()) == 1
+    table.unlink()
+    assert len(again()) == 1
+
+
+# -- what a run id is bound to
+
+
+def test_the_digest_covers_all_of_a_specification_but_its_name(table: Path) -> None:
+    one = spec(table, bounds=None)
+    other: dict[str, Any] = {
+        "dataset": "other",
+        "engine": "tumult",
+        "query": Query.MEAN,
+        "column": "y",
+        "budget": PrivacyBudget(Decimal("1.000000001")),
+        "uri": "/other",
+        "format": "parquet",
+        "bounds": Bounds(0, 1),
+        "bounds_share": Decimal("0.100000001"),
+        "confidence": 0.9500000000000001,
+    }
+    with pytest.raises(InputError):  # there is one unit only, and one delta
+        replace(one.unit, kind="person")
+    assert {f.name for f in fields(JobSpec)} == {*other, "run_id", "unit"}
+    digests = [one.digest(), *(replace(one, **{name: value}).digest() for name, value in other.items())]
+    assert len(set(digests)) == len(digests)
+    assert replace(one, run_id="other").digest() == one.digest()
+    given = replace(one, bounds=Bounds(0, 1))
+    assert replace(given, bounds=Bounds(5e-324, 1)).digest() != given.digest()
