@@ -53,10 +53,10 @@ demo: $(VENV)/.setup  ## the main job: the private mean of TotalPop in a census 
 	  --lower 0 --upper 20000 --file build/demo/census.csv --progress
 
 synth: $(VENV)/.setup-cdk  ## synthesize the stacks into build/cdk.out; CDKFLAGS="-c dp.KEY=VALUE" for this and the next
-	$(BIN)/cdk synth --all --quiet $(CDKFLAGS)
+	$(BIN)/cdk synth --quiet $(CDKFLAGS)
 
 diff: $(VENV)/.setup-cdk  ## compare the stacks with what is deployed
-	$(BIN)/cdk diff --all $(CDKFLAGS)
+	$(BIN)/cdk diff $(CDKFLAGS)
 
 deploy: $(VENV)/.setup-cdk  ## deploy all stacks to the account and region of your AWS credentials: costs money
 	$(BIN)/cdk deploy --all $(CDKFLAGS)

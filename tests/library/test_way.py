@@ -170,7 +170,7 @@ def test_an_error_that_quotes_a_cell_is_not_repeated(nursery: Nursery, ledger: S
 
 def test_an_interrupted_run_stays_reserved(nursery: Nursery, ledger: SQLiteLedger) -> None:
     _, shown = nursery.run(ledger, {"run_id": "run-1"}, die="interrupted")
-    assert shown["error"] == "RunError"
+    assert shown["error"] == "InterruptError"
     assert "the run 'run-1' was interrupted after its reservation" in shown["text"]
     assert spent(ledger) == 1
     nursery.release(ledger)
@@ -190,7 +190,7 @@ def test_corrupt_pages(tmp_path: Path) -> None:
     command += ["--query", "SUM", "--column", "TotalPop", "--epsilon", "1", "--lower", "0", "--upper", "10", "--json"]
 
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 2
+    assert done.returncode == 3
     assert done.stdout == ""
     assert done.stderr == (
         "dpcloud: the run 'run-1' failed (the files could not be read to their end, Java stopped, or the disk is "
