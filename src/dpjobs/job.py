@@ -155,7 +155,7 @@ def _failing_safely(run_id: str) -> Iterator[None]:
     try:
         yield
     except LedgerError as error:
-        raise RunError(f"{error}; {_unfinished(run_id, 'could not store its release')}") from None
+        raise RunError(f"{error}; {_unfinished(run_id, 'could not go on')}") from None
     except KeyboardInterrupt:
         raise InterruptError(_unfinished(run_id, "was interrupted")) from None
     except Exception:

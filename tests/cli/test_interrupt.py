@@ -160,7 +160,7 @@ def test_a_reservation_whose_answer_is_lost_is_in_doubt(
             LedgerError("the disk is full"),
             RunError,
             3,
-            "the disk is full; the run 'mine' could not store its release",
+            "the disk is full; the run 'mine' could not go on",
         ),
         (KeyboardInterrupt(), InterruptError, 130, "the run 'mine' was interrupted"),
         (ValueError("cell 918273"), RunError, 3, "the run 'mine' failed ("),
