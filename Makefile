@@ -64,10 +64,10 @@ environment:  ## the libraries of Glue and EMR as one archive (184 MB), which ev
 	$(ANY_PYTHON) tools/environment.py
 
 synth: $(VENV)/.setup-cdk $(ENVIRONMENT)  ## synthesize the stacks into build/cdk.out; CDKFLAGS="-c dp.KEY=VALUE" for this and the next
-	$(BIN)/cdk synth --all --quiet $(CDKFLAGS)
+	$(BIN)/cdk synth --quiet $(CDKFLAGS)
 
 diff: $(VENV)/.setup-cdk $(ENVIRONMENT)  ## compare the stacks with what is deployed
-	$(BIN)/cdk diff --all $(CDKFLAGS)
+	$(BIN)/cdk diff $(CDKFLAGS)
 
 deploy: $(VENV)/.setup-cdk $(ENVIRONMENT)  ## deploy all stacks to the account and region of your AWS credentials: costs money
 	$(BIN)/cdk deploy --all $(CDKFLAGS)

@@ -1,7 +1,7 @@
 """The margin of `dpcloud plan` is kept in 99 of 100 runs: by runs with the engines' own noise, on the worst tables.
 
-Tables of two values were searched for the worst, which exceeds it in 0.6 % of runs; where 1 % do, a test of 1,000 of
-them fails with a probability below 2e-8, and some thirty such samples share the run.
+Tables of two values were searched for the worst, which exceeds it in 0.6 % of runs; where 1 % do, a test of 500 of
+them fails with a probability below 2e-8, and ten such tests share the run.
 """
 
 import math
@@ -19,7 +19,7 @@ from dpjobs.noise import Noise, RoundedLaplace, TwoSidedGeometric
 from dpjobs.query import Bounds, Query
 
 pytestmark = pytest.mark.slow
-RUNS = 1000
+RUNS = 500
 EXPECTED_AT_MOST = 0.01
 FALSE_ALARM = 2e-8
 BOUNDS = Bounds(0, 100)
@@ -55,8 +55,6 @@ ENGINES: dict[type[Noise], Callable[[Measurement], Draw]] = {TwoSidedGeometric: 
 TABLES = {
     "all at a bound": [0],
     "97 of 100 at a bound": [0] * 97 + [100] * 3,  # found to be the worst: nothing of the interval is cut away
-    "7 of 100 at a bound": [0] * 7 + [100] * 93,
-    "evenly": list(range(0, 101, 10)),
 }
 
 
@@ -92,15 +90,15 @@ def exceeding(query: Query, epsilon: Decimal, rows: int, noise: type[Noise], tab
 @pytest.mark.parametrize("query", [Query.MEAN, Query.VARIANCE], ids=lambda q: q.value)
 @pytest.mark.parametrize("noise", ENGINES, ids=lambda n: n.__name__)
 def test_the_worst_case_is_kept(noise: type[Noise], query: Query, table: str) -> None:
-    for rows, epsilon in ((100, Decimal(1)), (2000, Decimal("0.2"))):
-        planned = expected(query, BOUNDS, epsilon, rows, noise, 0.95)
-        assert planned.worst < (100 if query is Query.MEAN else 2500)  # it says something
-        assert exceeding(query, epsilon, rows, noise, table, planned.worst) <= allowed()
+    rows, epsilon = (100, Decimal(1)) if query is Query.MEAN else (1000, Decimal("0.3"))
+    planned = expected(query, BOUNDS, epsilon, rows, noise, 0.95)
+    assert planned.worst < (10 if query is Query.MEAN else 250)  # it says something
+    assert exceeding(query, epsilon, rows, noise, table, planned.worst) <= allowed()
 
 
 def test_the_epsilon_for_a_margin_keeps_it() -> None:
     epsilon = epsilon_for(10.0, Query.MEAN, BOUNDS, 150, RoundedLaplace, 0.95)
-    assert exceeding(Query.MEAN, epsilon, 150, RoundedLaplace, "7 of 100 at a bound", 10.0) <= allowed()
+    assert exceeding(Query.MEAN, epsilon, 150, RoundedLaplace, "97 of 100 at a bound", 10.0) <= allowed()
 
 
 def test_without_the_counts_noise_it_would_not_be_kept(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,5 +109,5 @@ def test_without_the_counts_noise_it_would_not_be_kept(monkeypatch: pytest.Monke
     planned: Expected = expected(Query.MEAN, BOUNDS, Decimal(1), 100, RoundedLaplace, 0.95)
     table = "97 of 100 at a bound"
     assert (
-        exceeding(Query.MEAN, Decimal(1), 100, RoundedLaplace, table, planned.worst) > 5 * allowed()
-    )  # of about 340
+        exceeding(Query.MEAN, Decimal(1), 100, RoundedLaplace, table, planned.worst) > 3 * allowed()
+    )  # of about 170

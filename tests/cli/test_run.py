@@ -24,6 +24,10 @@ BOUNDS = ["--lower", "0", "--upper", "10000"]
 MEAN = ["--query", "mean", "--column", "TotalPop", "--epsilon", "1", *BOUNDS]
 BOTH = ["--engine", "both", *MEAN, "--run-id", "first", "--dataset", "census"]
 COUNT = ["--query", "COUNT", "--epsilon", "0.5", "--engine", "PipelineDP"]
+NEW = (
+    "the data set is new: it starts with a total epsilon of 10 (see `dpcloud budget`); a copy of the table, or "
+    "another --dataset for it, would be another budget for the same rows"
+)
 
 
 @dataclass(frozen=True)
@@ -45,12 +49,21 @@ class Place:
     def ledger(self) -> SQLiteLedger:
         return SQLiteLedger(self.folder / "home" / "ledger.sqlite")
 
+    @property
+    def temporary(self) -> Path:
+        return self.folder / "tmp"
+
     def spent(self, dataset: str = "census") -> Decimal:
         return Decimal(self.ledger.balance(dataset).spent) / 10**9
 
     def dpcloud(self, *words: object, **env: str) -> "subprocess.CompletedProcess[str]":
         command = [sys.executable, "-m", "dpcloud.cli", *map(str, words)]
-        home = {"DPCLOUD_HOME": str(self.folder / "home"), "COLUMNS": "200"}
+        self.temporary.mkdir(exist_ok=True)
+        home = {
+            "DPCLOUD_HOME": str(self.folder / "home"),
+            "TMPDIR": str(self.temporary),
+            "COLUMNS": "200",
+        }
         return subprocess.run(
             command, capture_output=True, text=True, timeout=300, check=False, env={**os.environ, **home, **env}
         )
@@ -108,7 +121,7 @@ def test_json_is_all_of_standard_output_and_has_every_field(place: Place, releas
         said = {name: release[name] for name in ("format", "dataset", "query", "column", "epsilon", "delta", "unit")}
         assert said == {
             "format": 1,
-            "dataset": "census",
+            "dataset": "census",  # its name, as it was given
             "query": "MEAN",
             "column": "TotalPop",
             "epsilon": 1,
@@ -157,8 +170,7 @@ def test_the_interval_is_the_one_that_was_planned(place: Place, releases: list[d
 
 
 def test_nothing_else_is_said(place: Place, both: "subprocess.CompletedProcess[str]") -> None:
-    note = "the data set is new: it starts with a total epsilon of 10 (see `dpcloud budget`)\n"
-    assert both.stderr == note
+    assert both.stderr == NEW + "\n"
     # to so many digits no noisy number agrees with it by chance (below 1e-7); fewer would, now and then
     assert f"{true_mean(place):.8f}" not in both.stdout
 
@@ -199,7 +211,7 @@ def test_both_spend_once_for_each_and_the_table_says_so(
     assert [(run.run_id, run.epsilon) for run in runs][:2] == [("first-tumult", 1), ("first-pipelinedp", 1)]
     done = place.without_spark("run", *BOTH, "--file", place.table)
     assert done.returncode == 0
-    assert "95 % interval" in done.stdout
+    assert "95 % noise interval" in done.stdout
     assert done.stdout.count("0 (stored before)") == 2
     assert "Both engines: epsilon is spent once for each, 0 in all." in done.stdout
     assert "Protects one row: someone with k rows in the table is protected k times less." in done.stdout
@@ -219,7 +231,7 @@ def test_both_are_reserved_or_neither(place: Place, both: "subprocess.CompletedP
 
 def test_the_table_of_a_count_without_a_column(place: Place, counted: "subprocess.CompletedProcess[str]") -> None:
     assert counted.returncode == 0, counted.stderr
-    for words in ("COUNT of rows", "95 % interval", "epsilon spent", "epsilon left", "seconds", "PipelineDP"):
+    for words in ("COUNT of rows", "95 % noise interval", "epsilon spent", "epsilon left", "seconds", "PipelineDP"):
         assert words in counted.stdout
     row = next(line for line in counted.stdout.splitlines() if "PipelineDP" in line and "│" in line)
     cells = [cell.strip() for cell in row.strip("│").split("│")]
@@ -231,6 +243,8 @@ def test_the_table_of_a_count_without_a_column(place: Place, counted: "subproces
     assert "PipelineDP: run id counted." in counted.stdout
     assert release["column"] is None
     assert release["bounds"] is None
+    assert release["dataset"] == place.table.name  # the ledger alone knows the folder, which tells of its user
+    assert str(place.folder) not in counted.stdout + place.ledger.find("counted").release
     assert abs(release["value"] - ROWS) < 2 * 36  # scale 2
     assert place.ledger.find("counted").dataset == str(place.copy.resolve())
 
@@ -239,7 +253,7 @@ def test_what_is_said_on_the_way(counted: "subprocess.CompletedProcess[str]") ->
     assert counted.stderr.splitlines() == [
         "… starting Spark",
         "… COUNT of rows by PipelineDP",
-        "the data set is new: it starts with a total epsilon of 10 (see `dpcloud budget`)",
+        NEW,
     ]
 
 
@@ -257,8 +271,9 @@ def test_the_copy_is_the_release(place: Place, counted: "subprocess.CompletedPro
     assert (place.folder / "one.json").read_text() == f"[{stored}]\n"
     (place.folder / "mine.json").write_text("mine")
     done = place.without_spark(*words, "--output", place.folder / "mine.json")
-    assert (done.returncode, done.stdout) == (2, "")
+    assert (done.returncode, done.stdout) == (3, "")
     assert "the copy could not be created (the release itself is safe in the ledger)" in done.stderr
+    assert "the same command with the run id 'counted' gives the release again, at no further cost" in done.stderr
     assert (place.folder / "mine.json").read_text() == "mine"
 
 
@@ -317,8 +332,39 @@ def test_the_budget_commands(
         ["epsilon", "1", "first-pipelinedp"],
     ]
     assert all("committed 20" in line for line in history)
-    assert place.dpcloud("budget", "set", "--dataset", "other", "--total", "2.50").stdout == "other: total 2.5\n"
+    told = place.dpcloud("budget", "set", "--dataset", "other", "--total", "2.50").stdout
+    assert told == "other: total 2.5, spent 0, left 2.5\n"
+    told = place.dpcloud("budget", "set", "--dataset", "census", "--total", "12").stdout
+    assert told == "census: total 12, spent 2, left 10\n"
+    place.dpcloud("budget", "set", "--dataset", "census", "--total", "10")
     assert place.dpcloud("budget", "show", "--dataset", "other").stdout == "other: total 2.5, spent 0, left 2.5\n"
     unknown = place.dpcloud("budget", "show", "--dataset", "unknown").stdout
     assert unknown == "unknown: total 10, spent 0, left 10  (not used yet)\n"
     assert place.dpcloud("budget", "history", "--dataset", "other").stdout == "no runs yet\n"
+
+
+def test_nothing_of_spark_stays(
+    place: Place, both: "subprocess.CompletedProcess[str]", counted: "subprocess.CompletedProcess[str]"
+) -> None:
+    """Temporary tables hold sums of the raw table."""
+    assert both.returncode == counted.returncode == 0
+    left = [path for path in place.temporary.iterdir() if path.name.startswith("dpcloud")]
+    assert left == []
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_nobody_reads_the_answer(place: Place, both: "subprocess.CompletedProcess[str]", as_json: bool) -> None:
+    """The release is stored by then: the exit code must not be that of a run that cost nothing."""
+    assert both.returncode == 0
+    words = [sys.executable, "-m", "dpcloud", "run", *BOTH, "--file", place.table, *(["--json"] if as_json else [])]
+    read, write = os.pipe()
+    os.close(read)
+    home = {"DPCLOUD_HOME": str(place.folder / "home"), "JAVA_HOME": "/nowhere"}
+    done = subprocess.run(
+        words, stdout=write, stderr=subprocess.PIPE, text=True, timeout=120, check=False, env={**os.environ, **home}
+    )
+    os.close(write)
+    assert done.returncode == 3
+    assert done.stderr.count("\n") == 1
+    assert "the release is stored but could not be shown (the output was closed)" in done.stderr
+    assert "for both engines, is 'first'" in done.stderr

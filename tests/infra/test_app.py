@@ -208,7 +208,7 @@ def cdk(tmp_path: Path, *options: str) -> subprocess.CompletedProcess[str]:
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "CDK_", "JSII_"))}
     nobody = {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_EC2_METADATA_DISABLED": "true"}
     files = {key: str(tmp_path / "none") for key in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE")}
-    words = ["synth", "--all", "--lookups=false", "-q", "--output", tmp_path / "cdk.out"]
+    words = ["synth", "--lookups=false", "-q", "--output", tmp_path / "cdk.out"]
     return subprocess.run(
         [ROOT / ".venv/bin/cdk", *words, *(word for option in options for word in ("-c", option))],
         cwd=ROOT,
@@ -228,6 +228,17 @@ def test_the_command_line_synthesizes_a_bound_app_without_credentials(tmp_path: 
     assert done.returncode == 0, done.stderr
     assert {path.name.split(".")[0] for path in (tmp_path / "cdk.out").glob("*.template.json")} == set(STACKS)
     assert "feature flags" not in done.stdout + done.stderr  # "84 feature flags are not configured"
+
+
+@pytest.mark.slow
+def test_the_makefile_gives_the_command_line_no_option_that_it_does_not_know() -> None:
+    """It only complains and goes on: of `--all`, which `cdk synth` and `cdk diff` mean anyway."""
+    given = re.findall(r"\$\(BIN\)/cdk (\w+)(.*?) \$\(CDKFLAGS\)", (ROOT / "Makefile").read_text())
+    assert {command for command, _ in given} == {"synth", "diff", "deploy", "destroy"}
+    for command, options in given:
+        done = subprocess.run([ROOT / ".venv/bin/cdk", command, "--help"], capture_output=True, text=True, check=True)
+        known = set(re.findall(r"--[a-z][a-z-]*", done.stdout))
+        assert {option.split("=")[0] for option in options.split()} <= known, command
 
 
 @pytest.mark.slow

@@ -1,10 +1,13 @@
 """Which ledger a cluster script takes, and that a bad one is one line before Spark starts."""
 
 import contextlib
+import logging
 import os
 import re
 import socket
+from collections.abc import Iterator
 from decimal import Decimal
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,6 +15,7 @@ import pytest
 
 from dpjobs import cluster, job
 from dpjobs.arguments import parse_emr, parse_glue
+from dpjobs.errors import CopyError, DoubtError, DpError, InputError, InterruptError, LedgerError, RunError
 from dpjobs.ledger import SQLiteLedger
 from dpjobs.ledger.dynamodb import DynamoDBLedger
 from library.ledger import dynamodb_local
@@ -20,10 +24,11 @@ WORDS = ["--s3_file", "s3://bucket/census.csv", "--query", "COUNT", "--epsilon",
 
 
 @pytest.fixture(autouse=True)
-def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster.logging, "disable", lambda _: None)
+def _environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name, value in dynamodb_local.ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
+    yield
+    logging.disable(logging.NOTSET)  # a job ends with its process, and so leaves it off
 
 
 @pytest.fixture
@@ -129,3 +134,156 @@ def test_no_ledger_is_refused(words: list[str], capfd: pytest.CaptureFixture[str
     for parse in (parse_glue, parse_emr):
         assert cluster.main([*WORDS, *words], "pipelinedp", parse) == 2
         assert capfd.readouterr().err.startswith("no ledger; allowed: --ledger")
+
+
+# -- what is said when something goes wrong, and what is not
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> SQLiteLedger:
+    ledger = SQLiteLedger(tmp_path / "ledger.sqlite", default_total=None)
+    ledger.set_total("s3://bucket/census.csv", Decimal(5))
+    return ledger
+
+
+def raising(error: BaseException) -> Any:
+    def run(*_: object) -> None:
+        logging.getLogger("py4j").error("a cell: 918273")
+        raise error
+
+    return run
+
+
+@pytest.fixture
+def spark_at_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Up to the door of the run, with a Spark that only says where it runs."""
+    running = SimpleNamespace(sparkContext=SimpleNamespace(applicationId="application_1_0001", master="yarn"))
+    monkeypatch.setattr(cluster, "_spark", lambda: contextlib.nullcontext(running))
+    monkeypatch.setattr(cluster, "HadoopFiles", lambda _: None)
+
+
+@pytest.mark.usefixtures("spark_at_hand")
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (InputError("a line"), 2),
+        (LedgerError("a line"), 2),
+        (DoubtError("a line"), 3),
+        (RunError("a line"), 3),
+        (CopyError("a line"), 3),
+        (InterruptError("a line"), 130),
+    ],
+)
+def test_the_exit_code_says_what_is_spent(
+    error: DpError,
+    code: int,
+    ledger: SQLiteLedger,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(job, "run", raising(error))
+    assert cluster.main([*WORDS, "--ledger", str(ledger.path)], "pipelinedp", parse_glue) == code
+    assert capfd.readouterr() == ("", "a line\n")
+
+
+@pytest.mark.usefixtures("spark_at_hand")
+def test_an_error_that_nobody_expected_is_not_quoted(
+    ledger: SQLiteLedger,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Nor what a library logs on the way: py4j writes Java's texts, which can quote cells."""
+    for error, name in ((ValueError("cell 918273"), "ValueError"), (KeyError("918273"), "KeyError")):
+        monkeypatch.setattr(job, "run", raising(error))
+        assert cluster.main([*WORDS, "--ledger", str(ledger.path)], "pipelinedp", parse_emr) == 3
+        shown = capfd.readouterr()
+        assert shown.out == ""
+        doubt = "whether its epsilon is spent is in doubt: the same run id pays once"
+        assert shown.err == f"the job failed: unexpected {name}; {doubt}\n"
+    assert caplog.records == []
+
+
+@pytest.mark.usefixtures("spark_at_hand")
+def test_an_interruption(
+    ledger: SQLiteLedger, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(job, "run", raising(KeyboardInterrupt()))
+    assert cluster.main([*WORDS, "--ledger", str(ledger.path)], "pipelinedp", parse_emr) == 130
+    assert "was interrupted" in capfd.readouterr().err
+
+
+class Context:
+    """What `_spark` looks at and says to a Spark that runs already."""
+
+    def __init__(self, page: str | None, event_log: str) -> None:
+        self.uiWebUrl = page
+        self.said: list[str] = []
+        self._event_log = event_log
+
+    def getConf(self) -> dict[str, str]:
+        return {"spark.eventLog.enabled": self._event_log}
+
+    def setLogLevel(self, level: str) -> None:
+        self.said.append(level)
+
+
+class Session:
+    """A Spark session of a platform that keeps its own settings, whatever a script asks of it."""
+
+    def __init__(self, context: Context) -> None:
+        self.sparkContext = context
+        self.asked: dict[str, str] = {}
+        self.stopped = False
+        self.builder = self
+
+    def config(self, key: str, value: str) -> "Session":
+        self.asked[key] = value
+        return self
+
+    def getOrCreate(self) -> "Session":
+        return self
+
+    def stop(self) -> None:
+        self.stopped = True
+
+
+@pytest.mark.parametrize(
+    ("page", "event_log", "said"),
+    [("http://10.0.0.1:4040", "false", "Spark's UI is on"), (None, "true", "Spark's event log is on")],
+)
+def test_a_spark_that_shows_exact_counts_is_not_taken(
+    page: str | None, event_log: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = Session(Context(page, event_log))
+    monkeypatch.setattr(cluster, "SparkSession", session)
+    with pytest.raises(InputError, match=f"{said}, and (shows|holds) exact counts; allowed: spark"), cluster._spark():
+        raise AssertionError("it was taken")
+    assert session.stopped
+
+
+def test_spark_is_asked_to_be_silent_and_private(monkeypatch: pytest.MonkeyPatch) -> None:
+    session = Session(Context(None, "false"))
+    monkeypatch.setattr(cluster, "SparkSession", session)
+    with cluster._spark() as spark:
+        assert spark is session
+        assert session.sparkContext.said == ["OFF"]
+        assert session.asked["spark.ui.enabled"] == session.asked["spark.eventLog.enabled"] == "false"
+        assert not session.stopped
+    assert session.stopped
+
+
+@pytest.mark.usefixtures("spark_at_hand")
+def test_a_copy_that_fails_costs_nothing_to_repeat(
+    ledger: SQLiteLedger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """After the commit it is no bad input any more: the epsilon is spent, and the release is safe."""
+    monkeypatch.setattr(job, "run", lambda specs, *_: job.Outcome({specs[0].run_id: "{}"}))
+    (tmp_path / "application_1_0001.json").write_text("another's")
+    words = [*WORDS, "--ledger", str(ledger.path), "--releases", str(tmp_path)]
+    assert cluster.main(words, "pipelinedp", parse_emr) == 3
+    shown = capfd.readouterr()
+    assert shown.out == ""
+    assert "the copy could not be created (the release itself is safe in the ledger): given " in shown.err
+    assert "the same command with the run id 'application_1_0001' gives the release again" in shown.err
+    assert (tmp_path / "application_1_0001.json").read_text() == "another's"

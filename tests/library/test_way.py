@@ -293,7 +293,7 @@ def test_corrupt_pages(tmp_path: Path) -> None:
     command += ["--query", "SUM", "--column", "TotalPop", "--epsilon", "1", "--lower", "0", "--upper", "10", "--json"]
 
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 2
+    assert done.returncode == 3
     assert done.stdout == ""
     assert done.stderr == (
         "dpcloud: the run 'run-1' failed (the files could not be read to their end, Java stopped, or the disk is "

@@ -1,0 +1,91 @@
+"""What a release says of its data set, and what becomes of its copies."""
+
+import json
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from dpjobs.engines.base import Noisy
+from dpjobs.errors import CopyError, InputError
+from dpjobs.estimate import estimate
+from dpjobs.measurement import plan
+from dpjobs.noise import RoundedLaplace
+from dpjobs.query import JobSpec, PrivacyBudget, Query
+from dpjobs.release import Copies, to_json
+
+
+def release(dataset: str, uri: str) -> str:
+    spec = JobSpec(
+        run_id="r",
+        dataset=dataset,
+        engine="pipelinedp",
+        query=Query.COUNT,
+        column=None,
+        budget=PrivacyBudget(Decimal(1)),
+        uri=uri,
+        format="csv",
+    )
+    of = plan(spec.query, None, spec.budget.epsilon)
+    [m] = of.measurements
+    noisy = [Noisy(m, 7, RoundedLaplace(m.scale))]
+    return to_json(spec, of, noisy, estimate(of, noisy, 0.95), "1", None)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "shown"),
+    [
+        ("/home/alice/hiv-clinic/patients 2017.csv", "patients 2017.csv"),
+        ("/home/alice/tables/", "tables"),
+        ("/", "/"),
+        ("census", "census"),
+        ("health/census", "health/census"),
+        ("s3://bucket/data/census.csv", "s3://bucket/data/census.csv"),
+        ("hdfs://host/data/census", "hdfs://host/data/census"),
+    ],
+)
+def test_a_release_shows_no_folder_of_the_users_machine(dataset: str, shown: str) -> None:
+    text = release(dataset, dataset if dataset.startswith("/") else "/home/alice/t.csv")
+    assert json.loads(text)["dataset"] == shown
+    assert "alice" not in text
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path
+
+
+def test_copies_are_created_once_and_all_or_none(folder: Path) -> None:
+    for _ in range(2):  # an equal one that is there already will do
+        Copies(str(folder)).write({"a": "{}", "b": "[]"})
+    assert {path.name: path.read_text() for path in folder.iterdir()} == {"a.json": "{}\n", "b.json": "[]\n"}
+    for other in ("{ }", "\n"):
+        with pytest.raises(CopyError, match="the release itself is safe in the ledger") as e:
+            Copies(str(folder)).write({"a": other, "c": "{}"})
+        assert e.value.exit_code == 3
+        assert "the same command with the run id 'a', 'c' gives the release again, at no further cost" in str(e.value)
+        assert not isinstance(e.value, InputError)
+    assert (folder / "a.json").read_text() == "{}\n"
+
+
+@pytest.mark.parametrize("there", [b"{}", b"\xff\xfe binary"])
+def test_a_copy_never_takes_another_files_place(there: bytes, folder: Path) -> None:
+    (folder / "r.json").write_bytes(there)
+    with pytest.raises(CopyError, match="the copy could not be created"):
+        Copies(str(folder / "r.json")).write({"r": "{}"})
+    assert (folder / "r.json").read_bytes() == there
+    assert [path.name for path in folder.iterdir()] == ["r.json"]
+
+
+def test_a_bucket_that_cannot_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_MAX_ATTEMPTS": "1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    for endpoint in ("http://127.0.0.1:9", "no address"):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+        with pytest.raises(CopyError, match=r"given 's3://bucket/place/r\.json'"):
+            Copies("s3://bucket/place/").write({"r": "{}"})
