@@ -7,7 +7,10 @@ tests/infra/ instead.
 from typing import Any
 
 import pytest
-from moto.cloudformation.models import Stack
+from moto.cloudformation.exceptions import ValidationError
+from moto.cloudformation.models import CloudFormationBackend, Stack
+from moto.cloudformation.responses import CloudFormationResponse
+from moto.core.responses import ActionResult
 from moto.ec2.models import ec2_backends
 from moto.ec2.models.elastic_ip_addresses import ElasticAddress
 from moto.ec2.models.flow_logs import FlowLogs
@@ -102,6 +105,30 @@ def no_outputs_of_deleted_stacks(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Stack, "delete", delete)
 
 
+def protected_stacks(patch: pytest.MonkeyPatch) -> None:
+    """A stack with termination protection is not deleted, and the protection can be switched."""
+    delete_stack = CloudFormationBackend.delete_stack
+
+    def delete(self: CloudFormationBackend, name_or_stack_id: str) -> None:
+        for stack in self.stacks.values():
+            if name_or_stack_id in (stack.name, stack.stack_id) and _true(stack.enable_termination_protection):
+                said = f"Stack [{stack.name}] cannot be deleted while TerminationProtection is enabled"
+                raise ValidationError(message=said)
+        delete_stack(self, name_or_stack_id)
+
+    def update(self: CloudFormationResponse) -> ActionResult:
+        stack = self.cloudformation_backend.get_stack(self._get_param("StackName"))
+        stack.enable_termination_protection = _true(self._get_param("EnableTerminationProtection"))
+        return ActionResult({"StackId": stack.stack_id})
+
+    patch.setattr(CloudFormationBackend, "delete_stack", delete)
+    patch.setattr(CloudFormationResponse, "update_termination_protection", update, raising=False)
+
+
+def _true(value: object) -> bool:
+    return str(value).lower() == "true"
+
+
 def apply(patch: pytest.MonkeyPatch) -> None:
     """Apply all of them until the patch is undone."""
     for part in (
@@ -110,5 +137,6 @@ def apply(patch: pytest.MonkeyPatch) -> None:
         deleted_network_parts,
         associated_route_tables,
         no_outputs_of_deleted_stacks,
+        protected_stacks,
     ):
         part(patch)

@@ -82,10 +82,48 @@ def test_a_changed_script_changes_the_glue_stack_alone(deployment: Deployment) -
     assert changed == {"glue"}
 
 
-def test_destroy_leaves_what_is_retained_and_nothing_else(deployment: Deployment) -> None:
+def test_another_generation_brings_a_new_cluster_in_one_deploy(deployment: Deployment) -> None:
+    """moto's clusters are TERMINATED from the start: this is the one that has ended itself."""
+
+    def clusters() -> set[str]:
+        return {each["Id"] for each in deployment.client("emr").list_clusters()["Clusters"]}
+
+    old = deployment.outputs("emr")["ClusterId"]
+    assert clusters() == {old}
+    deploy = ("deploy", "emr", "--exclusively", "--method=direct", "--require-approval=never")
+    deployment.cdk(*deploy, "-c", "dp.emr.generation=2")
+    new = deployment.outputs("emr")["ClusterId"]
+    assert new != old
+    assert clusters() == {old, new}
+    of = deployment.client("emr").describe_cluster(ClusterId=new)["Cluster"]
+    assert of["Name"] == f"{PREFIX}-emr"
+    assert "(no changes)" in deployment.cdk(*deploy, "-c", "dp.emr.generation=2")
+
+
+def test_destroy_leaves_the_stack_that_is_protected_and_nothing_else(deployment: Deployment) -> None:
     kept = deployment.outputs("storage")
-    said = deployment.cdk("destroy", "--all", "--force")
-    assert "leaves the bucket and the ledger of differential-privacy-storage" in said
+    said = deployment.cdk("destroy", "--all", "--force", code=1)
+    assert "leaves differential-privacy-storage, which is protected" in said
+    assert "Stack [differential-privacy-storage] cannot be deleted while TerminationProtection is enabled" in said
+    stacks = deployment.client("cloudformation").describe_stacks()["Stacks"]
+    assert {s["StackName"] for s in stacks} == {"CDKToolkit", f"{PREFIX}-storage"}
+    assert deployment.outputs("storage") == kept
+    _assert_nothing_is_left_but(deployment, kept)
+
+
+def test_unprotected_it_goes_too_and_leaves_what_is_retained(deployment: Deployment) -> None:
+    """As docs/operations.md says."""
+    kept = deployment.outputs("storage")
+    deployment.client("cloudformation").update_termination_protection(
+        StackName=f"{PREFIX}-storage", EnableTerminationProtection=False
+    )
+    deployment.cdk("destroy", "--all", "--force")
+    stacks = deployment.client("cloudformation").describe_stacks()["Stacks"]
+    assert {s["StackName"] for s in stacks} == {"CDKToolkit"}
+    _assert_nothing_is_left_but(deployment, kept)
+
+
+def _assert_nothing_is_left_but(deployment: Deployment, kept: dict[str, str]) -> None:
     ec2 = deployment.client("ec2")
     assert [v for v in ec2.describe_vpcs()["Vpcs"] if not v["IsDefault"]] == []
     for ask, field in (

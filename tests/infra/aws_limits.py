@@ -171,7 +171,7 @@ def _of_policy(kind: str, document: Mapping[str, Any]) -> Iterator[str]:
         trusts = kind == "AWS::IAM::Role"
         if trusts and "Resource" in statement:
             yield "a trust policy with a Resource"
-        if (kind == "AWS::IAM::Policy") == ("Principal" in statement):
+        if (kind in ("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy")) == ("Principal" in statement):
             yield f"{'a' if 'Principal' in statement else 'no'} Principal"
     most, source = aws_names.POLICY_BYTES[kind]
     if (size := _size(document)) > most:

@@ -37,6 +37,7 @@ FREE = [
 """What nothing is known of, and why that is all right."""
 POLICY_BYTES = {
     "AWS::EC2::VPCEndpoint": (20_480, "docs.aws.amazon.com/vpc/latest/privatelink/vpc-limits-endpoints.html"),
+    "AWS::IAM::ManagedPolicy": (6_144, "a managed policy: IAM/latest/UserGuide/reference_iam-quotas.html"),
     "AWS::IAM::Policy": (10_240, "a role's inline policies together: IAM/latest/UserGuide/reference_iam-quotas.html"),
     "AWS::IAM::Role": (2_048, "the trust policy: IAM/latest/UserGuide/reference_iam-quotas.html"),
     "AWS::KMS::Key": (32_768, "docs.aws.amazon.com/kms/latest/developerguide/resource-limits.html"),

@@ -7,7 +7,7 @@ import pytest
 
 from infra.aws_limits import complaints, unheld
 from infra.aws_mistakes import PLANTED, Change, put, resource
-from infra.scenarios import OPTIONS, scenario
+from infra.scenarios import OPTIONS, scenario, synthesize
 
 
 def names(which: str) -> dict[str, str]:
@@ -28,6 +28,15 @@ def test_aws_would_take_everything_in_every_template(which: str) -> None:
 @pytest.mark.parametrize("which", OPTIONS)
 def test_of_every_text_something_is_known(which: str) -> None:
     assert unheld(scenario(which).templates, names(which)) == set()
+
+
+def test_a_role_that_may_read_many_places_is_taken_too() -> None:
+    """What is too long for a role's own policies the CDK moves into managed ones, which are shorter still."""
+    places = ",".join(f"s3://bucket-{i:02d}/{'p' * 100}" for i in range(20))
+    many = OPTIONS["adopted-kms-longest"] | {"dp.data_locations": places}
+    found = synthesize(many)
+    assert found.all("glue", "IAM::ManagedPolicy")
+    assert complaints(found.templates, names("adopted-kms-longest")) == []
 
 
 # -- that it is found
