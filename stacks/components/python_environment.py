@@ -7,11 +7,11 @@ from pathlib import Path
 from aws_cdk import FileAssetPackaging, Stack, Stage
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
+from tools import environment
 
 from stacks.components.job_code import REQUIREMENTS
 from stacks.components.paths import existing
 from stacks.errors import ConfigError
-from tools import environment
 
 FOLDER = environment.FOLDER
 
@@ -32,7 +32,7 @@ class PythonEnvironment(Construct):
             file_name=name,
             packaging=FileAssetPackaging.FILE,
             source_hash=f"{packed.content}.tar",
-            display_name=self.node.path,
+            display_name=id,
         )
         self.bucket = s3.Bucket.from_bucket_name(self, "Assets", place.bucket_name)
         self.s3_object_key = place.object_key

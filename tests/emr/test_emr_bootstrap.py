@@ -4,9 +4,9 @@ import io
 import tarfile
 
 import pytest
+from tools.environment import PACKAGES, PYTHON
 
 from emr.node import BOOTSTRAP, ENVIRONMENT
-from tools.environment import PACKAGES, PYTHON
 
 
 def archive(**files: str) -> bytes:

@@ -17,12 +17,12 @@ from pathlib import Path
 
 import pyspark
 import pytest
+from tools import environment
+from tools.environment import ARCHIVE, FACTS, PACKAGES, PackingError
 
 from dpcloud.java import use_java
 from dpjobs.ledger import SQLiteLedger
 from emr.node import BOOTSTRAP, ENVIRONMENT, ROOT, Node, Wheel, pins_of
-from tools import environment
-from tools.environment import ARCHIVE, FACTS, PACKAGES, PackingError
 
 HASH = "--hash=sha256:" + 64 * "a"
 WHEELS = [Wheel("tiny-thing", "2.1"), Wheel("another")]
