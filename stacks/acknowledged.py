@@ -36,7 +36,9 @@ REASONS = {
 """By rule."""
 WILDCARDS = {
     "ReadData": "All tables under data/ in our own bucket: a table may be a folder of files.",
-    "CreateReleases": "One object a run under the role's own part of releases/; the bucket's policy lets each be written once.",
+    "CreateReleases": (
+        "One object a run under the role's own part of releases/; the bucket's policy lets each be written once."
+    ),
     "UseWarehouse": "Temporary tables of Tumult under warehouse/, whose names Spark makes.",
     "WriteLogs": "The log groups that Glue makes under /aws-glue/, or EMR's log files under emr/cluster-logs/.",
     "TakeSessions": "The five actions of SSM's sessions know no resources.",

@@ -33,7 +33,8 @@ class StorageConfig:
 class GlueConfig:
     """The two Glue jobs; `python_modules` is how their libraries get there (docs/operations.md).
 
-    `daemon_logs` lets Glue's daemons write their logs, in which a single row can show: for tables that are not private.
+    `daemon_logs` lets Glue's daemons write their logs, in which a single row can show: for tables that are not
+    private.
     """
 
     worker_type: str = "G.1X"

@@ -48,6 +48,8 @@ PLAIN = {
     "stacks.parsing": ["stacks.errors"],
     "stacks.checks": ["stacks.errors", "stacks.known"],
     "stacks.config": ["stacks", "stacks.checks", "stacks.parsing", "stacks.known"],
+    # what packs the libraries runs with any Python, and tells the stacks what it has packed
+    "tools.environment": [],
     "dpjobs.errors": [],
     "dpjobs.query": ["dpjobs.errors"],
     "dpjobs.arguments": ["dpjobs.errors", "dpjobs.query"],
@@ -100,6 +102,7 @@ OURS = {
     "dpcloud.deployed": ["dpcloud.budget"],
     "dpcloud*": ["dpcloud*"],
     "stacks.config": ["dpcloud.cost", "app", "stacks.*"],
+    "tools.environment": ["stacks.components.python_environment"],
 }
 
 
@@ -142,11 +145,11 @@ def _name(path: Path) -> str:
 
 FILES = [
     ROOT / "app.py",
-    *sorted(p for folder in ("src", "stacks", *SCRIPT_FOLDERS) for p in (ROOT / folder).rglob("*.py")),
+    *sorted(p for folder in ("src", "stacks", "tools", *SCRIPT_FOLDERS) for p in (ROOT / folder).rglob("*.py")),
 ]
 MODULES = {_name(path): path for path in FILES}
 IMPORTS = [found for name, path in MODULES.items() for found in imports_of(path, name)]
-OWN = ("dpjobs", "dpcloud", "stacks", *SCRIPT_FOLDERS)
+OWN = ("dpjobs", "dpcloud", "stacks", "tools", *SCRIPT_FOLDERS)
 
 
 def _may(importer: str, allowed: list[str]) -> bool:

@@ -96,7 +96,7 @@ def look(folder: Path, requirements: Path) -> Packed:
     """Return what lies in the folder; raises PackingError unless it is whole and made of this list."""
     try:
         packed = Packed(**json.loads((folder / FACTS).read_text(encoding="utf-8")))
-        whole = packed.archive == _digest(folder / ARCHIVE)
+        whole = packed.archive == _digest(folder / ARCHIVE) and re.fullmatch("[0-9a-f]{64}", packed.content)
     except FileNotFoundError:
         raise PackingError("not made yet") from None
     except (OSError, ValueError, TypeError):
@@ -115,7 +115,7 @@ def _source(requirements: Path) -> str:
 
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def make(requirements: Path, folder: Path) -> bool:
@@ -201,32 +201,31 @@ def _pack(wheels: Path, target: Path) -> str:
         for path in sorted(wheels.iterdir()):
             wheel = stack.enter_context(zipfile.ZipFile(path))
             for entry in wheel.infolist():
-                name = _installed(entry)
-                if name in members:
-                    raise PackingError(f"{path.name} has a file of another wheel: {name}")
-                if name:
-                    members[name] = (wheel, entry)
+                place = _installed(entry)
+                if place in members:
+                    raise PackingError(f"{path.name} has a file of another wheel: {place}")
+                if place:
+                    members[place] = (wheel, entry)
         texts = {"pyvenv.cfg": _SETTINGS, "bin/activate": _ACTIVATE}
-        file = stack.enter_context(target.open("wb"))
-        packer = stack.enter_context(gzip.GzipFile("", "wb", _LEVEL, file, mtime=0))
-        counted = _Counted(packer)
-        with tarfile.open(fileobj=counted, mode="w|", format=tarfile.GNU_FORMAT) as archive:  # type: ignore[call-overload]
+        packed = stack.enter_context(target.open("wb"))
+        counted = _Counted(stack.enter_context(gzip.GzipFile("", "wb", _LEVEL, packed, mtime=0)))
+        with tarfile.open(fileobj=counted, mode="w|", format=tarfile.GNU_FORMAT) as archive:
             for name in sorted({*members, *texts, *_LINKS}):
-                entry = tarfile.TarInfo(name)
-                entry.mtime, entry.mode = _DATE, 0o644
+                file = tarfile.TarInfo(name)
+                file.mtime, file.mode = _DATE, 0o644
                 if name in _LINKS:
-                    entry.type, entry.linkname, entry.mode = tarfile.SYMTYPE, _LINKS[name], 0o777
-                    archive.addfile(entry)
+                    file.type, file.linkname, file.mode = tarfile.SYMTYPE, _LINKS[name], 0o777
+                    archive.addfile(file)
                 elif name in texts:
                     content = texts[name].encode()
-                    entry.size = len(content)
-                    archive.addfile(entry, io.BytesIO(content))
+                    file.size = len(content)
+                    archive.addfile(file, io.BytesIO(content))
                 else:
-                    wheel, member = members[name]
-                    entry.size = member.file_size
-                    entry.mode |= 0o111 if member.external_attr >> 16 & stat.S_IXUSR else 0
-                    with wheel.open(member) as source:
-                        archive.addfile(entry, source)
+                    wheel, entry = members[name]
+                    file.size = entry.file_size
+                    file.mode |= 0o111 if entry.external_attr >> 16 & stat.S_IXUSR else 0
+                    with wheel.open(entry) as source:
+                        archive.addfile(file, source)
         return counted.digest.hexdigest()
 
 

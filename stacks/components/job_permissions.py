@@ -1,14 +1,14 @@
 """What a private job may do with data, results and the ledger: the same on Glue and on EMR, and nothing more."""
 
 from collections.abc import Mapping
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from aws_cdk import Aws
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_s3_assets as s3_assets
+from aws_cdk import aws_s3 as s3
 
 from stacks.acknowledged import acknowledge_wildcards
-from stacks.components.python_environment import PythonEnvironment
 from stacks.config import AppConfig
 from stacks.storage_stack import DATA, WAREHOUSE, StorageStack
 
@@ -46,7 +46,11 @@ def grant_job(role: iam.Role, storage: StorageStack, config: AppConfig, *, relea
         allow(role, "UseDataKeys", ["kms:Decrypt"], list(config.data_kms_keys))
 
 
-Asset = s3_assets.Asset | PythonEnvironment
+class Asset(Protocol):
+    """A file in the CDK's bucket: an `aws_s3_assets.Asset`, or the packed environment."""
+
+    bucket: s3.IBucket
+    s3_object_key: str
 
 
 def grant_code(role: iam.Role, *assets: Asset) -> None:

@@ -32,7 +32,7 @@ class PythonEnvironment(Construct):
             file_name=name,
             packaging=FileAssetPackaging.FILE,
             source_hash=f"{packed.content}.tar",
-            display_name=self.node.path,
+            display_name=id,
         )
         self.bucket = s3.Bucket.from_bucket_name(self, "Assets", place.bucket_name)
         self.s3_object_key = place.object_key

@@ -61,7 +61,7 @@ def table(deployment: Deployment) -> str:
 def budget(deployment: Deployment, *words: str) -> str:
     command = [sys.executable, "-m", "dpcloud.cli", "budget", words[0], "--stack", STACK, *words[1:]]
     done = subprocess.run(
-        command, env=deployment.environment, capture_output=True, text=True, timeout=60, check=False
+        command, env=deployment.environment, capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -137,7 +137,7 @@ def start(
         cwd=deployment.environment["HOME"],
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
         check=False,
     )
 

@@ -130,7 +130,7 @@ def test_its_key_is_the_hash_of_its_content_and_ends_as_aws_documents_it() -> No
     content = hashlib.sha256(gzip.decompress(environment_of("glue").read_bytes())).hexdigest()
     for stack in ("glue", "emr"):
         listed = json.loads((scenario("defaults").folder / f"{stack}.assets.json").read_text())["files"]
-        (file,) = [file for file in listed.values() if file["displayName"] == f"{stack}/Environment"]
+        (file,) = [file for file in listed.values() if file["displayName"] == "Environment"]
         (place,) = file["destinations"].values()
         assert place["objectKey"] == f"{content}.tar.gz"
         assert place["bucketName"] == "cdk-hnb659fds-assets-${AWS::AccountId}-${AWS::Region}"
@@ -153,7 +153,7 @@ def test_a_missing_environment_is_told_in_one_line_where_it_is_needed(
 ) -> None:
     monkeypatch.setattr(python_environment, "FOLDER", tmp_path / "not-made")
     if needed:
-        with pytest.raises(ConfigError, match="environment is not made yet: .*`make environment`") as error:
+        with pytest.raises(ConfigError, match=r"environment is not made yet: .*`make environment`") as error:
             synthesize(options)
         assert str(error.value).isprintable()
     else:
@@ -188,7 +188,7 @@ def test_an_environment_that_is_not_whole_is_refused(
 
 def test_an_environment_of_another_list_is_refused(copy: Path) -> None:
     append("requirements-cluster.txt")(copy)
-    with pytest.raises(ConfigError, match="the packed Python environment is of another list: .*`make environment`"):
+    with pytest.raises(ConfigError, match=r"the packed Python environment is of another list: .*`make environment`"):
         synthesize({})
 
 
