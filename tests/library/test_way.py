@@ -75,7 +75,7 @@ class Nursery:
 def nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
     folder = tmp_path_factory.mktemp("nursery")
     errors = folder / "stderr"
-    tests = str(Path(__file__).parents[1])
+    paths = [str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
     with (
         errors.open("w") as stderr,
         subprocess.Popen(
@@ -84,7 +84,7 @@ def nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
             stdout=subprocess.PIPE,
             stderr=stderr,
             text=True,
-            env={**os.environ, "PYTHONPATH": tests},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
         ) as process,
     ):
         assert process.stdout.readline() == "ready\n", errors.read_text()

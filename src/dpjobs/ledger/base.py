@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from dpjobs.addresses import Place
 from dpjobs.errors import BudgetError, InputError, LedgerError, quoted
-from dpjobs.ledger.claims import Claims
+from dpjobs.ledger.claims import Asked, Claims
 from dpjobs.query import BILLION, PrivacyBudget, plain
 
 HISTOGRAM, TOTALS = "histogram", "totals"
@@ -22,9 +22,6 @@ MAX_DRAWS = 64 * 1024
 """The most bytes of one stage's draws; with both and a release a row fits DynamoDB's item of 400 KiB."""
 MAX_RELEASE = 256 * 1024
 """The most bytes of a release."""
-
-Asked = tuple[str, Place | None]
-"""A data set that is to be charged for a table, and where that lies."""
 
 _TRIES = 20
 
@@ -100,11 +97,10 @@ class Ledger(ABC):
         known = self._known(reservations)
         new = [r for r in reservations if r.run_id not in known]
         if new:
-            claims = self._claims([(r.dataset, r.place) for r in new])
-            for r in new:
-                claims.check(r.dataset, r.place)
-        for dataset, asked in _asked(new).items():
-            self._refuse_unless(dataset, asked, self.balance(dataset))
+            asked = _tables(new)
+            self._claims(asked).admit(asked)
+        for dataset, amount in _asked(new).items():
+            self._refuse_unless(dataset, amount, self.balance(dataset))
         return {run.run_id: run.release for run in known.values() if run.release is not None}
 
     def admit(self, dataset: str, place: Place) -> None:
@@ -112,7 +108,7 @@ class Ledger(ABC):
 
         To be asked before the table is looked at, by its address alone.
         """
-        self._claims([(dataset, place)]).check(dataset, place)
+        self._claims([(dataset, place)]).admit([(dataset, place)])
         self._refuse_unless(dataset, 0, self.balance(dataset))
 
     def reserve(self, reservations: Sequence[Reservation]) -> dict[str, str]:
@@ -243,6 +239,10 @@ def _fits(what: str, text: str, most: int) -> None:
     size = len(text.encode())
     if size > most:
         raise LedgerError.of(f"{what} is too large for the ledger", f"{size} bytes", f"{most} bytes")
+
+
+def _tables(reservations: Sequence[Reservation]) -> list[Asked]:
+    return [(r.dataset, r.place) for r in reservations]
 
 
 def _asked(reservations: Sequence[Reservation]) -> dict[str, int]:

@@ -12,6 +12,9 @@ from dataclasses import dataclass, field
 from dpjobs.addresses import Place, is_address, spelled, within
 from dpjobs.errors import BudgetError, InputError
 
+Asked = tuple[str, Place | None]
+"""A data set that is to be charged for a table, and where that lies; None: no more is known than the name."""
+
 
 @dataclass(frozen=True)
 class Claims:
@@ -32,11 +35,20 @@ class Claims:
         names = frozenset(datasets)
         return cls(names, {**_implied(names), **addresses}, files or {})
 
-    def check(self, dataset: str, place: Place | None) -> None:
-        """Raise BudgetError unless a data set may be charged for a table, or get its first total.
+    def admit(self, asked: Iterable[Asked]) -> dict[str, str]:
+        """Return the data set by each address that is new, one reservation after the other.
 
-        `place` None stands for no more than the data set's name, which may be an address.
+        Raises BudgetError unless each data set may be charged for its table, or get its first total.
         """
+        claims, new = self, dict[str, str]()
+        for dataset, place in asked:
+            claims._admit(dataset, place)
+            new |= dict.fromkeys(claims._new(dataset, place), dataset)
+            files = dict.fromkeys(place.files if place else (), dataset)
+            claims = Claims(claims.datasets | {dataset}, {**self.addresses, **new}, {**claims.files, **files})
+        return new
+
+    def _admit(self, dataset: str, place: Place | None) -> None:
         addresses = place.addresses if place else []
         if is_address(dataset) and dataset not in self.datasets and dataset not in addresses:
             if spelled(dataset) != dataset:
@@ -51,8 +63,8 @@ class Claims:
                 what = "the table has its budget under another name, by which a file of it, or its folder, is known"
                 raise _refusal(what, addresses[0], other)
 
-    def new(self, dataset: str, place: Place | None) -> list[str]:
-        """Return the addresses that are not claimed yet, among them the name where that is one."""
+    def _new(self, dataset: str, place: Place | None) -> list[str]:
+        """The addresses that are not claimed yet, among them the name where that is one."""
         asked = [*([dataset] if is_address(dataset) else []), *(place.addresses if place else [])]
         return [address for address in dict.fromkeys(asked) if address not in self.addresses]
 

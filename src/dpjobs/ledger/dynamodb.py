@@ -19,8 +19,8 @@ from typing import Any
 from dpjobs.addresses import Place, is_address
 from dpjobs.errors import LedgerError
 from dpjobs.ledger import dynamodb_table
-from dpjobs.ledger.base import STAGES, Asked, Balance, Ledger, Reservation, Run, _asked
-from dpjobs.ledger.claims import Claims
+from dpjobs.ledger.base import STAGES, Balance, Ledger, Reservation, Run, _asked, _tables
+from dpjobs.ledger.claims import Asked, Claims
 from dpjobs.ledger.dynamodb_table import MAX_ITEMS, TAKEN, Item, Table, region_of
 
 __all__ = ["DynamoDBLedger", "region_of"]
@@ -78,11 +78,8 @@ class DynamoDBLedger(Ledger):
         for r in reservations:
             actions += self._writing(r, now)
         # read before they are asked: what is added meanwhile changes the number that the transaction is bound to
-        version, claims = self._read_claims([(r.dataset, r.place) for r in reservations])
-        for r in reservations:
-            claims.check(r.dataset, r.place)
-        new = {address: r.dataset for r in reservations for address in claims.new(r.dataset, r.place)}
-        actions += self._claiming(new, version)
+        version, claims = self._read_claims(_tables(reservations))
+        actions += self._claiming(claims.admit(_tables(reservations)), version)
         if len(actions) > MAX_ITEMS:
             allowed = f"at most {MAX_ITEMS}: two a run, one a data set, and one a new address"
             raise LedgerError.of("too many items for one reservation", len(actions), allowed)
@@ -214,8 +211,7 @@ class DynamoDBLedger(Ledger):
         item: Item = {**_dataset_key(dataset), "total": _number(billionths), "left": _number(billionths)}
         put = {"Item": item, "ConditionExpression": "attribute_not_exists(pk)"}
         version, claims = self._all_claims()
-        claims.check(dataset, place)
-        new = dict.fromkeys(claims.new(dataset, place), dataset)
+        new = claims.admit([(dataset, place)])
         if not new:
             return self._table.call("put_item", **put)
         actions = [{"Put": {"TableName": self._table.name, **put}}, *self._claiming(new, version)]

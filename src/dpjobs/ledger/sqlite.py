@@ -5,7 +5,7 @@ A file of the first version is read as it is, and brought to the second by the f
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -14,8 +14,8 @@ from urllib.parse import quote
 
 from dpjobs.addresses import Place
 from dpjobs.errors import LedgerError
-from dpjobs.ledger.base import Asked, Balance, Ledger, Reservation, Run, _asked
-from dpjobs.ledger.claims import Claims
+from dpjobs.ledger.base import Balance, Ledger, Reservation, Run, _asked, _tables
+from dpjobs.ledger.claims import Asked, Claims
 from dpjobs.query import BILLION
 
 _APPLICATION = 0x44504C47  # "DPLG": tells our file from any other SQLite file
@@ -110,10 +110,8 @@ class SQLiteLedger(Ledger):
         with self._writing() as db:
             if any(self._find(db, r.run_id) for r in reservations):
                 return False
-            for r in reservations:
-                claims = _claims(db, r.place)
-                claims.check(r.dataset, r.place)
-                _claim(db, claims, r.dataset, r.place)
+            tables = _tables(reservations)
+            _claim(db, tables, _claims(db, tables).admit(tables))
             for dataset, asked in _asked(reservations).items():
                 self._charge_one(db, dataset, asked)
             now = _now()
@@ -127,9 +125,7 @@ class SQLiteLedger(Ledger):
 
     def _claims(self, asked: Sequence[Asked]) -> Claims:
         with self._reading() as db:
-            found = [_claims(db, place) for _, place in asked] if db else []
-        files = {identity: name for claims in found for identity, name in claims.files.items()}
-        return Claims(found[0].datasets, found[0].addresses, files) if found else Claims.of([], {})
+            return _claims(db, asked) if db else Claims.of([], {})
 
     def _charge_one(self, db: sqlite3.Connection, dataset: str, asked: int) -> None:
         if self.default_total is not None:
@@ -155,13 +151,12 @@ class SQLiteLedger(Ledger):
 
     def _set_total(self, dataset: str, billionths: int, place: Place | None) -> bool:
         with self._writing() as db:
-            claims = _claims(db, place)
-            claims.check(dataset, place)
+            new = _claims(db, [(dataset, place)]).admit([(dataset, place)])
             upsert = """INSERT INTO datasets (name, total) VALUES (?, ?)
                         ON CONFLICT (name) DO UPDATE SET total = excluded.total WHERE spent <= excluded.total"""
             if db.execute(upsert, (dataset, billionths)).rowcount != 1:
                 return False
-            _claim(db, claims, dataset, place)
+            _claim(db, [(dataset, place)], new)
             return True
 
     @staticmethod
@@ -246,23 +241,22 @@ class SQLiteLedger(Ledger):
                 db.close()
 
 
-def _claims(db: sqlite3.Connection, place: Place | None) -> Claims:
-    """All names and addresses, and the files among those of a place."""
+def _claims(db: sqlite3.Connection, asked: Sequence[Asked]) -> Claims:
+    """All names and addresses, and the files among those that are asked for."""
     names = [row[0] for row in db.execute("SELECT name FROM datasets")]
     addresses = dict(db.execute("SELECT address, dataset FROM addresses").fetchall())
     files = {}
-    for identity in place.files | place.above if place else ():
+    for identity in {identity for _, place in asked if place for identity in place.files | place.above}:
         row = db.execute("SELECT dataset FROM files WHERE identity = ?", (identity,)).fetchone()
         if row:
             files[identity] = row[0]
     return Claims.of(names, addresses, files)
 
 
-def _claim(db: sqlite3.Connection, claims: Claims, dataset: str, place: Place | None) -> None:
-    """Write what is not claimed yet, in the transaction that charges the data set or sets its total."""
-    addresses = [(address, dataset) for address in claims.new(dataset, place)]
-    db.executemany("INSERT INTO addresses (address, dataset) VALUES (?, ?)", addresses)
-    files = [(identity, dataset) for identity in place.files] if place else []
+def _claim(db: sqlite3.Connection, asked: Sequence[Asked], new: Mapping[str, str]) -> None:
+    """Write what is not claimed yet, in the transaction that charges the data sets or sets a total."""
+    db.executemany("INSERT INTO addresses (address, dataset) VALUES (?, ?)", new.items())
+    files = [(identity, dataset) for dataset, place in asked if place for identity in place.files]
     db.executemany("INSERT OR IGNORE INTO files (identity, dataset) VALUES (?, ?)", files)
 
 

@@ -284,6 +284,20 @@ class LedgerContract:
         assert spent(ledger) == 1
         assert ledger.find("run-2") is None
 
+    def test_nor_where_two_of_them_are_one_table(self, ledger: Ledger) -> None:
+        for one, other in (("/data", "/data"), ("/data", "/data/x.csv"), ("s3://bkt/x/y", "s3://bkt/x")):
+            two = [
+                reservation(place=Place(one)),
+                reservation("run-2", dataset="other", digest="b", place=Place(other)),
+            ]
+            for attempt in (ledger.check, ledger.reserve):
+                with pytest.raises(BudgetError, match="'census'"):
+                    attempt(two)
+        assert ledger.find("run-1") is None
+        both = [reservation(place=Place("/data")), reservation("run-2", digest="b", place=Place("/data"))]
+        ledger.reserve(both)
+        assert spent(ledger) == 2
+
     def test_a_run_that_is_reserved_goes_on_whatever_is_claimed(self, ledger: Ledger) -> None:
         ledger.reserve([reservation()])  # as a ledger of the first version has it: no table is known
         ledger.reserve([reservation("run-2", dataset="other", place=Place("/data"))])
