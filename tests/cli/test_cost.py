@@ -136,6 +136,13 @@ def test_emr_clusters(costs: Costs) -> None:
     assert found["at_least_is"] == "idle for 90 seconds, then it ends"
 
 
+def test_a_small_cluster_and_one_of_other_machines(costs: Costs) -> None:
+    small = costs("dp.emr.size=small")["run"]["emr"]
+    assert (small["what"], small["per_hour"]) == ("EMR cluster: m5.xlarge + 2 × m5.xlarge", 0.72)  # 3 × 0.24
+    named = costs("dp.emr.size=small", "dp.emr.core_instance_count=1", "dp.emr.core_instance_type=m5.2xlarge")
+    assert named["run"]["emr"]["per_hour"] == 0.72  # 0.24 + 0.48
+
+
 def test_the_prices_of_instances() -> None:
     assert prices.EC2.keys() == prices.EMR.keys() <= EMR_INSTANCE_TYPES
     both = {name: (prices.EC2[name].usd, prices.EMR[name].usd) for name in prices.EC2}

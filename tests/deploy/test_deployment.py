@@ -90,14 +90,13 @@ def test_another_generation_brings_a_new_cluster_in_one_deploy(deployment: Deplo
 
     old = deployment.outputs("emr")["ClusterId"]
     assert clusters() == {old}
-    deploy = ("deploy", "emr", "--exclusively", "--method=direct", "--require-approval=never")
-    deployment.cdk(*deploy, "-c", "dp.emr.generation=2")
+    how = ("--exclusively", "--method=direct", "--require-approval=never")
+    deployment.cdk("deploy", "emr", *how, "-c", "dp.emr.generation=2")
     new = deployment.outputs("emr")["ClusterId"]
     assert new != old
     assert clusters() == {old, new}
     of = deployment.client("emr").describe_cluster(ClusterId=new)["Cluster"]
     assert of["Name"] == f"{PREFIX}-emr"
-    assert "(no changes)" in deployment.cdk(*deploy, "-c", "dp.emr.generation=2")
 
 
 def test_destroy_leaves_the_stack_that_is_protected_and_nothing_else(deployment: Deployment) -> None:

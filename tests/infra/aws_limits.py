@@ -27,18 +27,21 @@ _OPERATORS = re.compile(
 )
 
 
-def complaints(templates: Mapping[str, dict[str, Any]], names: Mapping[str, str]) -> list[str]:
-    """What AWS would refuse, one line each; `names` are the stacks' full names by the short ones."""
+def complaints(
+    templates: Mapping[str, dict[str, Any]], names: Mapping[str, str], only: str | None = None
+) -> list[str]:
+    """What AWS would refuse, one line each, in all stacks or `only` one; `names` are their full ones by the short."""
     found: dict[str, None] = {}
-    for stack, template in templates.items():
+    looked_at = {stack: template for stack, template in templates.items() if only in (None, stack)}
+    for stack, template in looked_at.items():
         for line in _of_template(names.get(stack, stack), template):
             found[f"{stack}: {line}"] = None
     for stacks in deployed(templates, names):
-        for stack, template in templates.items():
+        for stack, template in looked_at.items():
             for line in _of_outputs(stacks, stack, template.get("Outputs", {})):
                 found[f"{stack}: {line}"] = None
         for resource in stacks.resources():
-            for line in _of_resource(stacks, resource):
+            for line in _of_resource(stacks, resource) if resource.stack in looked_at else ():
                 found[f"{resource.stack}/{resource.logical_id} ({resource.type}) {line}"] = None
         for line in _of_roles(stacks):
             found[line] = None

@@ -46,7 +46,7 @@ def planted(stack: str, change: Change, which: str = "defaults") -> list[str]:
     """What is complained of after a change in a copy of a stack."""
     templates = copy.deepcopy(scenario(which).templates)
     change(templates[stack])
-    return complaints(templates, names(which))
+    return complaints(templates, names(which), only=stack)
 
 
 @pytest.mark.parametrize("mistake", PLANTED)
