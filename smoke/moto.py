@@ -15,4 +15,4 @@ LACKS = {
 }
 """Keyed by what a check names in `needs`."""
 CAN_BE_SERVED = "runs"
-"""What a test can add: tests/deploy/platform.py runs what is started."""
+"""What a test can add: tests/deploy/runner.py runs what is started."""

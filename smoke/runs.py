@@ -65,13 +65,16 @@ def start_and_wait(seen: Seen) -> None:
 
 
 def stop_all(seen: Seen) -> None:
-    """Stop what still runs, so that it costs no more; errors do not matter, since all is taken away next."""
+    """Stop what still runs, so that it costs no more; errors do not matter, since all is taken away next.
+
+    The cluster's steps end with the cluster.
+    """
     for run in (*seen.glue_runs.values(), *seen.probes.values()):
         if run.platform_id and run.state not in _DONE:
             try:
                 seen.account.client("glue").batch_stop_job_run(JobName=_job(run), JobRunIds=[run.run_id])
             except (ClientError, BotoCoreError):
-                seen.progress.say(f"{run.name} could not be stopped; its timeout ends it")
+                seen.progress.say(f"{run.name} could not be stopped: its timeout ends it")
 
 
 def _started(seen: Seen, name: str, start: Callable[[Run], None]) -> Run:
