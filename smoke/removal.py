@@ -1,5 +1,6 @@
 """Takes away what the deployment made, and says what it could not: nothing of another prefix is ever touched."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -72,8 +73,13 @@ def log_groups(account: Account, prefix: str) -> list[dict[str, Any]]:
         for begins in (*_GROUPS, prefix)
         for page in pages.paginate(logGroupNamePrefix=begins)
         for group in page["logGroups"]
-        if prefix in group["logGroupName"]
+        if names(prefix, group["logGroupName"])
     ]
+
+
+def names(prefix: str, text: str) -> bool:
+    """Whether a name has this prefix in it, and not one that only begins alike."""
+    return re.search(rf"(?<![A-Za-z0-9]){re.escape(prefix)}(?![A-Za-z0-9])", text) is not None
 
 
 def _buckets(account: Account, prefix: str) -> list[str]:

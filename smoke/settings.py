@@ -23,6 +23,8 @@ SETTINGS: dict[str, Any] = {
     },
 }
 """The block "dp" of the deployment's own cdk.json; what is not named here has the code's default."""
+VCPUS = 12
+"""Of its cluster, which EC2 starts at once."""
 TEST_SERVER_SETTINGS: dict[str, Any] = {"data_retention": "retain"}
 """Over them on a test server, which cannot run the function of the CDK's that empties a bucket."""
 

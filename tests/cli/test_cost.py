@@ -190,7 +190,17 @@ def test_the_table(capsys: pytest.CaptureFixture[str]) -> None:
     main(["cost"])
     shown = capsys.readouterr()
     assert shown.err == ""
-    for part in ("38.50", "42.49 USD", "0.0527", "2.99", "71.79 a day: ", "34.80", "no limit while it is busy", "us-east-1", prices.CHECKED):
+    for part in (
+        "38.50",
+        "42.49 USD",
+        "0.0527",
+        "2.99",
+        "71.79 a day: ",
+        "34.80",
+        "no limit while it is busy",
+        "us-east-1",
+        prices.CHECKED,
+    ):
         assert part in shown.out
     assert "since the configuration names no region" in shown.out
     main(["cost", "-c", "dp.region=us-east-1"])

@@ -15,7 +15,7 @@ import pytest
 
 from deploy.runner import ACCOUNT, REGION, ROOT, environment_of
 
-DEPLOYED = ("app.py", "cdk.json", "stacks", "glue_scripts", "emr_assets", "requirements-cluster.txt")
+DEPLOYED = ("app.py", "cdk.json", "stacks", "glue_scripts", "emr_assets", "requirements-cluster.txt", "smoke")
 
 
 @dataclass(frozen=True)
