@@ -121,6 +121,8 @@ def glue_log_keys(seen: Seen) -> str:
 @check("glue-metrics", "No metrics, which would show exact row counts", Stage.RAN, needs=("metrics",))
 def glue_metrics(seen: Seen) -> str:
     """`aws cloudwatch list-metrics --namespace Glue` for both jobs."""
+    if not any(run.succeeded for run in seen.glue_runs.values()):
+        raise Failed("no run has succeeded")
     watch = seen.account.client("cloudwatch")
     for engine in ENGINES:
         job = {"Name": "JobName", "Value": f"{seen.deployment.prefix}-{engine}"}

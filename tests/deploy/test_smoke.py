@@ -1,13 +1,12 @@
 """`python -m smoke` as `make smoke` starts it, whole, against a moto server on which jobs and steps really run.
 
 Script, library and arguments come out of the deployed templates, Spark reads s3:// addresses, and what is left of the
-deployment at the end is looked for in moto itself. What the checks find when something is wrong is in tests/cli/smoke/.
+deployment at the end is looked for in moto itself. That each check can fail is in tests/cli/smoke/.
 """
 
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,7 +50,7 @@ def standing(deployment: Deployment) -> tuple[list[str], list[str]]:
 
 
 @pytest.fixture(scope="module")
-def rehearsal(deployment: Deployment, endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rehearsal]:
+def rehearsal(deployment: Deployment, endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Rehearsal:
     from dpcloud.java import use_java
 
     use_java()
@@ -74,7 +73,7 @@ def rehearsal(deployment: Deployment, endpoint: str, tmp_path_factory: pytest.Te
     reports = list((deployment.project / "build/smoke").glob("*/report.json"))
     assert len(reports) == 1, done.stderr[-3000:]
     report = json.loads(reports[0].read_text())
-    yield Rehearsal(done.returncode, done.stdout, done.stderr, report, runner.done, before)
+    return Rehearsal(done.returncode, done.stdout, done.stderr, report, runner.done, before)
 
 
 def test_nothing_fails(rehearsal: Rehearsal) -> None:

@@ -50,14 +50,18 @@ def refused(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
 
 
 def test_no_credentials(refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN"):
-        monkeypatch.delenv(name, raising=False)
-    assert refused("--yes") == "smoke: no AWS credentials; allowed: AWS_PROFILE, or keys in the environment"
+    with monkeypatch.context() as patch:  # moto wants them back
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN"):
+            patch.delenv(name, raising=False)
+        line = refused("--yes")
+    assert line == "smoke: no AWS credentials; allowed: AWS_PROFILE, or keys in the environment"
 
 
 def test_half_of_the_credentials(refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY", raising=False)
-    assert "(PartialCredentialsError)" in refused("--yes")
+    with monkeypatch.context() as patch:
+        patch.delenv("AWS_SECRET_ACCESS_KEY", raising=False)
+        line = refused("--yes")
+    assert "(PartialCredentialsError)" in line
 
 
 def test_no_region_or_two(refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
