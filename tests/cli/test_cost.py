@@ -260,3 +260,23 @@ def test_from_any_folder_and_with_nothing_slow(tmp_path: Path) -> None:
     code = f"import sys; from dpcloud.cli import main; main(['cost']); assert not {slow} & sys.modules.keys()"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=True)
     assert "42.49 USD" in done.stdout
+
+
+def test_the_figures_of_the_docs(costs: Costs) -> None:
+    """README's table and the operations guide say what the command says."""
+    found = costs()
+    glue, emr = found["run"]["glue"], found["run"]["emr"]
+    zeppelin = next(usd for when, (usd, _) in surprises(found).items() if "Zeppelin" in when)
+    expected = [
+        found["idle"]["per_month"],
+        costs("dp.emr.enabled=false")["idle"]["per_month"],
+        costs("dp.network=isolated")["idle"]["per_month"],
+        glue["at_least"],
+        glue["per_hour"],
+        emr["at_least"],
+        emr["per_hour"],
+        zeppelin,
+    ]
+    table = (CDK_JSON.parent / "README.md").read_text().split("**What it costs**")[1].split("\n\n")[1]
+    assert re.findall(r"\d+\.\d\d", table) == [f"{amount:.2f}" for amount in expected]
+    assert f"({emr['per_hour']:.2f} USD an hour" in (CDK_JSON.parent / "docs/operations.md").read_text()
