@@ -47,8 +47,7 @@ def main(
     Deploys the stacks under a prefix of their own, runs both Glue jobs and both EMR steps on a public census
     table, checks every line of the checklist in docs/operations.md, and prints a table.
     """
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.getsignal(signal.SIGINT))
+    _interruptible()
     progress = Progress(every=poll_seconds)
     own = json.loads((ROOT / "cdk.json").read_text(encoding="utf-8"))["context"]["dp"]
     where = open_account(account or own.get("account"), region or own.get("region"), test_server_runs)
@@ -70,6 +69,14 @@ def main(
         results, code = stopped.results, _INTERRUPTED
     ended = _end(deployment, results, progress)
     sys.exit(code or ended)
+
+
+def _interruptible() -> None:
+    """Let each signal that would end the process be an interrupt, also where a shell's `&` ignores Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # `nohup` means it
+        signal.signal(signal.SIGHUP, signal.default_int_handler)
 
 
 def _end(deployment: Deployment, results: list[Result], progress: Progress) -> int:

@@ -138,7 +138,7 @@ class Runner:
         began = time.monotonic()
         # not from the project's root, where the library could be found without the zip
         done = subprocess.run(
-            command, env=environment, cwd=self.home, capture_output=True, text=True, timeout=300, check=False
+            command, env=environment, cwd=self.home, capture_output=True, text=True, timeout=900, check=False
         )
         print(f"{id_}: exit {done.returncode} after {time.monotonic() - began:.0f} s")
         self.done[id_] = done

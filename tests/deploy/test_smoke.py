@@ -67,7 +67,7 @@ def rehearsal(deployment: Deployment, endpoint: str, tmp_path_factory: pytest.Te
             env=deployment.environment,
             capture_output=True,
             text=True,
-            timeout=600,
+            timeout=1800,
             check=False,
         )
     reports = list((deployment.project / "build/smoke").glob("*/report.json"))

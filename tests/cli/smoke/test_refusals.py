@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 import sys
 from collections.abc import Callable
 
@@ -16,6 +17,7 @@ from stacks.config import AppConfig
 
 from dpjobs.errors import InputError
 
+ROOT = smoke_deployment.ROOT
 Refused = Callable[..., str]
 
 
@@ -33,6 +35,8 @@ def refused(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
         raise AssertionError("it went on")
 
     monkeypatch.setattr(smoke_main, "run", never)
+
+    monkeypatch.setattr(smoke_main, "_interruptible", lambda: None)  # pytest's own signals stay
 
     def run(*words: str) -> str:
         monkeypatch.setattr(sys, "argv", ["smoke", *words])
@@ -151,3 +155,20 @@ def test_the_settings_are_taken_and_nothing_of_the_users_own(
         **context,
         "dp": None,
     }  # the CDK's own flags are those of a deployment
+
+
+def test_every_signal_that_ends_the_process_is_an_interrupt() -> None:
+    """Also in the background of a shell, where Ctrl-C is ignored: else nothing would be taken away."""
+    code = (
+        "import os, signal\n"
+        "signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+        "from smoke.__main__ import _interruptible\n"
+        "_interruptible()\n"
+        "for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):\n"
+        "    try:\n"
+        "        os.kill(os.getpid(), number); signal.pause()\n"
+        "    except KeyboardInterrupt:\n"
+        "        print(number.name)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["SIGINT", "SIGTERM", "SIGHUP"]

@@ -123,9 +123,13 @@ def test_an_interrupt_ends_the_cdk(
             time.sleep(0.02)
         os.kill(os.getpid(), signal.SIGINT)
 
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` would ignore it
     threading.Thread(target=interrupt, daemon=True).start()
-    with pytest.raises(KeyboardInterrupt):
-        seen.deployment.deploy(seen.progress)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            seen.deployment.deploy(seen.progress)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert subprocess.run(["kill", "-0", started.read_text().strip()], capture_output=True, check=False).returncode
 
 
