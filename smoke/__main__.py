@@ -30,6 +30,7 @@ _FAILED, _REFUSED, _INTERRUPTED = 1, 2, 130
 @click.option("--account", help="Refuse any other account than this one; default: dp.account of cdk.json.")
 @click.option("--region", help="Refuse any other region than this one; default: dp.region of cdk.json.")
 @click.option("--isolated", is_flag=True, help="A network without internet; see docs/operations.md.")
+@click.option("--daemon-logs", is_flag=True, help="Let Glue's daemons log, and keep it: when runs fail unexplained.")
 @click.option("--remove", metavar="PREFIX", help="Only take away what an earlier test has left.")
 @click.option("--poll-seconds", default=15.0, show_default=True, help="How often to look at what runs.")
 @click.option("--test-server-runs", is_flag=True, hidden=True, help="The test server runs jobs (tests/deploy).")
@@ -38,6 +39,7 @@ def main(
     account: str | None,
     region: str | None,
     isolated: bool,
+    daemon_logs: bool,
     remove: str | None,
     poll_seconds: float,
     test_server_runs: bool,
@@ -53,7 +55,7 @@ def main(
     where = open_account(account or own.get("account"), region or own.get("region"), test_server_runs)
     if remove is not None:
         sys.exit(_remove(where, remove, progress))
-    deployment = Deployment(where, f"{PREFIX}{secrets.token_hex(3)}", isolated)
+    deployment = Deployment(where, f"{PREFIX}{secrets.token_hex(3)}", isolated, daemon_logs)
     deployment.write()
     cost, table = deployment.cost(), find_table()
     check_ready(where, VCPUS)

@@ -42,6 +42,7 @@ class Deployment:
     account: Account
     prefix: str
     isolated: bool = False
+    daemon_logs: bool = False
 
     def __post_init__(self) -> None:
         if not self.prefix.startswith(PREFIX):
@@ -62,7 +63,8 @@ class Deployment:
         """The block "dp"."""
         over = TEST_SERVER_SETTINGS if self.account.is_test_server else {}
         where = {"name_prefix": self.prefix, "account": self.account.id, "region": self.account.region}
-        return {**SETTINGS, **over, **where, "network": "isolated" if self.isolated else "nat"}
+        glue = {**SETTINGS["glue"], "daemon_logs": self.daemon_logs}
+        return {**SETTINGS, **over, **where, "glue": glue, "network": "isolated" if self.isolated else "nat"}
 
     def write(self) -> None:
         """Write the deployment's cdk.json: the repository's, with this block "dp"."""

@@ -52,7 +52,8 @@ def run(account: Account, deployment: Deployment, table: CensusTable, progress: 
         why = str(error)
     if why:
         progress.say(why)
-    _take_away(seen, keep_logs=bool(why) or any(r.outcome == Outcome.FAILED for r in results.values()))
+    failed = bool(why) or any(r.outcome == Outcome.FAILED for r in results.values())
+    _take_away(seen, keep_logs=failed or seen.deployment.daemon_logs)
     for one in CHECKS:
         if one.stage == Stage.REMOVED:
             results[one.name] = result_of(one, seen)

@@ -3,7 +3,6 @@
 from typing import Any
 
 from aws_cdk import Acknowledgment, Reference, Stack, Tokenization, Validations
-from aws_cdk import aws_s3 as s3
 from constructs import IConstruct
 
 REASONS = {
@@ -16,8 +15,7 @@ REASONS = {
     ),
     "AwsSolutions-IAM4": (
         "AmazonEMRServicePolicy_v2 is AWS's own scoped policy for EMR's service: it acts only on what carries the "
-        "tag for-use-with-amazon-emr-managed-policies, and follows EMR's releases, which a copy would not. "
-        "AWSLambdaBasicExecutionRole lets the CDK's copying function write its log."
+        "tag for-use-with-amazon-emr-managed-policies, and follows EMR's releases, which a copy would not."
     ),
     "AwsSolutions-EMR4": (
         "Local disks are encrypted; the rule looks for it beside EncryptionConfiguration, EMR expects it within."
@@ -31,12 +29,13 @@ REASONS = {
         "No key pair and no Kerberos on purpose: nobody logs in but through SSM sessions, which IAM grants and "
         "CloudTrail records."
     ),
-    "AwsSolutions-L1": "The runtime is that of the CDK's own function, and follows the CDK's version.",
 }
 """By rule."""
 WILDCARDS = {
-    "ReadData": "All tables under data/ and the wheelhouse, in our own bucket: a table may be a folder of files.",
-    "CreateReleases": "One object a run under releases/; the bucket's policy lets each be written once.",
+    "ReadData": "All tables under data/ in our own bucket: a table may be a folder of files.",
+    "CreateReleases": (
+        "One object a run under the role's own part of releases/; the bucket's policy lets each be written once."
+    ),
     "UseWarehouse": "Temporary tables of Tumult under warehouse/, whose names Spark makes.",
     "WriteLogs": "The log groups that Glue makes under /aws-glue/, or EMR's log files under emr/cluster-logs/.",
     "TakeSessions": "The five actions of SSM's sessions know no resources.",
@@ -46,7 +45,6 @@ WILDCARDS = {
     "RemoveInterfaces": "As above; only those with that tag.",
     "ReadConnection": "Glue asks for its connection by a name that is generated.",
     "ReadLocation": "What the configuration lists in data_locations.",
-    "CopyWheelhouse": "The CDK's own function copies the wheelhouse from its asset bucket to wheelhouse/ in ours.",
 }
 """For AwsSolutions-IAM5, by the name of the statement that holds a wildcard."""
 
@@ -61,23 +59,6 @@ def acknowledge_managed(role: IConstruct, policy: str) -> None:
     rule = "AwsSolutions-IAM4"
     said = Acknowledgment(id=f"{rule}[Policy::arn:<AWS::Partition>:iam::aws:policy/{policy}]", reason=REASONS[rule])
     Validations.of(role).acknowledge(said)
-
-
-def acknowledge_copy(function: IConstruct, bucket: s3.IBucket) -> None:
-    """The same for the CDK's function that copies into a bucket: its rights are the CDK's choice."""
-    here = Stack.of(function)
-    assets = "arn:<AWS::Partition>:s3:::cdk-hnb659fds-assets-"
-    assets += f"{_flat(here.resolve(here.account))}-{_flat(here.resolve(here.region))}/*"
-    wide = ["s3:GetObject*", "s3:GetBucket*", "s3:List*", "s3:DeleteObject*", "s3:Abort*"]
-    wide += ["kms:ReEncrypt*", "kms:GenerateDataKey*"] if bucket.encryption_key else []
-    findings = [*(f"Action::{action}" for action in wide), f"Resource::{assets}"]
-    findings.append(f"Resource::{_nag_name(function, bucket.arn_for_objects('*'))}")
-    said = [
-        Acknowledgment(id=f"AwsSolutions-IAM5[{finding}]", reason=WILDCARDS["CopyWheelhouse"]) for finding in findings
-    ]
-    Validations.of(function).acknowledge(*said)
-    acknowledge(function, "AwsSolutions-L1")
-    acknowledge_managed(function, "service-role/AWSLambdaBasicExecutionRole")
 
 
 def acknowledge_wildcards(construct: IConstruct, sid: str, resources: list[str]) -> None:

@@ -100,11 +100,10 @@ def _check_glue(config: "AppConfig") -> None:
     _within("glue.number_of_workers", glue.number_of_workers, 2, 299)
     _within("glue.timeout_minutes", glue.timeout_minutes, 1, 10_080)
     _within("glue.max_concurrent_runs", glue.max_concurrent_runs, 1, 100)
-    if glue.python_modules is not None:
-        _one_of("glue.python_modules", glue.python_modules, ("requirements", "pins", "wheelhouse"))
+    _one_of("glue.python_modules", glue.python_modules, ("environment", "pins"))
     if config.isolated:
-        if config.python_modules != "wheelhouse":
-            allowed = "wheelhouse or null in an isolated network"
+        if glue.python_modules != "environment":
+            allowed = "environment in an isolated network"
             raise ConfigError("glue.python_modules", "PyPI is out of reach", glue.python_modules, allowed)
         workers = GLUE_JOBS * glue.max_concurrent_runs * glue.number_of_workers
         if workers > config.addresses_per_subnet:

@@ -31,14 +31,19 @@ class StorageConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class GlueConfig:
-    """The two Glue jobs; `python_modules` is how their libraries are installed (docs/operations.md)."""
+    """The two Glue jobs; `python_modules` is how their libraries get there (docs/operations.md).
+
+    `daemon_logs` lets Glue's daemons write their logs, in which a single row can show: for tables that are not
+    private.
+    """
 
     worker_type: str = "G.1X"
     number_of_workers: int = 10
     flex: bool = True
     timeout_minutes: int = 720
     max_concurrent_runs: int = 1
-    python_modules: str | None = None
+    python_modules: str = "environment"
+    daemon_logs: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,16 +124,6 @@ class AppConfig:
         """Whether the table refuses to be deleted: as given, else when data is retained."""
         given = self.storage.deletion_protection
         return self.retains_data if given is None else given
-
-    @property
-    def python_modules(self) -> str:
-        """How the jobs' libraries are installed: as given, else from PyPI, or the wheelhouse without internet."""
-        return self.glue.python_modules or ("wheelhouse" if self.isolated else "requirements")
-
-    @property
-    def needs_wheelhouse(self) -> bool:
-        """Whether the deployment carries its libraries with it."""
-        return self.python_modules == "wheelhouse" or self.isolated
 
     @property
     def addresses_per_subnet(self) -> int:

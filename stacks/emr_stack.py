@@ -11,11 +11,12 @@ from constructs import Construct
 from stacks.acknowledged import acknowledge, acknowledge_managed
 from stacks.components.emr_spark_cluster import EmrSparkCluster
 from stacks.components.job_code import JobCode
-from stacks.components.job_permissions import allow, grant_code, grant_job
+from stacks.components.job_permissions import Asset, allow, grant_code, grant_job
 from stacks.components.paths import ROOT, existing
+from stacks.components.python_environment import PythonEnvironment
 from stacks.config import AppConfig
 from stacks.network_stack import NetworkStack
-from stacks.storage_stack import EMR_LOGS, RELEASES, StorageStack
+from stacks.storage_stack import EMR_LOGS, EMR_RELEASES, StorageStack
 
 
 class EmrStack(Stack):
@@ -34,7 +35,7 @@ class EmrStack(Stack):
         super().__init__(scope, id, **kwargs)
         code = JobCode(self, "Code")
         self.instance_role = self._instance_role(config, storage)
-        assets = [code.library, code.requirements]
+        assets: list[Asset] = [code.library]
         for id_, script in (
             ("TumultAna", "run_tmlt_ana_spark.py"),
             ("PipelineDp", "run_pipelinedp_spark.py"),
@@ -51,16 +52,17 @@ class EmrStack(Stack):
                         f"--py-files,{code.library.s3_object_url}",
                         asset.s3_object_url,
                         f"--ledger,{storage.table.table_arn}",
-                        f"--releases,{storage.url(RELEASES)}",
+                        f"--releases,{storage.url(EMR_RELEASES)}",
                     ]
                 ),
             )
         if config.emr.enabled:
-            assets.append(self._cluster(config, network, storage, code).bootstrap)
+            environment = PythonEnvironment(self, "Environment")
+            assets += [environment, self._cluster(config, network, storage, environment).bootstrap]
         grant_code(self.instance_role, *assets)
 
     def _cluster(
-        self, config: AppConfig, network: NetworkStack, storage: StorageStack, code: JobCode
+        self, config: AppConfig, network: NetworkStack, storage: StorageStack, environment: PythonEnvironment
     ) -> EmrSparkCluster:
         key = kms.Key(
             self,
@@ -79,7 +81,7 @@ class EmrStack(Stack):
             config=config,
             network=network,
             storage=storage,
-            code=code,
+            environment=environment,
             key=key,
             service_role=service_role,
             instance_role=self.instance_role,
@@ -117,7 +119,7 @@ class EmrStack(Stack):
             assumed_by=iam.ServicePrincipal("ec2.amazonaws.com"),
             description="Runs the private jobs of EMR",
         )
-        grant_job(role, storage, config)
+        grant_job(role, storage, config, releases=EMR_RELEASES)
         allow(role, "WriteLogs", ["s3:PutObject"], [storage.bucket.arn_for_objects(f"{EMR_LOGS}*")])
         sessions = [
             "ssm:UpdateInstanceInformation",

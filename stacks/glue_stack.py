@@ -10,9 +10,10 @@ from constructs import Construct
 from stacks.components.glue_dp_job import GlueDpJob, Surroundings
 from stacks.components.job_code import JobCode
 from stacks.components.job_permissions import allow, deny, grant_code, grant_job
+from stacks.components.python_environment import PythonEnvironment
 from stacks.config import AppConfig
 from stacks.network_stack import NetworkStack
-from stacks.storage_stack import StorageStack
+from stacks.storage_stack import GLUE_RELEASES, StorageStack
 
 
 class GlueStack(Stack):
@@ -29,12 +30,13 @@ class GlueStack(Stack):
         **kwargs: object,
     ) -> None:
         super().__init__(scope, id, **kwargs)
-        key = self._key(config)
+        key, packed = self._key(config), config.glue.python_modules == "environment"
         self.role = self._role(config, storage, key)
         shared = Surroundings(
             config=config,
             storage=storage,
             code=JobCode(self, "Code"),
+            environment=PythonEnvironment(self, "Environment") if packed else None,
             role=self.role,
             security=self._security(config, storage, key),
             connections=[self._connection(network)] if config.isolated else [],
@@ -48,7 +50,8 @@ class GlueStack(Stack):
             scripts.append(job.script)
             job.node.add_dependency(self.role)  # its policies, too, before any run
             CfnOutput(self, f"{id_}Job", value=job.job.job_name)
-        grant_code(self.role, shared.code.library, shared.code.requirements, *scripts)
+        environment = [shared.environment] if shared.environment else []
+        grant_code(self.role, shared.code.library, *environment, *scripts)
 
     def _key(self, config: AppConfig) -> kms.Key:
         """Make the key of logs and bookmarks; CloudWatch Logs may use it for Glue's log groups only."""
@@ -80,7 +83,7 @@ class GlueStack(Stack):
             assumed_by=iam.ServicePrincipal("glue.amazonaws.com"),
             description="Runs the private jobs of Glue",
         )
-        grant_job(role, storage, config)
+        grant_job(role, storage, config, releases=GLUE_RELEASES)
         groups = f"arn:{Aws.PARTITION}:logs:{Aws.REGION}:{Aws.ACCOUNT_ID}:log-group:/aws-glue/*"
         actions = ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents", "logs:AssociateKmsKey"]
         allow(role, "WriteLogs", actions, [groups])
@@ -91,7 +94,8 @@ class GlueStack(Stack):
         # blocks show a single row
         streams = ["logs:CreateLogStream", "logs:PutLogEvents"]
         errors = [f"{groups.removesuffix('/*')}/*error*"]
-        deny(role, "NoDaemonLogs", streams, errors)
+        if not config.glue.daemon_logs:
+            deny(role, "NoDaemonLogs", streams, errors)
         if config.isolated:
             self._allow_network_interfaces(role)
         return role

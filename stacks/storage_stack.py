@@ -8,16 +8,11 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from stacks.acknowledged import acknowledge
-from stacks.components.wheelhouse import Wheelhouse
 from stacks.config import AppConfig
 
-DATA, RELEASES, EMR_LOGS, WAREHOUSE, WHEELHOUSE = (
-    "data/",
-    "releases/",
-    "emr/cluster-logs/",
-    "warehouse/",
-    "wheelhouse/",
-)
+DATA, RELEASES, EMR_LOGS, WAREHOUSE = ("data/", "releases/", "emr/cluster-logs/", "warehouse/")
+GLUE_RELEASES, EMR_RELEASES = (f"{RELEASES}glue/", f"{RELEASES}emr/")
+"""Each role's own, so that a step on EMR, which runs any code, cannot make the release of a Glue run."""
 
 
 class StorageStack(Stack):
@@ -31,7 +26,6 @@ class StorageStack(Stack):
         self.table = self._table(config)
         if config.storage.existing_bucket and config.storage.existing_table:
             CfnWaitConditionHandle(self, "Adopted")  # costs and does nothing: CloudFormation takes no empty stack
-        self.wheelhouse = Wheelhouse(self, "Wheelhouse", self.bucket, WHEELHOUSE) if config.needs_wheelhouse else None
         CfnOutput(self, "BucketName", value=self.bucket.bucket_name, description="Tables go to data/ in it")
         CfnOutput(self, "LedgerTableName", value=self.table.table_name)
         CfnOutput(self, "LedgerTableArn", value=self.table.table_arn, description="For --ledger")

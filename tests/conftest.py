@@ -1,5 +1,6 @@
 """One Spark session for the whole test process, and a home of its own for every test."""
 
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,22 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
     with local_session(home, memory="2g", small=True, python_daemon=ENGINES["tumult"].daemon) as session:
         apply_settings(session)
         yield session
+
+
+@pytest.fixture(scope="session")
+def packed_environment() -> Path:
+    """The archive of `make environment`: 184 MB from PyPI once, then kept in build/; skips without PyPI."""
+    from tools import environment
+
+    try:
+        environment.make(environment.REQUIREMENTS, environment.FOLDER)
+    except environment.PackingError:
+        try:
+            urllib.request.urlopen("https://pypi.org/simple/six/", timeout=10).close()
+        except OSError:
+            pytest.skip("PyPI is out of reach")
+        raise
+    return environment.FOLDER / environment.ARCHIVE
 
 
 @pytest.fixture(autouse=True)

@@ -48,6 +48,8 @@ PLAIN = {
     "stacks.parsing": ["stacks.errors"],
     "stacks.checks": ["stacks.errors", "stacks.known"],
     "stacks.config": ["stacks", "stacks.checks", "stacks.parsing", "stacks.known"],
+    # what packs the libraries runs with any Python, and tells the stacks what it has packed
+    "tools.environment": [],
     "dpjobs.errors": [],
     "dpjobs.query": ["dpjobs.errors"],
     "dpjobs.arguments": ["dpjobs.errors", "dpjobs.query"],
@@ -83,6 +85,7 @@ OURS = {
     "dpcloud*": ["dpcloud*", "smoke.*"],
     "stacks.config": ["dpcloud.cost", "app", "stacks.*"],
     "smoke*": ["smoke*"],
+    "tools.environment": ["stacks.components.python_environment"],
 }
 
 
@@ -125,11 +128,13 @@ def _name(path: Path) -> str:
 
 FILES = [
     ROOT / "app.py",
-    *sorted(p for folder in ("src", "stacks", "smoke", *SCRIPT_FOLDERS) for p in (ROOT / folder).rglob("*.py")),
+    *sorted(
+        p for folder in ("src", "stacks", "smoke", "tools", *SCRIPT_FOLDERS) for p in (ROOT / folder).rglob("*.py")
+    ),
 ]
 MODULES = {_name(path): path for path in FILES}
 IMPORTS = [found for name, path in MODULES.items() for found in imports_of(path, name)]
-OWN = ("dpjobs", "dpcloud", "stacks", "smoke", *SCRIPT_FOLDERS)
+OWN = ("dpjobs", "dpcloud", "stacks", "smoke", "tools", *SCRIPT_FOLDERS)
 
 
 def _may(importer: str, allowed: list[str]) -> bool:

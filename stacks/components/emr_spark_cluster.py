@@ -13,8 +13,8 @@ from aws_cdk import aws_s3_assets as s3_assets
 from constructs import Construct
 
 from stacks.components.emr_groups import EmrGroups
-from stacks.components.job_code import JobCode
 from stacks.components.paths import ROOT, existing
+from stacks.components.python_environment import PythonEnvironment
 from stacks.config import AppConfig, EmrConfig
 from stacks.network_stack import EMR_TAG, NetworkStack
 from stacks.storage_stack import EMR_LOGS, WAREHOUSE, StorageStack
@@ -37,7 +37,7 @@ class EmrSparkCluster(Construct):
         config: AppConfig,
         network: NetworkStack,
         storage: StorageStack,
-        code: JobCode,
+        environment: PythonEnvironment,
         key: kms.IKey,
         service_role: iam.Role,
         instance_role: iam.Role,
@@ -55,9 +55,6 @@ class EmrSparkCluster(Construct):
         security = emr.CfnSecurityConfiguration(
             self, "Security", security_configuration=_security(chosen, storage, key)
         )
-        arguments = [code.requirements.s3_object_url]
-        if storage.wheelhouse:
-            arguments.append(storage.wheelhouse.url)
         self.cluster = emr.CfnCluster(
             self,
             "Cluster",
@@ -77,7 +74,7 @@ class EmrSparkCluster(Construct):
                 emr.CfnCluster.BootstrapActionConfigProperty(
                     name="Libraries Installation",
                     script_bootstrap_action=emr.CfnCluster.ScriptBootstrapActionConfigProperty(
-                        path=self.bootstrap.s3_object_url, args=arguments
+                        path=self.bootstrap.s3_object_url, args=[environment.s3_object_url]
                     ),
                 )
             ],
@@ -95,8 +92,6 @@ class EmrSparkCluster(Construct):
         # the roles' policies and the groups' rules are resources of their own, which must be there first, and
         # stay until the cluster is gone
         self.cluster.node.add_dependency(profile, service_role, instance_role, groups)
-        if storage.wheelhouse:
-            self.cluster.node.add_dependency(storage.wheelhouse)
 
 
 def software_settings(warehouse: str) -> list[dict[str, Any]]:

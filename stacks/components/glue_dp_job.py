@@ -10,8 +10,9 @@ from constructs import Construct
 
 from stacks.components.job_code import JobCode, pins
 from stacks.components.paths import ROOT, existing
+from stacks.components.python_environment import PythonEnvironment
 from stacks.config import AppConfig
-from stacks.storage_stack import DATA, RELEASES, WAREHOUSE, StorageStack
+from stacks.storage_stack import DATA, GLUE_RELEASES, WAREHOUSE, StorageStack
 
 ARTICLE = {
     "--column_name": "TotalPop",
@@ -25,11 +26,12 @@ ARTICLE_FILE = "acs2017_census_tract_data.csv"
 
 @dataclass(frozen=True, kw_only=True)
 class Surroundings:
-    """What both jobs share."""
+    """What both jobs share; `environment` is None where Glue's pip installs the list (python_modules: pins)."""
 
     config: AppConfig
     storage: StorageStack
     code: JobCode
+    environment: PythonEnvironment | None
     role: iam.Role
     security: glue.SecurityConfiguration
     connections: list[glue.IConnection]
@@ -72,21 +74,23 @@ class GlueDpJob(Construct):
             "--job-bookmark-option": "job-bookmark-enable",
         }
         resource.non_overridable_arguments = {
-            **_fixed(config, shared.storage, shared.code),
+            **_fixed(shared),
             "--scriptLocation": self.script.s3_object_url,
         }
 
 
-def _fixed(config: AppConfig, storage: StorageStack, code: JobCode) -> dict[str, str]:
+def _fixed(shared: Surroundings) -> dict[str, str]:
     """Everything by which who starts a run could bring code, move results, ledger or warehouse, or open a channel.
 
-    Not here: --enable-metrics, which any value switches on; the role may not put metrics.
+    Not here: --enable-metrics, which any value switches on; the role may not put metrics. What else Glue documents
+    and a run may set is harmless: tests/infra/test_glue_parameters.py says why, one by one.
     """
-    warehouse, library = storage.url(WAREHOUSE), code.library.s3_object_url
+    config, storage, library = shared.config, shared.storage, shared.code.library.s3_object_url
+    warehouse = storage.url(WAREHOUSE)
     return {
         # the rules of the answer
         "--ledger": storage.table.table_arn,
-        "--releases": storage.url(RELEASES),
+        "--releases": storage.url(GLUE_RELEASES),
         "--dataset": "by-address",
         # code
         "--job-language": "python",
@@ -95,10 +99,9 @@ def _fixed(config: AppConfig, storage: StorageStack, code: JobCode) -> dict[str,
         "--extra-jars": library,  # harmless: no class in it, and an empty value is not known to be taken
         "--extra-files": library,
         "--user-jars-first": "false",
-        "--python-virtual-env": "",
         "--customer-driver-env-vars": "CUSTOMER_UNUSED=1",
         "--customer-executor-env-vars": "CUSTOMER_UNUSED=1",
-        **_python_modules(config, storage, code),
+        **_python(shared.environment),
         # places
         "--TempDir": f"{warehouse}temporary/",
         "--conf": " --conf ".join(
@@ -107,7 +110,8 @@ def _fixed(config: AppConfig, storage: StorageStack, code: JobCode) -> dict[str,
                 "spark.sql.catalogImplementation=in-memory",
                 "spark.ui.enabled=false",
                 "spark.eventLog.enabled=false",
-                "spark.log.level=OFF",  # Spark's messages quote cells and counts
+                # Spark's messages quote cells and counts
+                *([] if config.glue.daemon_logs else ["spark.log.level=OFF"]),
             ]
         ),
         "--enable-glue-datacatalog": "false",
@@ -128,16 +132,20 @@ def _fixed(config: AppConfig, storage: StorageStack, code: JobCode) -> dict[str,
     }
 
 
-def _python_modules(config: AppConfig, storage: StorageStack, code: JobCode) -> dict[str, str]:
-    """How Glue's pip is told to install the pinned list over its own, without pyspark.
+def _python(environment: PythonEnvironment | None) -> dict[str, str]:
+    """How a run gets its libraries: the archive in place of Glue's own environment, or pip over it, without pyspark.
 
-    That it takes --no-deps together with -r or --no-index is unverified (docs/operations.md): "pins" is the way
-    that public projects use, at the price of the hashes.
+    All three are fixed, as each brings code; the empty ones say "none", which Glue is not documented to take
+    (docs/operations.md).
     """
-    ways = {
-        "requirements": (code.requirements.s3_object_url, "--no-deps -r"),
-        "pins": (pins(), "--no-deps"),
-        "wheelhouse": (storage.wheelhouse.url if storage.wheelhouse else "", "--no-deps --no-index"),
+    if environment:
+        return {
+            "--python-virtual-env": environment.s3_object_url,
+            "--additional-python-modules": "",
+            "--python-modules-installer-option": "--no-index",  # whatever modules there were, they came from nowhere
+        }
+    return {
+        "--python-virtual-env": "",
+        "--additional-python-modules": pins(),
+        "--python-modules-installer-option": "--no-deps",
     }
-    modules, options = ways[config.python_modules]
-    return {"--additional-python-modules": modules, "--python-modules-installer-option": options}

@@ -1,4 +1,4 @@
-"""The code that jobs run: scripts, the library `dpjobs` as a zip, and the pinned list of what they install."""
+"""The code that jobs run: the library `dpjobs` as a zip, and the pinned list of what it needs."""
 
 import os
 import tempfile
@@ -16,12 +16,11 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)  # the same bytes from the same files, or every d
 
 
 class JobCode(Construct):
-    """The library and the pinned list as content-hashed assets; `library_url` and `requirements_url` are theirs."""
+    """The library as a content-hashed asset, `library`."""
 
     def __init__(self, scope: Construct, id: str) -> None:
         super().__init__(scope, id)
         self.library = s3_assets.Asset(self, "Library", path=str(library_zip()))
-        self.requirements = s3_assets.Asset(self, "Requirements", path=existing(REQUIREMENTS))
 
 
 def library_zip(folder: Path = ROOT / "build" / "assets") -> Path:

@@ -1,25 +1,26 @@
 """What a private job may do with data, results and the ledger: the same on Glue and on EMR, and nothing more."""
 
 from collections.abc import Mapping
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from aws_cdk import Aws
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_s3_assets as s3_assets
+from aws_cdk import aws_s3 as s3
 
 from stacks.acknowledged import acknowledge_wildcards
 from stacks.config import AppConfig
-from stacks.storage_stack import DATA, RELEASES, WAREHOUSE, WHEELHOUSE, StorageStack
+from stacks.storage_stack import DATA, WAREHOUSE, StorageStack
 
 
-def grant_job(role: iam.Role, storage: StorageStack, config: AppConfig) -> None:
-    """Let a role read data, create releases, use the warehouse and charge the ledger.
+def grant_job(role: iam.Role, storage: StorageStack, config: AppConfig, *, releases: str) -> None:
+    """Let a role read data, create releases under their prefix, use the warehouse and charge the ledger.
 
-    Not: overwrite or delete a release, write data, delete from the ledger or list it whole.
+    Not: overwrite or delete a release, create one elsewhere, write data, delete from the ledger or list it whole.
     """
     bucket, warehouse = storage.bucket, WAREHOUSE.rstrip("/")
-    allow(role, "ReadData", ["s3:GetObject"], [bucket.arn_for_objects(f"{p}*") for p in (DATA, WHEELHOUSE)])
-    allow(role, "CreateReleases", ["s3:PutObject", "s3:GetObject"], [bucket.arn_for_objects(f"{RELEASES}*")])
+    allow(role, "ReadData", ["s3:GetObject"], [bucket.arn_for_objects(f"{DATA}*")])
+    allow(role, "CreateReleases", ["s3:PutObject", "s3:GetObject"], [bucket.arn_for_objects(f"{releases}*")])
     allow(
         role,
         "UseWarehouse",
@@ -27,7 +28,7 @@ def grant_job(role: iam.Role, storage: StorageStack, config: AppConfig) -> None:
         # the second is what EMR's file system writes for a folder
         [bucket.arn_for_objects(f"{WAREHOUSE}*"), bucket.arn_for_objects(f"{warehouse}_$folder$")],
     )
-    prefixes = [p for prefix in (DATA, RELEASES, WAREHOUSE, WHEELHOUSE) for p in (prefix.rstrip("/"), f"{prefix}*")]
+    prefixes = [p for prefix in (DATA, releases, WAREHOUSE) for p in (prefix.rstrip("/"), f"{prefix}*")]
     allow(
         role,
         "ListOwnPrefixes",
@@ -47,7 +48,14 @@ def grant_job(role: iam.Role, storage: StorageStack, config: AppConfig) -> None:
         allow(role, "UseDataKeys", ["kms:Decrypt"], list(config.data_kms_keys))
 
 
-def grant_code(role: iam.Role, *assets: s3_assets.Asset) -> None:
+class Asset(Protocol):
+    """A file in the CDK's bucket: an `aws_s3_assets.Asset`, or the packed environment."""
+
+    bucket: s3.IBucket
+    s3_object_key: str
+
+
+def grant_code(role: iam.Role, *assets: Asset) -> None:
     """Let a role read these files of the CDK's asset bucket, and no other of it (which `grant_read` would add)."""
     objects = [asset.bucket.arn_for_objects(asset.s3_object_key) for asset in assets]
     allow(role, "ReadCode", ["s3:GetObject"], objects)

@@ -13,9 +13,18 @@ from typing import Any
 
 import pytest
 
-from deploy.runner import ACCOUNT, REGION, ROOT, environment_of
+from deploy.runner import ACCOUNT, REGION, ROOT, Runner, environment_of
 
-DEPLOYED = ("app.py", "cdk.json", "stacks", "glue_scripts", "emr_assets", "requirements-cluster.txt", "smoke")
+DEPLOYED = (
+    "app.py",
+    "cdk.json",
+    "stacks",
+    "glue_scripts",
+    "emr_assets",
+    "tools",
+    "smoke",
+    "requirements-cluster.txt",
+)
 
 
 @dataclass(frozen=True)
@@ -34,7 +43,7 @@ class Deployment:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=300,
+            timeout=900,
             check=False,
         )
         assert done.returncode == code, done.stdout[-3000:]
@@ -119,7 +128,7 @@ def endpoint() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def deployment(endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Deployment:
+def deployment(endpoint: str, packed_environment: Path, tmp_path_factory: pytest.TempPathFactory) -> Deployment:
     """All stacks, deployed as the README says, from a copy of the files that can be changed."""
     project = tmp_path_factory.mktemp("project")
     for name in DEPLOYED:
@@ -127,8 +136,20 @@ def deployment(endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Deplo
         copy(ROOT / name, project / name)
     shutil.copytree(ROOT / "src/dpjobs", project / "src/dpjobs", ignore=shutil.ignore_patterns("__pycache__"))
     (project / ".venv").symlink_to(ROOT / ".venv")
+    (project / "build").mkdir()
+    (project / "build" / "environment").symlink_to(packed_environment.parent)
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "CDK_"))}
     made = Deployment(project, {**kept, **environment_of(endpoint, tmp_path_factory.mktemp("home"))})
     made.cdk("bootstrap", f"aws://{ACCOUNT}/{REGION}")
     made.deploy()
     return made
+
+
+@pytest.fixture(scope="session")
+def runner(endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
+    """What runs the jobs and steps that are started on the server."""
+    from dpcloud.java import use_java
+
+    use_java()
+    with Runner(endpoint, tmp_path_factory.mktemp("nodes")).running() as started:
+        yield started

@@ -1,12 +1,13 @@
 """What Glue and EMR do with what is deployed and started on a moto server: runs and steps become real spark-submits.
 
-A run gets what the deployed definition says: script, library and arguments out of the bucket, its settings, nothing
-of the checkout. What a platform installs is this environment's, from the same pins.
+A run gets what the deployed definition says: script, library, arguments, settings, and the packed environment, which is
+unpacked and runs driver and workers. Spark and Java are this environment's, as a platform's are its own; nothing else of
+it, nor of the checkout, is within a run's reach.
 """
 
 import os
+import shutil
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -17,18 +18,19 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import pyspark
 from moto.emr.models import emr_backends
 from moto.glue.models import glue_backends
 from moto.moto_api import state_manager
 
 from dpjobs.session import BASE_ARCHIVE
+from emr.node import runnable
 from maven import s3_connector
 
 ROOT = Path(__file__).parents[2]
 ACCOUNT, REGION = "123456789012", "us-east-1"
+SPARK = Path(pyspark.__file__).parent
 _AT_ONCE = 4
-_OUR_PYTHON = "/usr/bin/python3.11"
-"""A cluster's own, which its settings name; here this environment's is what has the libraries."""
 
 
 @dataclass
@@ -39,6 +41,7 @@ class Runner:
     home: Path
     done: dict[str, subprocess.CompletedProcess[str]] = field(default_factory=dict)
     _stop: threading.Event = field(default_factory=threading.Event)
+    _unpacking: threading.Lock = field(default_factory=threading.Lock)
 
     @contextmanager
     def running(self) -> Iterator["Runner"]:
@@ -54,6 +57,7 @@ class Runner:
                 self._stop.set()
                 watcher.join()
         state_manager.unset_transition("glue::job_run")
+        shutil.rmtree(self.home / "unpacked", ignore_errors=True)  # most of a gigabyte
 
     def _watch(self, pool: ThreadPoolExecutor) -> None:
         taken: set[str] = set()
@@ -72,18 +76,23 @@ class Runner:
                         pool.submit(self._emr, cluster, step)
 
     def _glue(self, job: Any, run: Any) -> None:
-        """As Glue: every argument by name and value, the library on the path, --conf taken for Spark's settings."""
-        arguments = dict(run.arguments)
-        conf = [word for setting in arguments["--conf"].split(" --conf ") for word in ("--conf", setting)]
-        words = [word for name, value in arguments.items() if name != "--scriptLocation" for word in (name, value)]
-        done = self._submit(
-            run.job_run_id,
-            [*conf, "--py-files", self._fetched(arguments["--extra-py-files"])],
-            [self._fetched(job.command["ScriptLocation"]), *words],
-            ["--JOB_RUN_ID", run.job_run_id, "--JOB_NAME", job.name],
-        )
+        done = self.glue_run(run.job_run_id, job.name, job.command["ScriptLocation"], dict(run.arguments))
         run.error_message = "" if done.returncode == 0 else _last_line(done)
         run.status = "SUCCEEDED" if done.returncode == 0 else "FAILED"
+
+    def glue_run(
+        self, run_id: str, job: str, script: str, arguments: dict[str, str]
+    ) -> subprocess.CompletedProcess[str]:
+        """As Glue: every argument by name and value, the library on the path, --conf taken for Spark's settings."""
+        conf = [word for setting in arguments["--conf"].split(" --conf ") for word in ("--conf", setting)]
+        words = [word for name, value in arguments.items() if name != "--scriptLocation" for word in (name, value)]
+        return self._submit(
+            run_id,
+            self.python(arguments["--python-virtual-env"]),
+            [*conf, "--py-files", self._fetched(arguments["--extra-py-files"])],
+            [self._fetched(script), *words],
+            ["--JOB_RUN_ID", run_id, "--JOB_NAME", job],
+        )
 
     def _emr(self, cluster: Any, step: Any) -> None:
         """As EMR: the step's own words behind the cluster's spark-defaults, but on this machine."""
@@ -91,20 +100,43 @@ class Runner:
         assert (step.jar, program, mode, cluster_mode, option) == (
             "command-runner.jar", "spark-submit", "--deploy-mode", "cluster", "--py-files",
         )  # fmt: skip
+        properties = self._cluster(cluster.id)
+        defaults = {
+            name: value
+            for block in properties["Configurations"]
+            if block["Classification"] == "spark-defaults"
+            for name, value in block["ConfigurationProperties"].items()
+        }
+        [bootstrap] = properties["BootstrapActions"]
         conf = [
             word
-            for name, value in self._spark_defaults(cluster.id).items()
+            for name, value in defaults.items()
             if not name.endswith("PYTHON")
             for word in ("--conf", f"{name}={value}")
         ]
         done = self._submit(
-            step.id, [*conf, "--py-files", self._fetched(library)], [self._fetched(script), *words], []
+            step.id,
+            self.python(bootstrap["ScriptBootstrapAction"]["Args"][0]),
+            [*conf, "--py-files", self._fetched(library)],
+            [self._fetched(script), *words],
+            [],
         )
         step.last_state_change_reason = "" if done.returncode == 0 else _last_line(done)
         step.state = "COMPLETED" if done.returncode == 0 else "FAILED"
 
-    def _spark_defaults(self, cluster: str) -> dict[str, str]:
-        """The deployed cluster's settings; moto keeps none of them."""
+    def python(self, url: str) -> Path:
+        """The interpreter of the deployed archive, unpacked once in a folder of its own."""
+        with self._unpacking:
+            place = self.home / "unpacked"
+            if not place.exists():
+                (self.home / "archive").mkdir()
+                archive = runnable(Path(self._fetched(url)), self.home / "archive")
+                place.mkdir()
+                subprocess.run(["tar", "-xzf", archive, "-C", place], check=True)
+        return place / "bin" / "python"
+
+    def _cluster(self, cluster: str) -> dict[str, Any]:
+        """The deployed cluster's properties; moto keeps few of them."""
         from deploy.conftest import resolved_resources
 
         formation = self.client("cloudformation")
@@ -115,21 +147,26 @@ class Runner:
             if o["OutputValue"] == cluster
         }
         [properties] = resolved_resources(formation, stack, "AWS::EMR::Cluster")
-        return {
-            name: value
-            for block in properties["Configurations"]
-            if block["Classification"] == "spark-defaults"
-            for name, value in block["ConfigurationProperties"].items()
-        }
+        return properties
 
-    def _submit(self, id_: str, *words: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    def _submit(self, id_: str, python: Path, *words: Sequence[str]) -> subprocess.CompletedProcess[str]:
         options, script, own = words
-        spark = Path(sys.executable).parent / "spark-submit"
-        command = [str(spark), "--master", "local[2]", *self._connector(), *options, *script, *own]
+        command = [
+            str(SPARK / "bin" / "spark-submit"),
+            "--master",
+            "local[2]",
+            *self._connector(),
+            *options,
+            *script,
+            *own,
+        ]
         environment = {
-            **{k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "PYTHON", "SPARK_", "DPCLOUD_"))},
             **environment_of(self.endpoint, self.home),
-            "PYSPARK_PYTHON": sys.executable,
+            "PATH": "/usr/bin:/bin",
+            "JAVA_HOME": os.environ["JAVA_HOME"],
+            "SPARK_HOME": str(SPARK),
+            "PYSPARK_PYTHON": str(python),
+            "PYSPARK_DRIVER_PYTHON": str(python),
             "SPARK_LOCAL_IP": "127.0.0.1",
             # saves half of the seconds: no second compiler, and the classes that `make setup` kept
             "SPARK_SUBMIT_OPTS": f"-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:SharedArchiveFile={BASE_ARCHIVE}",
@@ -165,7 +202,9 @@ class Runner:
         return [word for key, value in settings.items() for word in ("--conf", f"{key}={value}")]
 
     def _fetched(self, url: str) -> str:
-        """Copy an object to this machine, as the platforms do with script and library before they start Spark."""
+        """Copy an object to this machine, as the platforms do before they start Spark; a path is one already."""
+        if not url.startswith("s3://"):
+            return url
         bucket, key = url.removeprefix("s3://").split("/", 1)
         path = self.home / key
         if not path.exists():

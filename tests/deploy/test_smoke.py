@@ -50,30 +50,28 @@ def standing(deployment: Deployment) -> tuple[list[str], list[str]]:
 
 
 @pytest.fixture(scope="module")
-def rehearsal(deployment: Deployment, endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Rehearsal:
-    from dpcloud.java import use_java
-
-    use_java()
+def rehearsal(deployment: Deployment, runner: Runner) -> Rehearsal:
+    before_this = set(runner.done)
     table = deployment.project.parent / "shared/data/acs2017_county_data.csv"
     table.parent.mkdir(parents=True)
     rows = (f"{i},Somewhere County {i},{i * 37 % 40000}\n" for i in range(ROWS))
     table.write_text("CountyId,County,TotalPop\n" + "".join(rows))
     before = standing(deployment)
     command = [sys.executable, "-m", "smoke", "--yes", "--poll-seconds", "0.5", "--test-server-runs"]
-    with Runner(endpoint, tmp_path_factory.mktemp("nodes")).running() as runner:
-        done = subprocess.run(
-            command,
-            cwd=deployment.project,
-            env=deployment.environment,
-            capture_output=True,
-            text=True,
-            timeout=1800,
-            check=False,
-        )
+    done = subprocess.run(
+        command,
+        cwd=deployment.project,
+        env=deployment.environment,
+        capture_output=True,
+        text=True,
+        timeout=1800,
+        check=False,
+    )
+    submitted = {id_: each for id_, each in runner.done.items() if id_ not in before_this}
     reports = list((deployment.project / "build/smoke").glob("*/report.json"))
     assert len(reports) == 1, done.stderr[-3000:]
     report = json.loads(reports[0].read_text())
-    return Rehearsal(done.returncode, done.stdout, done.stderr, report, runner.done, before)
+    return Rehearsal(done.returncode, done.stdout, done.stderr, report, submitted, before)
 
 
 def test_nothing_fails(rehearsal: Rehearsal) -> None:

@@ -1,21 +1,22 @@
-"""A stand-in for a node of EMR: real bash, Python and pip; sudo, dnf and aws are a line each."""
+"""A stand-in for a node of EMR: real bash, tar and Python; sudo and aws are a line each."""
 
 import base64
 import hashlib
 import os
 import shutil
 import subprocess
+import tarfile
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tools.environment import PYTHON
+
 ROOT = Path(__file__).parents[2]
 BOOTSTRAP = ROOT / "emr_assets" / "emr_bootstrap.sh"
-REQUIREMENTS = "s3://assets/requirements.txt"
-WHEELHOUSE = "s3://bucket/wheelhouse/dpcloud.gluewheels.zip"
+ENVIRONMENT = "s3://assets/0123abcd.tar.gz"
 STAND_INS = {
-    "sudo": '[ -z "$NO_SUDO" ] || exit 1\nexec "$@"',
-    "dnf": '[ "$DNF" = works ] && exec "$PYSPARK_PYTHON" -I -m ensurepip\necho "no repository answers" >&2\nexit 1',
+    "sudo": 'exec "$@"',
     "aws": 'case "$4" in s3://*) cp "$S3/${4#s3://}" "$5" 2>/dev/null && exit 0 ;; esac\n'
     'echo "fatal error: An error occurred (404)" >&2\nexit 1',
 }
@@ -23,11 +24,14 @@ STAND_INS = {
 
 @dataclass
 class Node:
-    """Its root is `home`; `python` is its Python 3.11, an environment that nothing else uses."""
+    """Its root is `home`; `python` is where jobs find their Python once it has booted."""
 
     home: Path
-    python: Path
     environment: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def python(self) -> Path:
+        return self.home / "opt" / "dpcloud" / "bin" / "python"
 
     @property
     def calls(self) -> list[str]:
@@ -77,19 +81,20 @@ class Node:
         return done
 
     def installed(self) -> dict[str, str]:
-        """Name and version of what its Python has, without pip."""
+        """Name and version of what its Python has."""
         say = "import importlib.metadata as m\nfor d in m.distributions(): print(d.name, d.version)"
         done = subprocess.run([self.python, "-I", "-c", say], capture_output=True, text=True, check=True)
-        return {name: version for name, version in map(str.split, done.stdout.splitlines()) if name != "pip"}
+        return dict(map(str.split, done.stdout.splitlines()))
 
 
 @dataclass(frozen=True)
 class Wheel:
-    """A wheel of one module, made here."""
+    """A wheel of one module, made here; `files` lie in it besides."""
 
     name: str
     version: str = "1.0"
     module: str = "fine = True\n"
+    files: tuple[tuple[str, str], ...] = ()
 
     @property
     def file(self) -> str:
@@ -101,6 +106,7 @@ class Wheel:
             f"{self.name.replace('-', '_')}.py": self.module,
             f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {self.name}\nVersion: {self.version}\n",
             f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+            **dict(self.files),
         }
         record = "".join(f"{name},sha256={digest(text)},{len(text)}\n" for name, text in files.items())
         with zipfile.ZipFile(folder / self.file, "w") as archive:
@@ -121,11 +127,23 @@ def pins_of(wheels: list[Wheel], folder: Path) -> str:
     )
 
 
-def zipped(pins: str, folder: Path) -> bytes:
-    """The wheelhouse of a folder of wheels."""
-    path = folder / "wheelhouse.zip"
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("wheels/requirements.txt", pins)
-        for wheel in folder.glob("*.whl"):
-            archive.write(wheel, f"wheels/{wheel.name}")
-    return path.read_bytes()
+def runnable(archive: Path, folder: Path) -> Path:
+    """The archive, or where this machine has no such Python one that borrows a Python 3.11 that it has."""
+    if Path(PYTHON).exists():
+        return archive
+    base = shutil.which("python3.11", path=os.defpath) or shutil.which("python3.11")
+    assert base is not None
+    base = str(Path(base).resolve())
+    other = folder / archive.name
+    with tarfile.open(archive) as source, tarfile.open(other, "w:gz", compresslevel=1) as target:
+        for member in source:
+            content = source.extractfile(member) if member.isfile() else None
+            if member.name == "bin/python3.11":
+                member.linkname = base
+            elif member.name == "pyvenv.cfg":
+                continue
+            target.addfile(member, content)
+        settings = folder / "pyvenv.cfg"
+        settings.write_text(f"home = {Path(base).parent}\n")
+        target.add(settings, "pyvenv.cfg")
+    return other

@@ -18,7 +18,7 @@ from dpjobs import session
 ROOT = Path(__file__).parents[2]
 SETTINGS = ROOT / "emr_assets" / "software_settings.json"
 JARS = Path(pyspark.__file__).parent / "jars"
-PYTHON = "/usr/bin/python3.11"
+PYTHON = "/opt/dpcloud/bin/python"  # where the bootstrap action puts it
 # Those for Spark on emr-7.x ("Configure Spark" in the release guide); `…-env` takes only a nested `export`.
 SPARKS = {"spark", "spark-defaults", "spark-env", "spark-hive-site", "spark-log4j2", "spark-metrics"}
 # The loggers that Spark 3.5's own log4j2.properties names, which EMR's file has besides what we set.

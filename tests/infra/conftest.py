@@ -1,7 +1,6 @@
 """Tests of the stacks run in .venv/cdk; in the engines' environment, which has no aws_cdk, they are left out."""
 
 import importlib.util
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -23,14 +22,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_files(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """A wheelhouse without wheels, so that nothing hangs on whether `make wheelhouse` has run."""
+    """A packed environment without libraries, so that nothing hangs on whether `make environment` has run."""
     if NO_CDK:
         return
-    from stacks.components import job_code, wheelhouse
+    from stacks.components import python_environment
 
     from infra import scenarios
 
-    wheelhouse.FOLDER = tmp_path_factory.mktemp("wheelhouse")
-    with zipfile.ZipFile(wheelhouse.FOLDER / wheelhouse.NAME, "w") as archive:
-        archive.write(job_code.REQUIREMENTS, "wheels/requirements.txt")
+    python_environment.FOLDER = tmp_path_factory.mktemp("environment")
+    scenarios.pack_nothing(python_environment.FOLDER)
     scenarios.Outputs.folder = tmp_path_factory.mktemp("assemblies")

@@ -58,15 +58,14 @@ ALLOWED = [
         """
         {bucket}/data/census.csv                        s3:GetObject
         {bucket}/data/folder/part-0.parquet             s3:GetObject
-        {bucket}/wheelhouse/dpcloud.gluewheels.zip      s3:GetObject
-        {bucket}/releases/run-1.json                    s3:GetObject
         {bucket}/warehouse/tumult_temp/t/part-0         s3:GetObject s3:PutObject s3:DeleteObject
         {bucket}                                        s3:GetBucketLocation
         {table}                     dynamodb:GetItem dynamodb:Query dynamodb:DescribeTable
         {table}                     dynamodb:UpdateItem dynamodb:PutItem
         """,
     ),
-    *lines(JOBS, "{bucket}/releases/run-1.json s3:PutObject", ONCE),
+    *lines(GLUE, "{bucket}/releases/glue/run-1.json s3:PutObject s3:GetObject", ONCE),
+    *lines(EMR, "{bucket}/releases/emr/run-1.json s3:PutObject s3:GetObject", ONCE),
     *lines(JOBS, "{bucket} s3:ListBucket", {"s3:prefix": "data/"}),
     *lines(JOBS, "{bucket} s3:ListBucket", {"s3:prefix": "warehouse/tumult_temp"}),
     *lines(
@@ -78,7 +77,7 @@ ALLOWED = [
         {{glue_tumultana_script}}       s3:GetObject
         {{glue_pipelinedp_script}}      s3:GetObject
         {{glue_code_library}}           s3:GetObject
-        {{glue_code_requirements}}      s3:GetObject
+        {{glue_environment}}            s3:GetObject
         """,
     ),
     *lines(
@@ -91,7 +90,7 @@ ALLOWED = [
         {emr_pipelinedp}        s3:GetObject
         {emr_spark_bootstrap}   s3:GetObject
         {emr_code_library}      s3:GetObject
-        {emr_code_requirements} s3:GetObject
+        {emr_environment}       s3:GetObject
         """,
     ),
     *lines((EMR, SERVICE), "{disk_key} kms:CreateGrant", {"kms:GrantIsForAWSResource": True}),
@@ -105,6 +104,12 @@ FORBIDDEN = [
         f"""
         {{bucket}}/data/census.csv          s3:PutObject s3:DeleteObject s3:DeleteObjectVersion
         {{bucket}}/releases/run-1.json      s3:PutObject s3:DeleteObject s3:DeleteObjectVersion s3:PutObjectAcl
+        {{bucket}}/releases/glue/run-1.json s3:PutObject s3:DeleteObject s3:DeleteObjectVersion s3:PutObjectAcl
+        {{bucket}}/releases/emr/run-1.json  s3:PutObject s3:DeleteObject s3:DeleteObjectVersion s3:PutObjectAcl
+        {{bucket}}/wheelhouse/any.zip       s3:GetObject s3:PutObject
+        {{glue_environment}}                s3:PutObject s3:DeleteObject
+        {{glue_code_library}}               s3:PutObject s3:DeleteObject
+        {{emr_spark_bootstrap}}             s3:PutObject s3:DeleteObject
         {{bucket}}/elsewhere.csv            s3:GetObject s3:PutObject
         {{bucket}}      s3:PutBucketPolicy s3:DeleteBucketPolicy s3:PutBucketVersioning s3:DeleteBucket s3:ListBucket
         {{bucket}}      s3:PutLifecycleConfiguration s3:PutBucketPublicAccessBlock s3:PutEncryptionConfiguration
@@ -135,10 +140,15 @@ FORBIDDEN = [
         """,
     ),
     *lines(EVERYBODY, "{bucket}/data/census.csv s3:PutObject", ONCE),
+    *lines(EVERYBODY, "{bucket}/releases/run-1.json s3:PutObject", ONCE),
+    # a step on EMR runs any code: it cannot make the release of a Glue run, nor Glue one of EMR's
+    *lines((EMR, SERVICE), "{bucket}/releases/glue/run-1.json s3:PutObject s3:GetObject", ONCE),
+    *lines((GLUE, SERVICE), "{bucket}/releases/emr/run-1.json s3:PutObject s3:GetObject", ONCE),
     *lines(EVERYBODY, "{bucket} s3:ListBucket", {"s3:prefix": ""}),
     *lines(EVERYBODY, "{bucket} s3:ListBucket", {"s3:prefix": "emr/cluster-logs/"}),
     *lines(JOBS, "{bucket}/data/census.csv s3:GetObject", {"aws:SecureTransport": False}),
-    *lines(JOBS, "{bucket}/releases/run-1.json s3:PutObject", ONCE | {"aws:SecureTransport": False}),
+    *lines(GLUE, "{bucket}/releases/glue/run-1.json s3:PutObject", ONCE | {"aws:SecureTransport": False}),
+    *lines(EMR, "{bucket}/releases/emr/run-1.json s3:PutObject", ONCE | {"aws:SecureTransport": False}),
     *lines(JOBS, "{instance_role} iam:PassRole", TO_EC2),
     *lines(
         GLUE,
@@ -149,7 +159,7 @@ FORBIDDEN = [
         {{emr_tumultana}}                       s3:GetObject
         {LOGS}/other/jobs:log-stream:x          logs:PutLogEvents
         {DAEMONS}:log-stream:jr_1               logs:PutLogEvents logs:CreateLogStream
-        *                                       ssmmessages:OpenDataChannel
+        *                                       ssmmessages:OpenDataChannel lakeformation:GetDataAccess
         """,
     ),
     *lines(

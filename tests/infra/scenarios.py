@@ -3,7 +3,9 @@
 import json
 import re
 import tempfile
+import zipfile
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,6 +13,7 @@ from typing import Any, NamedTuple
 import app as cdk_app
 from aws_cdk import App
 from stacks.config import AppConfig
+from tools import environment
 
 from infra.iam import Account
 from infra.intrinsics import Templates
@@ -44,13 +47,13 @@ OPTIONS = SNAPSHOTS | {
     "two-nat": {"dp.nat_gateways": "2"},
     "large": {"dp.vpc_cidr": "10.20.0.0/20", "dp.subnet_mask": "22", "dp.name_prefix": "other"},
     "pins": {"dp.glue.python_modules": "pins"},
+    "loud": {"dp.glue.daemon_logs": "true"},
     "sized": {
         "dp.glue.flex": "false",
         "dp.glue.worker_type": "G.4X",
         "dp.glue.number_of_workers": "3",
         "dp.glue.timeout_minutes": "60",
         "dp.glue.max_concurrent_runs": "2",
-        "dp.glue.python_modules": "wheelhouse",
         "dp.emr.zeppelin": "false",
         "dp.emr.hadoop": "false",
         "dp.emr.primary_instance_type": "m5.xlarge",
@@ -112,6 +115,18 @@ class Scenario(NamedTuple):
         }
 
 
+def pack_nothing(folder: Path, requirements: Path = environment.REQUIREMENTS, text: str = "") -> None:
+    """Make a packed environment that holds one text, as `make environment` would of this list."""
+    (folder / "wheels").mkdir()
+    with zipfile.ZipFile(folder / "wheels" / "nothing-1-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("nothing.py", text)
+    content = environment._pack(folder / "wheels", folder / environment.ARCHIVE)
+    facts = environment.Packed(
+        environment._source(requirements), content, environment._digest(folder / environment.ARCHIVE)
+    )
+    (folder / environment.FACTS).write_text(json.dumps(asdict(facts)))
+
+
 def context(options: dict[str, str]) -> dict[str, Any]:
     return json.loads((ROOT / "cdk.json").read_text())["context"] | options
 
@@ -149,5 +164,5 @@ def masked(found: Scenario, stack: str) -> str:
     """A template as sorted JSON; a file's hash is replaced by what the file is for, so that its change is no news."""
     text = json.dumps(found.templates[stack], indent=1, sort_keys=True, ensure_ascii=False) + "\n"
     files = json.loads((found.folder / f"{stack}.assets.json").read_text())["files"]
-    names = {key: "<" + file["displayName"] + ">" for key, file in files.items()}
+    names = {key.split(".")[0]: "<" + file["displayName"] + ">" for key, file in files.items()}
     return re.sub(r"[0-9a-f]{64}", lambda match: names.get(match[0], "<hash>"), text)

@@ -10,7 +10,7 @@ from typing import Any
 import app as cdk_app
 import pytest
 from aws_cdk import App
-from stacks.components import wheelhouse
+from stacks.components import python_environment
 
 from infra.scenarios import OPTIONS, ROOT, STACKS, context, scenario
 
@@ -174,10 +174,11 @@ def test_a_bad_value_is_told_in_one_line(
 def test_a_missing_file_is_told_in_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(wheelhouse, "FOLDER", tmp_path)
-    assert main({"dp.network": "isolated"}, monkeypatch, tmp_path / "out") == 2
+    monkeypatch.setattr(python_environment, "FOLDER", tmp_path)
+    assert main({}, monkeypatch, tmp_path / "out") == 2
     (told,) = capsys.readouterr().err.splitlines()
-    assert "`make wheelhouse`" in told
+    assert told.startswith("dp: the packed Python environment is not made yet: ")
+    assert told.endswith("; allowed: `make environment`, then again")
 
 
 def test_what_stays_is_told_and_what_is_destroyed_is_not(
@@ -190,6 +191,15 @@ def test_what_stays_is_told_and_what_is_destroyed_is_not(
     assert "dp.storage.existing_table" in told
     assert main({"dp.data_retention": "destroy"}, monkeypatch, tmp_path / "destroy") == 0
     assert capsys.readouterr().err == ""
+
+
+def test_logs_that_can_show_rows_are_told_of(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    options = {"dp.data_retention": "destroy", "dp.glue.daemon_logs": "true"}
+    assert main(options, monkeypatch, tmp_path) == 0
+    (told,) = capsys.readouterr().err.splitlines()
+    assert told.startswith("dp.glue.daemon_logs is on: whoever reads the log groups /aws-glue/…error… can see")
 
 
 def cdk(tmp_path: Path, *options: str) -> subprocess.CompletedProcess[str]:
@@ -211,7 +221,9 @@ def cdk(tmp_path: Path, *options: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.slow
 def test_the_command_line_synthesizes_a_bound_app_without_credentials(tmp_path: Path) -> None:
-    done = cdk(tmp_path, "dp.account=444455556666", "dp.region=eu-central-1")
+    # without what `make environment` makes
+    small = ("dp.glue.python_modules=pins", "dp.emr.enabled=false")
+    done = cdk(tmp_path, "dp.account=444455556666", "dp.region=eu-central-1", *small)
     assert done.returncode == 0, done.stderr
     assert {path.name.split(".")[0] for path in (tmp_path / "cdk.out").glob("*.template.json")} == set(STACKS)
 

@@ -1,5 +1,7 @@
 """What travels to the cluster: a changed file changes exactly the stacks that deploy it, a missing one is told."""
 
+import gzip
+import hashlib
 import json
 import shutil
 import zipfile
@@ -8,10 +10,11 @@ from pathlib import Path
 
 import pytest
 from stacks import emr_stack
-from stacks.components import emr_spark_cluster, glue_dp_job, job_code, paths, wheelhouse
+from stacks.components import emr_spark_cluster, glue_dp_job, job_code, paths, python_environment
 from stacks.errors import ConfigError
+from tools import environment
 
-from infra.scenarios import ROOT, Scenario, scenario, synthesize
+from infra.scenarios import ROOT, Scenario, pack_nothing, scenario, synthesize
 
 COPIED = ("glue_scripts", "emr_assets", "src/dpjobs")
 
@@ -24,7 +27,8 @@ def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copy(ROOT / "requirements-cluster.txt", tmp_path)
     for module in (emr_stack, glue_dp_job, paths):
         monkeypatch.setattr(module, "ROOT", tmp_path)
-    monkeypatch.setattr(job_code, "REQUIREMENTS", tmp_path / "requirements-cluster.txt")
+    for module in (job_code, python_environment):
+        monkeypatch.setattr(module, "REQUIREMENTS", tmp_path / "requirements-cluster.txt")
     monkeypatch.setattr(job_code, "_LIBRARY", tmp_path / "src" / "dpjobs")
     monkeypatch.setattr(job_code.library_zip, "__defaults__", (tmp_path / "build",))
     for name in ("SETTINGS", "BOOTSTRAP"):
@@ -68,7 +72,6 @@ CHANGES: dict[str, tuple[Callable[[Path], None], set[str]]] = {
     "a setting of EMR's Spark": (setting, {"emr"}),
     "the library": (append("src/dpjobs/query.py"), {"glue", "emr"}),
     "a new file in the library": (append("src/dpjobs/new.py"), {"glue", "emr"}),
-    "the pinned list": (append("requirements-cluster.txt"), {"glue", "emr"}),
 }
 
 
@@ -101,16 +104,92 @@ def test_a_missing_file_is_told_in_one_line(copy: Path, name: str) -> None:
     assert Path(name).name in str(error.value)
 
 
-@pytest.mark.parametrize("options", [{"dp.network": "isolated"}, {"dp.glue.python_modules": "wheelhouse"}])
-def test_a_missing_wheelhouse_is_told_in_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, str]
+def test_another_environment_changes_exactly_the_stacks_that_deploy_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wheelhouse, "FOLDER", tmp_path)
-    with pytest.raises(ConfigError) as error:
-        synthesize(options)
-    assert str(error.value).isprintable()
-    assert "make wheelhouse" in str(error.value)
-    assert synthesize({}).templates  # nobody else needs it
+    pack_nothing(tmp_path, text="other = True")
+    monkeypatch.setattr(python_environment, "FOLDER", tmp_path)
+    assert changed(synthesize({})) == {"glue", "emr"}
+
+
+def test_the_same_content_is_the_same_deployment_whoever_compressed_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(environment, "_LEVEL", 0)
+    pack_nothing(tmp_path)
+    assert (tmp_path / environment.ARCHIVE).read_bytes() != environment_of("glue").read_bytes()
+    monkeypatch.setattr(python_environment, "FOLDER", tmp_path)
+    assert changed(synthesize({})) == set()
+
+
+def environment_of(stack: str) -> Path:
+    return scenario("defaults").assets(stack)["Environment"]
+
+
+def test_its_key_is_the_hash_of_its_content_and_ends_as_aws_documents_it() -> None:
+    content = hashlib.sha256(gzip.decompress(environment_of("glue").read_bytes())).hexdigest()
+    for stack in ("glue", "emr"):
+        listed = json.loads((scenario("defaults").folder / f"{stack}.assets.json").read_text())["files"]
+        (file,) = [file for file in listed.values() if file["displayName"] == "Environment"]
+        (place,) = file["destinations"].values()
+        assert place["objectKey"] == f"{content}.tar.gz"
+        assert place["bucketName"] == "cdk-hnb659fds-assets-${AWS::AccountId}-${AWS::Region}"
+        assert file["source"]["packaging"] == "file"
+        assert not Path(file["source"]["path"]).is_absolute()  # an assembly can be deployed elsewhere
+
+
+NEEDED: dict[str, tuple[dict[str, str], bool]] = {
+    "as it comes": ({}, True),
+    "isolated": ({"dp.network": "isolated"}, True),
+    "without a cluster": ({"dp.emr.enabled": "false"}, True),
+    "pins": ({"dp.glue.python_modules": "pins"}, True),
+    "pins without a cluster": ({"dp.glue.python_modules": "pins", "dp.emr.enabled": "false"}, False),
+}
+
+
+@pytest.mark.parametrize(("options", "needed"), NEEDED.values(), ids=NEEDED)
+def test_a_missing_environment_is_told_in_one_line_where_it_is_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, str], needed: bool
+) -> None:
+    monkeypatch.setattr(python_environment, "FOLDER", tmp_path / "not-made")
+    if needed:
+        with pytest.raises(ConfigError, match=r"environment is not made yet: .*`make environment`") as error:
+            synthesize(options)
+        assert str(error.value).isprintable()
+    else:
+        assert synthesize(options).templates
+
+
+def spoil(folder: Path, how: str) -> None:
+    archive, facts = folder / environment.ARCHIVE, folder / environment.FACTS
+    if how == "cut":
+        archive.write_bytes(archive.read_bytes()[:-1])
+    elif how == "no facts":
+        facts.write_text("{}")
+    elif how == "no JSON":
+        facts.write_text("")
+    else:
+        archive.unlink()
+
+
+@pytest.mark.parametrize(
+    ("how", "said"), [("cut", "damaged"), ("no facts", "damaged"), ("no JSON", "damaged"), ("gone", "not made yet")]
+)
+def test_an_environment_that_is_not_whole_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str, said: str
+) -> None:
+    pack_nothing(tmp_path)
+    monkeypatch.setattr(python_environment, "FOLDER", tmp_path)
+    assert synthesize({}).templates
+    spoil(tmp_path, how)
+    with pytest.raises(ConfigError, match=f"the packed Python environment is {said}: .*`make environment`"):
+        synthesize({})
+
+
+def test_an_environment_of_another_list_is_refused(copy: Path) -> None:
+    append("requirements-cluster.txt")(copy)
+    with pytest.raises(ConfigError, match=r"the packed Python environment is of another list: .*`make environment`"):
+        synthesize({})
 
 
 def test_the_library_is_dpjobs_alone_and_packed_alike_each_time(tmp_path: Path) -> None:
@@ -124,16 +203,3 @@ def test_the_library_is_dpjobs_alone_and_packed_alike_each_time(tmp_path: Path) 
     assert "dpjobs/ledger/dynamodb.py" in names
     for stack in ("glue", "emr"):
         assert scenario("defaults").assets(stack)["Code/Library"].read_bytes() == one.read_bytes()
-
-
-@pytest.mark.parametrize(("content", "said"), [(None, "damaged"), ("pandas==1.5.3\n", "of another list")])
-def test_a_wheelhouse_of_another_list_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | None, said: str
-) -> None:
-    monkeypatch.setattr(wheelhouse, "FOLDER", tmp_path)
-    (tmp_path / wheelhouse.NAME).write_bytes(b"no zip")
-    if content is not None:
-        with zipfile.ZipFile(tmp_path / wheelhouse.NAME, "w") as archive:
-            archive.writestr("wheels/requirements.txt", content)
-    with pytest.raises(ConfigError, match=f"the wheelhouse is {said}: .*`make wheelhouse`"):
-        synthesize({"dp.network": "isolated"})

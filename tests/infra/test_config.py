@@ -80,11 +80,10 @@ def test_the_defaults_are_the_articles() -> None:
 
 def test_what_follows_from_the_rest() -> None:
     config = read("dp.network=isolated")
-    assert (config.nat_gateway_count, config.python_modules, config.needs_wheelhouse) == (0, "wheelhouse", True)
+    assert config.nat_gateway_count == 0
     assert config.interface_endpoints == INTERFACE_ENDPOINTS
     assert read().interface_endpoints == ()
-    assert (read().python_modules, read().needs_wheelhouse) == ("requirements", False)
-    assert read("dp.glue.python_modules=wheelhouse").needs_wheelhouse
+    assert (read().glue.python_modules, read().glue.daemon_logs) == ("environment", False)
     assert not read("dp.data_retention=destroy").protects_ledger
     assert not read("dp.storage.deletion_protection=false").protects_ledger
     assert read().addresses_per_subnet == 27
@@ -172,7 +171,8 @@ def test_other_context_is_none_of_our_business() -> None:
         (["dp.glue.number_of_workers=0"], ["dp.glue.number_of_workers", "'0'", "2 to 299"]),
         (["dp.glue.timeout_minutes=10081"], ["dp.glue.timeout_minutes", "1 to 10080"]),
         (["dp.glue.max_concurrent_runs=0"], ["dp.glue.max_concurrent_runs", "1 to 100"]),
-        (["dp.glue.python_modules=poetry"], ["dp.glue.python_modules", "requirements, pins, wheelhouse"]),
+        (["dp.glue.daemon_logs=yes"], ["dp.glue.daemon_logs", "true or false"]),
+        (["dp.glue.python_modules=poetry"], ["dp.glue.python_modules", "environment, pins"]),
         (["dp.emr.release_label=emr-6.9.0"], ["dp.emr.release_label", "'emr-6.9.0'", "emr-7.13.0"]),
         (["dp.emr.core_instance_type=m6g.xlarge"], ["dp.emr.core_instance_type", "'m6g.xlarge'", "did you mean"]),
         (["dp.emr.primary_instance_type=potato"], ["dp.emr.primary_instance_type", "emr-7.13.0", "m5.4xlarge"]),
@@ -193,7 +193,7 @@ def test_other_context_is_none_of_our_business() -> None:
             ["dp.network=isolated", "dp.glue.max_concurrent_runs=14"],
             ["280 workers", "fewer dp.glue.max_concurrent_runs", "dp.subnet_mask"],
         ),
-        (["dp.network=isolated", "dp.glue.python_modules=pins"], ["dp.glue.python_modules", "'pins'", "wheelhouse"]),
+        (["dp.network=isolated", "dp.glue.python_modules=pins"], ["dp.glue.python_modules", "'pins'", "environment"]),
         (["dp.data_retention=keep"], ["dp.data_retention", "'keep'", "retain, destroy"]),
         (
             ["dp.data_retention=destroy", "dp.storage.deletion_protection=true"],

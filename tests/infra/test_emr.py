@@ -150,7 +150,7 @@ def test_what_emrs_service_touches_carries_its_tag(which: str) -> None:
         assert EMR_TAG in each["Tags"]
 
 
-def test_the_bootstrap_action_installs_the_pinned_list() -> None:
+def test_the_bootstrap_action_unpacks_the_same_libraries_as_glues() -> None:
     for which in ("defaults", "isolated"):
         found = scenario(which)
         (action,) = cluster(which)["BootstrapActions"]
@@ -160,11 +160,11 @@ def test_the_bootstrap_action_installs_the_pinned_list() -> None:
         assert script["Path"].endswith("/" + assets["Spark/Bootstrap"])
         text = found.assets("emr")["Spark/Bootstrap"].read_bytes()
         assert text == (ROOT / "emr_assets" / "emr_bootstrap.sh").read_bytes()
-        requirements, *wheelhouse = script["Args"]
-        assert requirements.endswith("/" + assets["Code/Requirements"])
-        bucket = found.account().arn("Bucket", "AWS::S3::Bucket").rpartition(":")[2]
-        # without internet the wheels come from the bucket
-        assert wheelhouse == ([f"s3://{bucket}/wheelhouse/dpcloud.gluewheels.zip"] if which == "isolated" else [])
+        (environment,) = script["Args"]
+        assert environment.startswith("s3://cdk-hnb659fds-assets-")
+        assert environment.endswith("/" + assets["Environment"])
+        fixed = next(iter(found.all("glue", "Glue::Job").values()))["NonOverridableArguments"]
+        assert environment == found.resolved("glue", fixed["--python-virtual-env"])
 
 
 def settings(blocks: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -254,13 +254,6 @@ def test_rights_and_rules_are_there_before_the_cluster_and_stay_until_it_is_gone
     assert set(needed) <= set(body["DependsOn"])
 
 
-@pytest.mark.parametrize("which", ["isolated", "adopted-isolated"])
-def test_the_wheelhouse_is_copied_before_the_stacks_that_install_from_it(which: str) -> None:
-    manifest = json.loads((scenario(which).folder / "manifest.json").read_text())["artifacts"]
-    for stack in ("glue", "emr"):
-        assert "storage" in manifest[stack]["dependencies"]
-
-
 def test_switched_off_the_stack_stays_without_a_cluster() -> None:
     found = scenario("emr-off")
     kinds = {body["Type"] for body in found.templates["emr"]["Resources"].values()}
@@ -291,4 +284,5 @@ def test_a_steps_first_words_name_library_script_ledger_and_releases(which: str)
         assert text == (ROOT / "emr_assets" / f"run_{script}_spark.py").read_bytes()
         # the same ledger as Glue's, or the budget would be spent twice
         assert table == found.resolved("glue", fixed["--ledger"])
-        assert where == found.resolved("glue", fixed["--releases"])
+        ours = found.resolved("glue", fixed["--releases"]).removesuffix("glue/")
+        assert where == f"{ours}emr/"  # not Glue's, where this role may not write

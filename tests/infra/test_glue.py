@@ -131,7 +131,10 @@ def test_nothing_shows_exact_numbers(which: str) -> None:
             assert fixed[name] == "false", name
         # any value of it, "false" too, switches metrics on: it may stand nowhere
         assert "--enable-metrics" not in {**job["DefaultArguments"], **fixed}
-        assert {"spark.ui.enabled=false", "spark.eventLog.enabled=false"} <= set(fixed["--conf"].split(" --conf "))
+        off = {"spark.ui.enabled=false", "spark.eventLog.enabled=false"}
+        if which != "loud":
+            off.add("spark.log.level=OFF")
+        assert off <= set(fixed["--conf"].split(" --conf "))
         assert fixed["--enable-auto-scaling"] == "false"
 
 
@@ -139,7 +142,7 @@ def test_nothing_shows_exact_numbers(which: str) -> None:
 def test_everything_they_write_lies_in_our_bucket(which: str) -> None:
     fixed = both_but_script(which)
     ours, account = f"s3://{bucket(which)}", scenario(which).account()
-    assert fixed["--releases"] == f"{ours}/releases/"
+    assert fixed["--releases"] == f"{ours}/releases/glue/"
     assert fixed["--ledger"] == account.arn("Ledger", "AWS::DynamoDB::Table")
     assert fixed["--TempDir"].startswith(f"{ours}/warehouse/")
     assert fixed["--spark-event-logs-path"].startswith(f"{ours}/warehouse/")
@@ -156,6 +159,22 @@ def test_their_logs_are_the_groups_that_the_role_may_write() -> None:
     assert both("large", "NonOverridableArguments", "--continuous-log-logGroup") == "/aws-glue/jobs/other"
     stream = f"arn:aws:logs:eu-west-1:111122223333:log-group:{group}:log-stream:jr_1"
     assert found.account().may("glue/JobRole", "logs:PutLogEvents", stream)
+
+
+def test_the_logs_of_daemons_are_opened_by_one_setting_and_nothing_else_is() -> None:
+    """For a table that is not private: the role may write the groups of errors, and Spark is not silent at first."""
+    quiet, loud = scenario("defaults"), scenario("loud")
+    for group in ("/aws-glue/jobs/error", "/aws-glue/differential-privacy/Security-role/JobRole/error"):
+        stream = f"arn:aws:logs:eu-west-1:111122223333:log-group:{group}:log-stream:jr_1-g-1"
+        for action in ("logs:CreateLogStream", "logs:PutLogEvents"):
+            assert not quiet.account().may("glue/JobRole", action, stream)
+            assert loud.account().may("glue/JobRole", action, stream)
+    differ = {name for name in quiet.templates if quiet.templates[name] != loud.templates[name]}
+    assert differ == {"glue"}
+    before, after = both_but_script("defaults"), both_but_script("loud")
+    assert {name for name in before if before[name] != after[name]} == {"--conf"}
+    assert set(before["--conf"].split(" --conf ")) - set(after["--conf"].split(" --conf ")) == {"spark.log.level=OFF"}
+    assert not set(after["--conf"].split(" --conf ")) - set(before["--conf"].split(" --conf "))
 
 
 @pytest.mark.parametrize("which", OPTIONS)
@@ -176,18 +195,17 @@ def test_logs_bookmarks_and_files_are_encrypted(which: str) -> None:
         assert job["SecurityConfiguration"] == {"Ref": name}
 
 
-@pytest.mark.parametrize("which", ["defaults", "isolated", "sized"])
-def test_libraries_are_installed_by_the_chosen_way(which: str) -> None:
+@pytest.mark.parametrize("which", ["defaults", "isolated", "kms", "emr-off", "bound"])
+def test_libraries_come_as_a_packed_environment_in_place_of_glues_own(which: str) -> None:
     fixed = both_but_script(which)
-    modules, options = fixed["--additional-python-modules"], fixed["--python-modules-installer-option"]
-    if which == "defaults":
-        listed = scenario(which).assets("glue")["Code/Requirements"]
-        assert modules.endswith("/" + listed.name.removeprefix("asset."))
-        assert listed.read_bytes() == (ROOT / "requirements-cluster.txt").read_bytes()
-        assert options == "--no-deps -r"  # the file's name follows, so -r is last
-    else:
-        assert modules == f"s3://{bucket(which)}/wheelhouse/dpcloud.gluewheels.zip"
-        assert options == "--no-deps --no-index"
+    archive = scenario(which).assets("glue")["Environment"]
+    place = fixed["--python-virtual-env"]
+    assert place.startswith("s3://cdk-hnb659fds-assets-")
+    assert place.endswith("/" + archive.name.removeprefix("asset."))
+    assert place.endswith(".tar.gz")
+    # AWS: no modules besides; fixed all the same, or the starter of a run could bring some
+    assert fixed["--additional-python-modules"] == ""
+    assert fixed["--python-modules-installer-option"] == "--no-index"
 
 
 def test_pins_are_the_whole_list_without_hashes() -> None:
@@ -197,6 +215,8 @@ def test_pins_are_the_whole_list_without_hashes() -> None:
     assert len(pinned) > 20
     assert fixed["--additional-python-modules"].split(",") == pinned
     assert fixed["--python-modules-installer-option"] == "--no-deps"
+    assert fixed["--python-virtual-env"] == ""
+    assert "Environment" not in scenario("pins").assets("glue")
 
 
 def test_sparks_own_libraries_are_never_installed_over_glues() -> None:

@@ -111,7 +111,6 @@ def rows() -> list[Row]:
     for which in OPTIONS:
         for rule, path, reason in acknowledgements(which):
             name, on = readable(rule)
-            path = re.sub(r"Custom::CDKBucketDeployment\w+", "the CDK's copying function", path)
             on_these = found.setdefault((path, name, reason), [])
             if on and on not in on_these:
                 on_these.append(on)

@@ -164,7 +164,7 @@ def test_what_is_adopted_is_not_made_again(which: str) -> None:
     for job in found.all("glue", "Glue::Job").values():
         fixed = found.resolved("glue", job["NonOverridableArguments"])
         assert fixed["--ledger"] == outputs["LedgerTableArn"]
-        assert fixed["--releases"] == "s3://kept-bucket/releases/"
+        assert fixed["--releases"] == "s3://kept-bucket/releases/glue/"
 
 
 def test_an_adopted_bucket_keeps_its_key() -> None:
@@ -181,15 +181,20 @@ def test_only_the_table_is_made_beside_an_adopted_bucket() -> None:
     assert found.bodies("storage", "DynamoDB::Table")
 
 
-def test_the_wheelhouse_is_copied_under_its_own_name_and_deletes_nothing() -> None:
-    found = scenario("isolated")
-    every = found.templates["storage"]["Resources"].values()
-    (copy,) = [body["Properties"] for body in every if body["Type"] == "Custom::CDKBucketDeployment"]
-    assert copy["DestinationBucketKeyPrefix"] == "wheelhouse/"
-    assert (copy["Prune"], copy["RetainOnDelete"]) == (False, True)
-    ((bucket, _),) = found.all("storage", "S3::Bucket").items()
-    assert copy["DestinationBucketName"] == {"Ref": bucket}
-    (source,) = [path for key, path in found.assets("storage").items() if "Copy" in key and path.is_dir()]
-    assert [path.name for path in source.iterdir()] == ["dpcloud.gluewheels.zip"]
-    there = [body["Type"] for body in scenario("defaults").templates["storage"]["Resources"].values()]
-    assert "Custom::CDKBucketDeployment" not in there
+@pytest.mark.parametrize("which", OPTIONS)
+def test_no_code_lies_in_the_bucket(which: str) -> None:
+    """Who may write a name there would run code with a job's role: code comes from the CDK's bucket alone."""
+    found = scenario(which)
+    bucket = (
+        OPTIONS[which].get("dp.storage.existing_bucket")
+        or (found.account().arn("storage/Bucket", "AWS::S3::Bucket").rpartition(":")[2])
+    )
+    assert not found.assets("storage") or "destroy" in which  # the CDK's function that empties the bucket
+    for job in found.all("glue", "Glue::Job").values():
+        fixed = found.resolved("glue", job["NonOverridableArguments"])
+        for name in ("--scriptLocation", "--extra-py-files", "--extra-jars", "--extra-files", "--python-virtual-env"):
+            assert not fixed[name].startswith(f"s3://{bucket}/")
+    for cluster in found.all("emr", "EMR::Cluster").values():
+        for action in found.resolved("emr", cluster["BootstrapActions"]):
+            script = action["ScriptBootstrapAction"]
+            assert not [uri for uri in (script["Path"], *script["Args"]) if uri.startswith(f"s3://{bucket}/")]

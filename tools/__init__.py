@@ -1,0 +1,1 @@
+"""What make targets run besides."""
