@@ -180,7 +180,7 @@ def _emr(config: "AppConfig") -> Running:
         what=f"EMR cluster: {machines}, {disks} GB of disks",
         hour=hour,
         least=hour * (prices.BOOT_MINUTES * 60 + emr.idle_timeout_seconds) / 3600,
-        least_is=f"{prices.BOOT_MINUTES} minutes of boot, idle for {_minutes(emr.idle_timeout_seconds)}, then it ends",
+        least_is=f"{prices.BOOT_MINUTES} minutes of boot, {_minutes(emr.idle_timeout_seconds)} idle, then it ends",
         most=None,
         most_is="while it is busy",
     )

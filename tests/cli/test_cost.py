@@ -133,7 +133,7 @@ def test_emr_clusters(costs: Costs) -> None:
     # (15 + 64) + 3 × (15 + 12 × 64) GB of disks
     assert found["per_hour"] == 10.427603  # 10.095 + 2428 × 0.10 / 730
     assert found["at_least"] == 3.736558  # 1,290 seconds of it
-    assert found["at_least_is"] == "20 minutes of boot, idle for 90 seconds, then it ends"
+    assert found["at_least_is"] == "20 minutes of boot, 90 seconds idle, then it ends"
 
 
 def surprises(found: dict[str, Any]) -> dict[str, tuple[float, str]]:

@@ -1,8 +1,8 @@
 """What Glue and EMR do with what is deployed and started on a moto server: runs and steps become real spark-submits.
 
-A run gets what the deployed definition says: script, library, arguments, settings, and the packed environment, which is
-unpacked and runs driver and workers. Spark and Java are this environment's, as a platform's are its own; nothing else of
-it, nor of the checkout, is within a run's reach.
+A run gets what the deployed definition says: script, library, arguments, settings, and the packed environment, which
+is unpacked and runs driver and workers. Spark and Java are this environment's, as a platform's are its own; nothing
+else of it, nor of the checkout, is within a run's reach.
 """
 
 import os
