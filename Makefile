@@ -22,7 +22,7 @@ ENVIRONMENT := build/environment/environment.tar.gz
 # Any Python 3.11 with pip will do, so that a laptop on which the engines do not install can make it, too.
 ANY_PYTHON = $(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON))
 
-.PHONY: setup demo environment synth diff deploy destroy test test-library test-deployment audit mutants snapshots lint format bench lock clean help
+.PHONY: setup demo environment synth diff deploy destroy smoke rehearsal test test-library test-deployment audit mutants snapshots lint format bench lock clean help
 
 setup: $(VENV)/.setup $(VENV)/.setup-cdk  ## install all that a user needs: .venv/bin/dpcloud and .venv/bin/cdk
 
@@ -74,6 +74,13 @@ deploy: $(VENV)/.setup-cdk $(ENVIRONMENT)  ## deploy all stacks to the account a
 
 destroy: $(VENV)/.setup-cdk $(ENVIRONMENT)  ## take all stacks away
 	$(BIN)/cdk destroy --all $(CDKFLAGS)
+
+SMOKE ?=
+smoke: $(VENV)/.setup-cdk $(ENVIRONMENT)  ## try on real AWS what nothing else can show, and take it away again: asks first, costs a dollar or so
+	$(BIN)/python -m smoke $(SMOKE)
+
+rehearsal: $(VENV)/.setup-dev $(ENVIRONMENT)  ## the same against a test server on this machine: no AWS, no money
+	$(BIN)/python tests/deploy/rehearsal.py $(SMOKE)
 
 test: lint  ## lint and all tests, in two processes: one holds a Spark session, the other mostly waits for what it starts
 	@$(MAKE) --no-print-directory -j2 --output-sync=target test-library test-deployment

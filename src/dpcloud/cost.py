@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -51,6 +52,14 @@ class Running(NamedTuple):
     most_is: str
 
 
+class Surprise(NamedTuple):
+    """What people do not expect to pay for: how much, for how long, when, and what to do about it."""
+
+    usd: Decimal
+    unit: str
+    when: str
+
+
 class Cost(NamedTuple):
     """What a deployment costs, in USD."""
 
@@ -58,6 +67,7 @@ class Cost(NamedTuple):
     glue: Running
     emr: Running | None
     data: tuple[str, Decimal]
+    surprises: list[Surprise]
 
     @property
     def month(self) -> Decimal:
@@ -117,8 +127,14 @@ def cost_of(config: "AppConfig") -> Cost:
     prices.check_region(config.region)
     per_gb = prices.ENDPOINT_DATA if config.isolated else prices.NAT_DATA
     way = "through interface endpoints" if config.isolated else "through NAT"
-    emr = _emr(config) if config.emr.enabled else None
-    return Cost(standing=_standing(config), glue=_glue(config), emr=emr, data=(way, per_gb.usd))
+    standing, glue, emr = _standing(config), _glue(config), _emr(config) if config.emr.enabled else None
+    return Cost(
+        standing=standing,
+        glue=glue,
+        emr=emr,
+        data=(way, per_gb.usd),
+        surprises=_surprises(config, standing, glue, emr),
+    )
 
 
 def _standing(config: "AppConfig") -> list[Standing]:
@@ -147,7 +163,7 @@ def _glue(config: "AppConfig") -> Running:
         what=f"Glue run: {glue.number_of_workers} × {glue.worker_type}, {'Flex' if glue.flex else 'standard'}",
         hour=hour,
         least=hour * prices.GLUE_MINIMUM_MINUTES / 60,
-        least_is=f"{prices.GLUE_MINIMUM_MINUTES} minute",
+        least_is=f"{prices.GLUE_MINIMUM_MINUTES} minute of all workers",
         most=hour * glue.timeout_minutes / 60,
         most_is=f"timeout, {glue.timeout_minutes} minutes",
     )
@@ -157,14 +173,38 @@ def _emr(config: "AppConfig") -> Running:
     emr, machines = config.emr, config.emr.machines
     hour = prices.instance_hour("emr.primary_instance_type", machines.primary)
     hour += machines.core_count * prices.instance_hour("emr.core_instance_type", machines.core)
+    disks = prices.disk_gb(machines.primary) + machines.core_count * prices.disk_gb(machines.core)
+    hour += disks * prices.DISK.usd / prices.HOURS_A_MONTH
     return Running(
-        what=f"EMR cluster: {machines.primary} + {machines.core_count} × {machines.core}",
+        what=f"EMR cluster: {machines.primary} + {machines.core_count} × {machines.core}, {disks} GB of disks",
         hour=hour,
-        least=hour * emr.idle_timeout_seconds / 3600,
-        least_is=f"idle for {_minutes(emr.idle_timeout_seconds)}, then it ends",
+        least=hour * (prices.BOOT_MINUTES * 60 + emr.idle_timeout_seconds) / 3600,
+        least_is=f"{prices.BOOT_MINUTES} minutes of boot, {_minutes(emr.idle_timeout_seconds)} idle, then it ends",
         most=None,
         most_is="while it is busy",
     )
+
+
+def _surprises(
+    config: "AppConfig", standing: Sequence[Standing], glue: Running, emr: Running | None
+) -> list[Surprise]:
+    failed = "a Glue run that fails at once: its minute on all workers"
+    found = [Surprise(glue.least, "run", failed)]
+    if emr and config.nat_gateway_count:
+        gateway = sum(line.month for line in standing if line.what.startswith(("NAT", "public")))
+        when = "the NAT gateway, after the cluster has ended itself, until a deploy with dp.emr.enabled=false"
+        found.append(Surprise(Decimal(gateway), "month", when))
+    if emr and config.emr.zeppelin:
+        when = (
+            "the cluster with a Zeppelin tab open, or a note's interpreter running: it does not count as idle, and "
+            "does not end"
+        )
+        found.append(Surprise(emr.hour * 24, "day", when))
+    if not config.isolated:
+        there = replace(config, network="isolated").interface_endpoints
+        endpoints = len(there) * _ZONES * prices.ENDPOINT.usd * prices.HOURS_A_MONTH
+        found.append(Surprise(endpoints, "month", "dp.network=isolated: its interface endpoints, used or not"))
+    return found
 
 
 def _minutes(seconds: int) -> str:
@@ -196,6 +236,9 @@ def _show(found: Cost, config: "AppConfig") -> None:
     way, per_gb = found.data
     console.print(f"Data {way}: {per_gb} a GB; none of it goes to S3 or DynamoDB, whose gateway endpoints are free.")
     console.print(f"By use, not counted: {prices.PER_USE}.")
+    console.print("What may surprise:")
+    for one in found.surprises:
+        console.print(f"- {_usd(one.usd)} a {one.unit}: {one.when}.")
     cluster = f", and the cluster until it ends ({_usd(found.emr.least)})" if found.emr else ""
     console.print(f"Deployed and forgotten for a month: {found.forgotten:,.2f} USD: what stands there{cluster}.")
     assumed = ", since the configuration names no region" if config.region is None else ""
@@ -234,6 +277,7 @@ def _as_json(found: Cost, config: "AppConfig") -> dict[str, Any]:
             "data": {"way": found.data[0], "per_gb": number(found.data[1])},
         },
         "forgotten_month": number(found.forgotten),
+        "surprises": [{"usd": number(one.usd), "per": one.unit, "when": one.when} for one in found.surprises],
         "by_use": prices.PER_USE,
         "prices": prices.sources(),
     }

@@ -46,6 +46,12 @@ NAT_DATA = Price(Decimal("0.045"), "GB", _NAT)
 PUBLIC_ADDRESS = Price(Decimal("0.005"), "address and hour", "https://www.harsharya.me/blog/aws-ipv4-charge/")
 ENDPOINT = Price(Decimal("0.01"), "interface endpoint, zone and hour", _NETWORK)
 ENDPOINT_DATA = Price(Decimal("0.01"), "GB", "https://aws.amazon.com/privatelink/pricing/", second_hand=False)
+DISK = Price(
+    Decimal("0.10"),
+    "GB and month",
+    "gp2, which EMR may still take (gp3 is 0.08): "
+    "https://menuvis1-blip.github.io/autonomous-researcher/aws/architecture/storage/2026/02/24/amazon-ebs.html",
+)
 KMS_KEY = Price(Decimal(1), "key and month", "https://aws.amazon.com/kms/pricing/", second_hand=False)
 GLUE_STANDARD = Price(Decimal("0.44"), "DPU-hour", _GLUE)
 GLUE_FLEX = Price(Decimal("0.29"), "DPU-hour", _FLEX)
@@ -54,6 +60,13 @@ GLUE_MINIMUM_MINUTES = 1
 
 GLUE_DPUS = {"G.1X": 1, "G.2X": 2, "G.4X": 4, "G.8X": 8, "G.12X": 12, "G.16X": 16}
 """DPUs of a worker (https://docs.aws.amazon.com/glue/latest/dg/worker-types.html). R types have another price."""
+
+BOOT_MINUTES = 20
+"""How long a cluster is paid for before it takes a step: the article's figure."""
+_ROOT_DISK_GB = 15
+_DISK_GB_PER_XLARGE = 64
+"""What EMR gives a machine without disks of its own, by its size
+(https://docs.aws.amazon.com/emr/latest/ManagementGuide/emr-plan-storage.html)."""
 
 _TO_24 = (1, 2, 4, 8, 12, 16, 24)
 _EC2 = {  # price of the xlarge; a family's price grows with its size
@@ -85,7 +98,7 @@ EMR = {
 
 PER_USE = (
     "objects and requests in S3, the ledger's requests (DynamoDB), logs and flow logs (CloudWatch), requests to KMS, "
-    "disks of EMR's nodes, the versions that a key's yearly rotation keeps"
+    "the versions that a key's yearly rotation keeps"
 )
 """What costs little and only by use, and so is not counted."""
 
@@ -110,6 +123,13 @@ def instance_hour(key: str, instance_type: str) -> Decimal:
     return EC2[instance_type].usd + EMR[instance_type].usd
 
 
+def disk_gb(instance_type: str) -> int:
+    """Return the GB of EBS disks that EMR gives an instance whose price is known, its root disk among them."""
+    family, size = instance_type.split(".")
+    own = family.endswith("d")
+    return _ROOT_DISK_GB + (0 if own else _DISK_GB_PER_XLARGE * int(size.removesuffix("xlarge") or 1))
+
+
 def _known_types() -> str:
     families: dict[tuple[int, ...], list[str]] = {}
     for family, (_, sizes) in _EC2.items():
@@ -125,6 +145,7 @@ def sources() -> list[dict[str, object]]:
         "public IPv4 address": PUBLIC_ADDRESS,
         "interface endpoint": ENDPOINT,
         "data through interface endpoints": ENDPOINT_DATA,
+        "disks of a cluster": DISK,
         "KMS key": KMS_KEY,
         "Glue, standard": GLUE_STANDARD,
         "Glue, Flex": GLUE_FLEX,

@@ -69,13 +69,12 @@ def test_the_defaults(costs: Costs) -> None:
     assert (glue["per_hour"], glue["at_most"]) == (2.9, 34.8)  # 10 × 0.29, for 12 hours
     assert glue["at_least"] == 0.048333  # a minute of it
     emr = found["run"]["emr"]
-    assert (emr["per_hour"], emr["at_least"], emr["at_most"]) == (
-        2.88,
-        2.88,
-        None,
-    )  # 3 × (0.768 + 0.192), idle an hour
+    # 3 × (0.768 + 0.192), and 3 × (15 + 256) GB of disks at 0.10 a month
+    assert (emr["per_hour"], emr["at_most"]) == (2.99137, None)
+    assert emr["at_least"] == 3.988493  # twenty minutes of boot, an hour idle
+    assert emr["what"] == "EMR cluster: m5.4xlarge + 2 × m5.4xlarge, 813 GB of disks"
     assert found["run"]["data"] == {"way": "through NAT", "per_gb": 0.045}
-    assert found["forgotten_month"] == 41.38  # 38.50 and the cluster's hour
+    assert found["forgotten_month"] == 42.488493  # 38.50 and the cluster until it ends
     assert (found["region"], found["region_assumed"]) == ("us-east-1", True)
 
 
@@ -88,7 +87,7 @@ def test_isolated(costs: Costs) -> None:
     }
     assert found["idle"]["per_month"] == 148.0
     assert found["run"]["data"] == {"way": "through interface endpoints", "per_gb": 0.01}
-    assert found["forgotten_month"] == 150.88
+    assert found["forgotten_month"] == 151.988493
 
 
 def test_emr_off(costs: Costs) -> None:
@@ -130,10 +129,40 @@ def test_emr_clusters(costs: Costs) -> None:
         "dp.emr.core_instance_count=3",
         "dp.emr.idle_timeout_seconds=90",
     )["run"]["emr"]
-    # 0.17 + 0.043, and 3 × (12 × 0.252 + 0.27): EMR takes a quarter of EC2's price, but never more than 0.27
-    assert found["per_hour"] == 10.095
-    assert found["at_least"] == 0.252375
-    assert found["at_least_is"] == "idle for 90 seconds, then it ends"
+    # 0.17 + 0.043, and 3 × (12 × 0.252 + 0.27): EMR takes a quarter of EC2's price, but never more than 0.27;
+    # (15 + 64) + 3 × (15 + 12 × 64) GB of disks
+    assert found["per_hour"] == 10.427603  # 10.095 + 2428 × 0.10 / 730
+    assert found["at_least"] == 3.736558  # 1,290 seconds of it
+    assert found["at_least_is"] == "20 minutes of boot, 90 seconds idle, then it ends"
+
+
+def surprises(found: dict[str, Any]) -> dict[str, tuple[float, str]]:
+    return {one["when"]: (one["usd"], one["per"]) for one in found["surprises"]}
+
+
+def test_what_people_do_not_expect_to_pay_for(costs: Costs) -> None:
+    failed, gateway, zeppelin, isolated = surprises(costs()).items()
+    assert failed == ("a Glue run that fails at once: its minute on all workers", (0.048333, "run"))
+    assert gateway[1] == (36.5, "month")  # 32.85 + 3.65
+    assert "after the cluster has ended" in gateway[0]
+    assert zeppelin[1] == (71.792877, "day")  # 24 × 2.99137
+    assert "Zeppelin tab" in zeppelin[0]
+    assert isolated[1] == (146.0, "month")
+    assert isolated[0].startswith("dp.network=isolated")
+
+
+def test_what_cannot_surprise_is_not_told(costs: Costs) -> None:
+    assert [per for _, per in surprises(costs("dp.network=isolated")).values()] == ["run", "day"]
+    assert [per for _, per in surprises(costs("dp.emr.enabled=false")).values()] == ["run", "month"]
+    assert [per for _, per in surprises(costs("dp.emr.zeppelin=false")).values()] == ["run", "month", "month"]
+    [(usd, _)] = [v for when, v in surprises(costs("dp.nat_gateways=2")).items() if "NAT" in when]
+    assert usd == 73.0
+
+
+def test_disks_follow_the_machine() -> None:
+    sizes = ("m5.xlarge", "m5.4xlarge", "c5.9xlarge", "r5.24xlarge", "m5d.4xlarge", "r5d.24xlarge")
+    # EMR gives disks where a machine has none of its own; the root disk it always has
+    assert [prices.disk_gb(name) for name in sizes] == [79, 271, 591, 1551, 15, 15]
 
 
 def test_a_small_cluster_and_one_of_other_machines(costs: Costs) -> None:
@@ -157,7 +186,7 @@ def test_the_prices_of_instances() -> None:
 def test_every_price_has_its_source(costs: Costs) -> None:
     found = costs()
     assert re.fullmatch(r"\d{4}-\d{2}-\d{2}", found["prices_checked"])
-    assert len(found["prices"]) == 18
+    assert len(found["prices"]) == 19
     for price in found["prices"]:
         assert price["usd"] > 0
         assert "https://" in price["source"]
@@ -168,7 +197,17 @@ def test_the_table(capsys: pytest.CaptureFixture[str]) -> None:
     main(["cost"])
     shown = capsys.readouterr()
     assert shown.err == ""
-    for part in ("38.50", "41.38 USD", "0.0527", "34.80", "no limit while it is busy", "us-east-1", prices.CHECKED):
+    for part in (
+        "38.50",
+        "42.49 USD",
+        "0.0527",
+        "2.99",
+        "71.79 a day: ",
+        "34.80",
+        "no limit while it is busy",
+        "us-east-1",
+        prices.CHECKED,
+    ):
         assert part in shown.out
     assert "since the configuration names no region" in shown.out
     main(["cost", "-c", "dp.region=us-east-1"])
@@ -179,7 +218,7 @@ def test_another_configuration(costs: Costs, tmp_path: Path) -> None:
     path = tmp_path / "cdk.json"
     path.write_text('{"context": {"dp": {"emr": {"enabled": false}, "region": "us-east-1"}}}')
     assert costs(config=path) == {**costs("dp.emr.enabled=false"), "region_assumed": False}
-    assert costs("dp.emr.enabled=true", config=path)["run"]["emr"]["per_hour"] == 2.88
+    assert costs("dp.emr.enabled=true", config=path)["run"]["emr"]["per_hour"] == 2.99137
     path.write_text("{}")
     assert costs(config=path) == costs()
 
@@ -227,4 +266,24 @@ def test_from_any_folder_and_with_nothing_slow(tmp_path: Path) -> None:
     slow = {"aws_cdk", "jsii", "boto3", "pyspark", "numpy"}
     code = f"import sys; from dpcloud.cli import main; main(['cost']); assert not {slow} & sys.modules.keys()"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=True)
-    assert "41.38 USD" in done.stdout
+    assert "42.49 USD" in done.stdout
+
+
+def test_the_figures_of_the_docs(costs: Costs) -> None:
+    """README's table and the operations guide say what the command says."""
+    found = costs()
+    glue, emr = found["run"]["glue"], found["run"]["emr"]
+    zeppelin = next(usd for when, (usd, _) in surprises(found).items() if "Zeppelin" in when)
+    expected = [
+        found["idle"]["per_month"],
+        costs("dp.emr.enabled=false")["idle"]["per_month"],
+        costs("dp.network=isolated")["idle"]["per_month"],
+        glue["at_least"],
+        glue["per_hour"],
+        emr["at_least"],
+        emr["per_hour"],
+        zeppelin,
+    ]
+    table = (CDK_JSON.parent / "README.md").read_text().split("**What it costs**")[1].split("\n\n")[1]
+    assert re.findall(r"\d+\.\d\d", table) == [f"{amount:.2f}" for amount in expected]
+    assert f"({emr['per_hour']:.2f} USD an hour" in (CDK_JSON.parent / "docs/operations.md").read_text()

@@ -6,15 +6,25 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-ACCOUNT, REGION = "123456789012", "us-east-1"
-DEPLOYED = ("app.py", "cdk.json", "stacks", "glue_scripts", "emr_assets", "tools", "requirements-cluster.txt")
+from deploy.runner import ACCOUNT, REGION, ROOT, Runner, environment_of
+
+DEPLOYED = (
+    "app.py",
+    "cdk.json",
+    "stacks",
+    "glue_scripts",
+    "emr_assets",
+    "tools",
+    "smoke",
+    "requirements-cluster.txt",
+)
 
 
 @dataclass(frozen=True)
@@ -57,13 +67,16 @@ class Deployment:
 
     def resources(self, stack: str, type_: str) -> list[dict[str, Any]]:
         """The properties of a deployed template's resources of a type, their references resolved."""
-        template = self.client("cloudformation").get_template(StackName=f"differential-privacy-{stack}")[
-            "TemplateBody"
-        ]
-        template = json.loads(template) if isinstance(template, str) else template
-        found = [r["Properties"] for r in template["Resources"].values() if r["Type"] == type_]
-        exports = {e["Name"]: e["Value"] for e in self.client("cloudformation").list_exports()["Exports"]}
-        return [_resolved(properties, exports) for properties in found]
+        return resolved_resources(self.client("cloudformation"), f"differential-privacy-{stack}", type_)
+
+
+def resolved_resources(formation: Any, stack: str, type_: str) -> list[dict[str, Any]]:
+    """The properties of a deployed template's resources of a type, their references resolved."""
+    template = formation.get_template(StackName=stack)["TemplateBody"]
+    template = json.loads(template) if isinstance(template, str) else template
+    found = [r["Properties"] for r in template["Resources"].values() if r["Type"] == type_]
+    exports = {e["Name"]: e["Value"] for e in formation.list_exports()["Exports"]}
+    return [_resolved(properties, exports) for properties in found]
 
 
 def _resolved(value: Any, exports: dict[str, str]) -> Any:
@@ -90,20 +103,28 @@ def _resolved(value: Any, exports: dict[str, str]) -> Any:
     return {key: _resolved(part, exports) for key, part in value.items()}
 
 
-@pytest.fixture(scope="session")
-def endpoint() -> Iterator[str]:
-    """The server's address; `localhost` by name, from which moto reads buckets out of a template's address."""
+@contextmanager
+def moto_server(patch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A server in this process; its address has `localhost` by name, from which moto reads a template's bucket."""
     from moto.server import ThreadedMotoServer
 
     from deploy import moto_patches
 
-    with pytest.MonkeyPatch.context() as patch:
-        moto_patches.apply(patch)
-        server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-        server.start()
+    moto_patches.apply(patch)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
         _, port = server.get_host_and_port()
         yield f"http://localhost:{port}"
+    finally:
         server.stop()
+
+
+@pytest.fixture(scope="session")
+def endpoint() -> Iterator[str]:
+    """The server's address."""
+    with pytest.MonkeyPatch.context() as patch, moto_server(patch) as address:
+        yield address
 
 
 @pytest.fixture(scope="session")
@@ -118,17 +139,17 @@ def deployment(endpoint: str, packed_environment: Path, tmp_path_factory: pytest
     (project / "build").mkdir()
     (project / "build" / "environment").symlink_to(packed_environment.parent)
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "CDK_"))}
-    environment = {
-        **kept,
-        "HOME": str(tmp_path_factory.mktemp("home")),
-        "AWS_ENDPOINT_URL": endpoint,
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
-        "AWS_REGION": REGION,
-        "AWS_EC2_METADATA_DISABLED": "true",
-        "CI": "true",
-    }
-    made = Deployment(project, environment)
+    made = Deployment(project, {**kept, **environment_of(endpoint, tmp_path_factory.mktemp("home"))})
     made.cdk("bootstrap", f"aws://{ACCOUNT}/{REGION}")
     made.deploy()
     return made
+
+
+@pytest.fixture(scope="session")
+def runner(endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
+    """What runs the jobs and steps that are started on the server."""
+    from dpcloud.java import use_java
+
+    use_java()
+    with Runner(endpoint, tmp_path_factory.mktemp("nodes")).running() as started:
+        yield started

@@ -1,15 +1,18 @@
 """What moto 5.2.5 lacks of CloudFormation for our stacks, added one by one to the classes of this process.
 
-What moto skips or ignores altogether (Glue's jobs, network ACLs, bucket policies, …) is asserted on the templates in
-tests/infra/ instead.
+What moto skips or ignores altogether (network ACLs, bucket policies, …) is asserted on the templates in tests/infra/
+instead.
 """
 
+import json
 from typing import Any
 
 import pytest
+from moto.cloudformation import parsing
 from moto.cloudformation.exceptions import ValidationError
 from moto.cloudformation.models import CloudFormationBackend, Stack
 from moto.cloudformation.responses import CloudFormationResponse
+from moto.core.common_models import CloudFormationModel
 from moto.core.responses import ActionResult
 from moto.ec2.models import ec2_backends
 from moto.ec2.models.elastic_ip_addresses import ElasticAddress
@@ -20,6 +23,9 @@ from moto.ec2.models.route_tables import RouteTable
 from moto.ec2.models.subnets import SubnetBackend, SubnetRouteTableAssociation
 from moto.ec2.models.vpcs import VPCEndPoint
 from moto.ec2.models.vpn_gateway import VPCGatewayAttachment
+from moto.emr.models import Cluster
+from moto.glue.models import FakeJobRun, glue_backends
+from moto.glue.responses import GlueResponse
 from moto.kms.models import Key, KmsBackend, kms_backends
 
 
@@ -129,6 +135,113 @@ def _true(value: object) -> bool:
     return str(value).lower() == "true"
 
 
+class GlueJob(CloudFormationModel):
+    """A job of a stack is one of Glue's."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    @property
+    def physical_resource_id(self) -> str:
+        return self.name
+
+    @staticmethod
+    def cloudformation_name_type() -> str:
+        return "Name"
+
+    @staticmethod
+    def cloudformation_type() -> str:
+        return "AWS::Glue::Job"
+
+    @classmethod
+    def create_from_cloudformation_json(  # type: ignore[override]
+        cls, resource_name: str, cloudformation_json: Any, account_id: str, region_name: str, **kwargs: Any
+    ) -> "GlueJob":
+        given = cloudformation_json["Properties"]
+        glue_backends[account_id][region_name].create_job(
+            name=given["Name"],
+            role=given["Role"],
+            command=given["Command"],
+            description=given.get("Description", ""),
+            log_uri="",
+            execution_property=given["ExecutionProperty"],
+            default_arguments=given["DefaultArguments"],
+            non_overridable_arguments=given["NonOverridableArguments"],
+            connections=given.get("Connections", {}),
+            max_retries=given["MaxRetries"],
+            allocated_capacity=0,
+            timeout=given["Timeout"],
+            max_capacity=0.0,
+            security_configuration=str(given.get("SecurityConfiguration", "")),
+            tags=given.get("Tags", {}),
+            notification_property={},
+            glue_version=given["GlueVersion"],
+            number_of_workers=given["NumberOfWorkers"],
+            worker_type=given["WorkerType"],
+            code_gen_configuration_nodes={},
+            execution_class=given.get("ExecutionClass", "STANDARD"),
+            source_control_details={},
+        )
+        return cls(given["Name"])
+
+    @classmethod
+    def update_from_cloudformation_json(  # type: ignore[override]
+        cls,
+        original_resource: "GlueJob",
+        new_resource_name: str,
+        cloudformation_json: Any,
+        account_id: str,
+        region_name: str,
+    ) -> "GlueJob":
+        return cls.create_from_cloudformation_json(new_resource_name, cloudformation_json, account_id, region_name)
+
+    @classmethod
+    def delete_from_cloudformation_json(  # type: ignore[override]
+        cls, resource_name: str, cloudformation_json: Any, account_id: str, region_name: str
+    ) -> None:
+        glue_backends[account_id][region_name].delete_job(resource_name)
+
+
+def glue_jobs(patch: pytest.MonkeyPatch) -> None:
+    """CloudFormation makes Glue's jobs, and a run that failed says why."""
+    patch.setitem(parsing.get_model_map(), GlueJob.cloudformation_type(), GlueJob)
+    patch.setitem(parsing.get_name_type_map(), GlueJob.cloudformation_type(), GlueJob.cloudformation_name_type())
+    as_dict = FakeJobRun.as_dict
+
+    def told(self: FakeJobRun) -> dict[str, Any]:
+        return {**as_dict(self), "ErrorMessage": getattr(self, "error_message", "")}
+
+    patch.setattr(FakeJobRun, "as_dict", told)
+
+
+def stopped_runs(patch: pytest.MonkeyPatch) -> None:
+    """A job run can be stopped."""
+
+    def batch_stop_job_run(self: GlueResponse) -> str:
+        job, ids = self.parameters["JobName"], self.parameters["JobRunIds"]
+        for run in self.glue_backend.get_job(job).job_runs:
+            if run.job_run_id in ids:
+                run.status = "STOPPED"
+        return json.dumps({"SuccessfulSubmissions": [{"JobName": job, "JobRunId": id_} for id_ in ids], "Errors": []})
+
+    patch.setattr(GlueResponse, "batch_stop_job_run", batch_stop_job_run, raising=False)
+
+
+def waiting_clusters(patch: pytest.MonkeyPatch) -> None:
+    """A cluster of a stack stays without steps: moto does not read KeepJobFlowAliveWhenNoSteps there."""
+    create = Cluster.create_from_cloudformation_json.__func__
+
+    def kept_alive(
+        cls: type[Cluster], resource_name: str, cloudformation_json: Any, *args: Any, **kwargs: Any
+    ) -> Cluster:
+        instances = cloudformation_json["Properties"]["Instances"]
+        instances["keep_job_flow_alive_when_no_steps"] = instances.get("KeepJobFlowAliveWhenNoSteps")
+        made: Cluster = create(cls, resource_name, cloudformation_json, *args, **kwargs)
+        return made
+
+    patch.setattr(Cluster, "create_from_cloudformation_json", classmethod(kept_alive))
+
+
 def apply(patch: pytest.MonkeyPatch) -> None:
     """Apply all of them until the patch is undone."""
     for part in (
@@ -138,5 +251,8 @@ def apply(patch: pytest.MonkeyPatch) -> None:
         associated_route_tables,
         no_outputs_of_deleted_stacks,
         protected_stacks,
+        glue_jobs,
+        stopped_runs,
+        waiting_clusters,
     ):
         part(patch)
