@@ -88,9 +88,11 @@ def test_the_way_of_a_budget(capfd: pytest.CaptureFixture[str]) -> None:
     assert told(capfd, "show", *on, "--file", CENSUS) == none
     assert told(capfd, "history", *on, "--file", CENSUS) == "no runs yet\n"
     assert told(capfd, "set", *on, "--file", "s3a://my-bucket/data/census.csv/", "--total", "2.5") == (
-        f"{CENSUS}: total 2.5\n"
+        f"{CENSUS}: total 2.5, spent 0, left 2.5\n"
     )
-    assert told(capfd, "set", "--stack", "dp-storage", "--dataset", "other", "--total", "1") == "other: total 1\n"
+    assert told(capfd, "set", "--stack", "dp-storage", "--dataset", "other", "--total", "1") == (
+        "other: total 1, spent 0, left 1\n"
+    )
 
     from dpcloud.deployed import ledger_table
 

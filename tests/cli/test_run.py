@@ -24,6 +24,14 @@ BOUNDS = ["--lower", "0", "--upper", "10000"]
 MEAN = ["--query", "mean", "--column", "TotalPop", "--epsilon", "1", *BOUNDS]
 BOTH = ["--engine", "both", *MEAN, "--run-id", "first", "--dataset", "census"]
 COUNT = ["--query", "COUNT", "--epsilon", "0.5", "--engine", "PipelineDP"]
+
+
+def changed(words: list[str], **to: str) -> list[str]:
+    """The words with other values for some options."""
+    pairs = zip(words[::2], words[1::2], strict=True)
+    return [word for name, value in pairs for word in (name, to.get(name.removeprefix("--"), value))]
+
+
 NEW = (
     "the data set is new: it starts with a total epsilon of 10 (see `dpcloud budget`); a copy of the table, or "
     "another --dataset for it, would be another budget for the same rows"
@@ -196,8 +204,8 @@ def test_another_specification_under_that_id_is_refused(
     place: Place, both: "subprocess.CompletedProcess[str]"
 ) -> None:
     spent = place.spent()
-    for change in (["--epsilon", "5"], ["--upper", "9999"]):
-        done = place.without_spark("run", *BOTH, *change, "--file", place.table)
+    for change in ({"epsilon": "5"}, {"upper": "9999"}):
+        done = place.without_spark("run", *changed(BOTH, **change), "--file", place.table)
         assert (done.returncode, done.stdout) == (2, "")
         assert "the run id belongs to another specification: given 'first-tumult'" in done.stderr
     assert place.spent() == spent
@@ -221,7 +229,7 @@ def test_both_spend_once_for_each_and_the_table_says_so(
 
 def test_both_are_reserved_or_neither(place: Place, both: "subprocess.CompletedProcess[str]") -> None:
     spent = place.spent()
-    words = ["--engine", "both", *MEAN, "--run-id", "second", "--dataset", "census", "--epsilon", "4.1"]
+    words = ["--engine", "both", *changed(MEAN, epsilon="4.1"), "--run-id", "second", "--dataset", "census"]
     done = place.without_spark("run", *words, "--file", place.table)
     assert done.returncode == 2
     assert "not enough budget for 'census': given '8.2'; allowed: at most 8, which is left of 10" in done.stderr
