@@ -96,7 +96,7 @@ def readable(rule: str) -> tuple[str, str]:
     """A rule's id, and what it was found on, without what the CDK and the scenario made of the names."""
     name, _, on = rule.removesuffix("]").partition("[")
     on = re.sub(r"^(Resource|Action|Policy)::", "", on)
-    bucket = r"[\w-]+:ExportsOutputFnGetAttBucket\w+|<Bucket\w+\.Arn>|arn:<AWS::Partition>:s3:::kept-bucket"
+    bucket = r"[\w-]+:ExportsOutputFnGetAttBucket\w+|<Bucket\w+\.Arn>|arn:<AWS::Partition>:s3:::(?:kept-bucket|b{63})"
     on = re.sub(rf"^({bucket})/", "BUCKET/", on)
     on = re.sub(r"^arn:<AWS::Partition>:s3:::(census-tables/2017/tracts|open-data)/", "LOCATION/", on)
     on = re.sub(r"^arn:<AWS::Partition>:s3:::cdk-hnb659fds-assets-<[^/]*/", "ASSETS/", on)
