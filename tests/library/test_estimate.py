@@ -60,7 +60,7 @@ def released(of: Plan, noisy: list[Noisy], confidence: float, epsilon: Decimal) 
     return found, json.loads(to_json(spec, of, noisy, found, "1", said), parse_constant=no_number)
 
 
-@settings(max_examples=3000, deadline=None)
+@settings(max_examples=1500, deadline=None)
 @given(st.sampled_from(Query), BOUND, st.one_of(BOUND, st.none()), EPSILON, CONFIDENCE, st.data())
 def test_no_noise_and_no_bounds_are_an_error(
     query: Query, one: float, other: float | None, epsilon: Decimal, confidence: float, data: st.DataObject
@@ -236,7 +236,7 @@ def test_quantiles_hold_on_every_lattice(kind: Callable[[Fraction], Noise]) -> N
     for b in (0.1, 0.4, 1.0, 2.5, 6.0, 20.0):
         for weight, other in ((0.05, 0.3), (0.2, 1.7), (0.5, 0.5), (0.9, 5.0)):
             terms = [Term(1.0, kind(Fraction(b))), Term(weight, kind(Fraction(other)))]
-            for alpha in (0.5, 0.3, 0.1, 0.05, 0.01, 0.001):
+            for alpha in (0.5, 0.1, 0.05, 0.001):
                 t = quantile(terms, alpha)
                 assert outside(terms, t) <= alpha * (1 + 1e-9)
                 least = min(least, alpha - outside(terms, t))
