@@ -122,7 +122,7 @@ def plant(tree: Tree, defect: Defect, unpatched: Outcome) -> Finding:
 
 def audit(chosen: Sequence[Defect], jobs: int) -> list[Finding]:
     """Plant all that are chosen, `jobs` at a time, in a tree for each."""
-    with tempfile.TemporaryDirectory(prefix="dpcloud-audit-") as folder:
+    with tempfile.TemporaryDirectory(prefix="audit-of-dpcloud-") as folder:
         trees: queue.SimpleQueue[Tree] = queue.SimpleQueue()
         for number in range(jobs):
             trees.put(Tree(Path(folder) / str(number)))

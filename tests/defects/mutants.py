@@ -19,7 +19,7 @@ _END = "## Read one by one"
 
 def main() -> int:
     """Run mutmut and write down its counts and survivors; returns its exit code."""
-    with tempfile.TemporaryDirectory(prefix="dpcloud-mutants-") as folder:
+    with tempfile.TemporaryDirectory(prefix="mutants-of-dpcloud-") as folder:
         tree = Tree(Path(folder))
 
         def mutmut(*words: str) -> subprocess.CompletedProcess[str]:

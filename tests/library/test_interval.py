@@ -48,6 +48,14 @@ def test_two_of_about_the_same_scale(near: float, alpha: float) -> None:
     assert of_equal(2.0 * max(near, 1.001)) >= alpha * (1 - 1e-6)
 
 
+@pytest.mark.parametrize("unit", [1e-40, 1e-12, 1e12, 1e30])
+def test_the_unit_does_not_matter(unit: float) -> None:
+    scales = [3.0, 1.0, 2.0]
+    assert laplace_quantile([b * unit for b in scales], 0.05) == pytest.approx(
+        unit * laplace_quantile(scales, 0.05), rel=1e-8
+    )
+
+
 def test_what_is_a_million_times_smaller_adds_its_farthest() -> None:
     alone, both = laplace_quantile([1.0], 0.05), laplace_quantile([1.0, 1e-7], 0.05)
     assert both == pytest.approx(alone + 40e-7, abs=1e-8)  # 40 scales: beyond with e^-40

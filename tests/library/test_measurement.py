@@ -21,12 +21,14 @@ bounds = st.builds(lambda a, b: Bounds(min(a, b), max(a, b)), finite, finite)
 @example(Bounds(-(2.0**100), 2.0**100), Query.VARIANCE)
 @example(Bounds(5e-324, 5e-324), Query.SUM)
 @example(Bounds(0.0, 5e-324), Query.VARIANCE)
+@example(Bounds(0.0, 2.0**-210), Query.VARIANCE)
 @example(Bounds(7.0, 7.0), Query.MEAN)
 def test_integers_fit_24_bits_and_rounding_is_as_said(limits: Bounds, query: Query) -> None:
     of = plan(query, limits, Decimal(1))
     grid = of.grid
     assert grid is not None
     assert math.frexp(grid.step)[0] == 0.5  # a power of two
+    assert grid.step >= 2.0**-200  # so that its square is an ordinary double
     assert all(m.sensitivity <= WIDTH for m in of.measurements)
     assert Fraction(grid.middle) % Fraction(grid.step) == 0
     for x in (limits.lower, limits.upper, (limits.lower / 2 + limits.upper / 2)):
