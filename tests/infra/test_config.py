@@ -94,6 +94,8 @@ def test_what_follows_from_the_rest() -> None:
 def test_what_is_said_of_a_machine_wins_over_the_size() -> None:
     assert read("dp.emr.size=small").emr.machines == ("m5.xlarge", "m5.xlarge", 2)
     assert read("dp.emr.core_instance_count=7").emr.machines == ("m5.4xlarge", "m5.4xlarge", 7)
+    one = read("dp.emr.size=small", "dp.emr.primary_instance_type=c5.4xlarge")
+    assert one.emr.machines == ("c5.4xlarge", "m5.xlarge", 2)
     some = read("dp.emr.size=small", "dp.emr.core_instance_type=r5.4xlarge", "dp.emr.core_instance_count=1")
     assert some.emr.machines == ("m5.xlarge", "r5.4xlarge", 1)
     assert read("dp.emr.size=small", "dp.emr.primary_instance_type=null").emr.machines.primary == "m5.xlarge"
