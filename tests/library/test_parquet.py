@@ -177,7 +177,6 @@ def test_no_value_of_any_type_fails_a_job(spark, folder: Path, reader, name: str
     source.check_column(name, numeric=True)
     found = [row.cell for row in prepare.numbers(rows).collect()]
     assert sorted(found) == sorted(case.numbers * 2 * TIMES)
-    assert exact(spark, folder, SUM, name, "parquet")["count"] == len(found)
 
 
 def test_both_views_see_the_same_columns(spark, folder: Path) -> None:

@@ -32,7 +32,8 @@ def names_that_differ_in_case(spark, folder: Path) -> bool:
 
 def a_file_that_is_cut_off(spark, folder: Path) -> bool:
     """It must fail: whoever counts what could be read gives an answer about other rows than those asked about."""
-    lines = b"a,x,c\n" + b"".join(b"1,%d,3\n" % random.Random(1).randrange(10**9) for _ in range(30_000))
+    chance = random.Random(1)
+    lines = b"a,x,c\n" + b"".join(b"1,%d,3\n" % chance.randrange(10**9) for _ in range(30_000))
     (folder / "t.csv.gz").write_bytes(gzip.compress(lines)[:-1000])
     with pytest.raises(Exception, match=r"(?s)EOFException|Unexpected end"):
         exact(spark, folder / "t.csv.gz", COUNT, None)
