@@ -153,8 +153,8 @@ def _below(folder: str, seen: set[str]) -> Iterator[tuple[str, bool]]:
         return
     seen.add(real)
     for entry in entries:
-        if entry.name.startswith(("_", ".")):
-            continue
+        if entry.name.startswith(".") or (entry.name.startswith("_") and "=" not in entry.name):
+            continue  # but `_year=2020` is a partition
         yield entry.path, entry.is_symlink()
         if os.path.isdir(entry.path):  # noqa: PTH112 (of a loop of links it says no)
             yield from _below(entry.path, seen)

@@ -17,6 +17,7 @@ from dpjobs.addresses import dataset_of, is_address, is_local, normalized, place
 from dpjobs.errors import BudgetError, InputError
 from dpjobs.ledger import Reservation, SQLiteLedger
 from dpjobs.query import PrivacyBudget
+from dpjobs.source import LocalFiles, inspect
 
 # -- spellings
 
@@ -253,6 +254,16 @@ def test_a_folder_and_its_file_and_its_partition(ledger: SQLiteLedger, tmp_path:
     charge(ledger, folder)
     for below in ("year=2025", "year=2026/part-0.parquet"):
         is_refused(ledger, folder / below, folder)
+
+
+def test_a_partition_whose_name_looks_hidden_is_read_and_so_it_is_known(ledger: SQLiteLedger, tmp_path: Path) -> None:
+    part = tmp_path / "t" / "_year=2026" / "part-0.csv"
+    part.parent.mkdir(parents=True)
+    part.write_text("a\n1\n")
+    assert inspect(str(tmp_path / "t"), "csv", LocalFiles()).paths == (str(part),)
+    (tmp_path / "elsewhere.csv").hardlink_to(part)
+    charge(ledger, tmp_path / "t")
+    is_refused(ledger, tmp_path / "elsewhere.csv", tmp_path / "t")
 
 
 def test_a_file_that_is_replaced_keeps_its_budget(ledger: SQLiteLedger, table: Path, tmp_path: Path) -> None:
