@@ -28,7 +28,7 @@ def test_every_setting_is_in_the_operations_guide_with_its_default() -> None:
 
 def test_every_fixed_argument_is_in_the_security_guide_with_its_reason() -> None:
     text = (DOCS / "security.md").read_text()
-    table = text.split("## What the starter of a run cannot change")[1].split("## What the roles may do")[0]
+    table = text.split("## What the starter of a run cannot change")[1].split("### What it can change")[0]
     told = set(
         re.findall(r"`(--[A-Za-z0-9_-]+)`", "".join(r.split("|")[1] for r in table.splitlines() if r[:3] == "| `"))
     )
