@@ -17,7 +17,7 @@ def modules(_):
     return [[m.__name__, m.__file__] for m in (boto3, dpjobs, numpy, pandas, pyarrow, pyspark)] + [["", sys.prefix]]
 with SparkSession.builder.getOrCreate() as spark:
     there = spark.sparkContext.parallelize([0], 1).flatMap(modules).collect()
-print(json.dumps([modules(0), there]))
+    print(json.dumps([modules(0), there]))
 """
 
 
