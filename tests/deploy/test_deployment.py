@@ -121,7 +121,7 @@ def test_the_next_deploy_adopts_it(deployment: Deployment) -> None:
     assert _buckets(deployment) == [bucket]
     [job, _] = deployment.resources("glue", "AWS::Glue::Job")
     assert job["NonOverridableArguments"]["--ledger"].endswith(f":table/{table}")
-    assert job["NonOverridableArguments"]["--releases"] == f"s3://{bucket}/releases/"
+    assert job["NonOverridableArguments"]["--releases"] == f"s3://{bucket}/releases/glue/"
 
 
 def _name(resource: dict[str, object]) -> str:
