@@ -167,9 +167,12 @@ def test_disks_follow_the_machine() -> None:
 
 def test_a_small_cluster_and_one_of_other_machines(costs: Costs) -> None:
     small = costs("dp.emr.size=small")["run"]["emr"]
-    assert (small["what"], small["per_hour"]) == ("EMR cluster: m5.xlarge + 2 × m5.xlarge", 0.72)  # 3 × 0.24
+    assert (small["what"], small["per_hour"]) == (
+        "EMR cluster: m5.xlarge + 2 × m5.xlarge, 237 GB of disks",
+        0.752466,  # 3 × 0.24, and 237 × 0.10 / 730
+    )
     named = costs("dp.emr.size=small", "dp.emr.core_instance_count=1", "dp.emr.core_instance_type=m5.2xlarge")
-    assert named["run"]["emr"]["per_hour"] == 0.72  # 0.24 + 0.48
+    assert named["run"]["emr"]["per_hour"] == 0.750411  # 0.24 + 0.48, and 222 × 0.10 / 730
 
 
 def test_the_prices_of_instances() -> None:

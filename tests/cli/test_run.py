@@ -251,7 +251,7 @@ def test_the_table_of_a_count_without_a_column(place: Place, counted: "subproces
     assert "PipelineDP: run id counted." in counted.stdout
     assert release["column"] is None
     assert release["bounds"] is None
-    assert release["dataset"] == place.table.name  # the ledger alone knows the folder, which tells of its user
+    assert release["dataset"] == place.copy.name  # the ledger alone knows the folder, which tells of its user
     assert str(place.folder) not in counted.stdout + place.ledger.find("counted").release
     assert abs(release["value"] - ROWS) < 2 * 36  # scale 2
     assert place.ledger.find("counted").dataset == str(place.copy.resolve())

@@ -74,7 +74,7 @@ def test_a_folder_in_s3_with_a_copy_in_s3(aws, s3) -> None:
     assert dpcloud(aws, *words).stdout == done.stdout
     s3.put_object(Bucket="census", Key="releases/first.json", Body=b"{}")
     refused = dpcloud(aws, *words)
-    assert refused.returncode == 2
+    assert refused.returncode == 3
     assert "the copy could not be created" in refused.stderr
     assert s3.get_object(Bucket="census", Key="releases/first.json")["Body"].read() == b"{}"
 

@@ -16,8 +16,9 @@ def modules(_):
     import boto3, dpjobs, numpy, pandas, pyarrow, pyspark
     return [[m.__name__, m.__file__] for m in (boto3, dpjobs, numpy, pandas, pyarrow, pyspark)] + [["", sys.prefix]]
 with SparkSession.builder.getOrCreate() as spark:
+    here = modules(0)  # Spark takes the library away when it stops
     there = spark.sparkContext.parallelize([0], 1).flatMap(modules).collect()
-    print(json.dumps([modules(0), there]))
+    print(json.dumps([here, there]))
 """
 
 
