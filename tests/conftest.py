@@ -13,6 +13,9 @@ with contextlib.suppress(ImportError):  # .venv/cdk has none
     hypothesis.settings.register_profile("untimed", deadline=None)  # a loaded machine is no failure
     hypothesis.settings.load_profile("untimed")
 
+# else what fails in a contract says no more than AssertionError
+pytest.register_assert_rewrite("library.engines.contract", "library.ledger.contract")
+
 CENSUS = Path(__file__).parents[2] / "shared" / "data" / "acs2017_county_data.csv"
 
 
