@@ -23,6 +23,7 @@ from moto.emr.models import emr_backends
 from moto.glue.models import glue_backends
 from moto.moto_api import state_manager
 
+from dpcloud.java import use_java
 from dpjobs.session import BASE_ARCHIVE
 from emr.node import runnable
 from maven import s3_connector
@@ -46,6 +47,7 @@ class Runner:
     @contextmanager
     def running(self) -> Iterator["Runner"]:
         """Run what is started until the end of the block."""
+        use_java()  # JAVA_HOME, which another test may have set, or not
         # runs do not go on by themselves any more
         state_manager.set_transition("glue::job_run", {"progression": "manual", "times": 10**9})
         with ThreadPoolExecutor(_AT_ONCE) as pool:
