@@ -4,7 +4,9 @@ import json
 from decimal import Decimal
 from pathlib import Path
 
+import boto3
 import pytest
+from moto import mock_aws
 
 from dpjobs.engines.base import Noisy
 from dpjobs.errors import CopyError, InputError
@@ -89,3 +91,22 @@ def test_a_bucket_that_cannot_be_reached(monkeypatch: pytest.MonkeyPatch) -> Non
         monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
         with pytest.raises(CopyError, match=r"given 's3://bucket/place/r\.json'"):
             Copies("s3://bucket/place/").write({"r": "{}"})
+
+
+def test_another_object_in_s3_is_neither_replaced_nor_taken_for_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    with mock_aws():
+        s3 = boto3.client("s3")
+        s3.create_bucket(Bucket="bkt")
+        copies = Copies("s3://bkt/releases")
+        copies.write({"ours": "{}"})
+        copies.write({"ours": "{}"})
+        assert s3.get_object(Bucket="bkt", Key="releases/ours.json")["Body"].read() == b"{}\n"
+        s3.put_object(Bucket="bkt", Key="releases/theirs.json", Body=b"another")
+        with pytest.raises(CopyError, match=r"theirs\.json"):
+            copies.write({"theirs": "{}"})
+        assert s3.get_object(Bucket="bkt", Key="releases/theirs.json")["Body"].read() == b"another"

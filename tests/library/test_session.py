@@ -131,6 +131,16 @@ def test_a_sweep_takes_nothing_else(temporary: Path, tmp_path: Path) -> None:
     assert kept.exists()
 
 
+def test_a_sweep_leaves_what_belongs_to_another_user(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root sees the folders of all, and those of a user without locks look dead."""
+    theirs = temporary / f"{session._SCRATCH}theirs"
+    theirs.mkdir()
+    owner = theirs.stat().st_uid
+    monkeypatch.setattr(session.os, "getuid", lambda: owner + 1)
+    session._sweep()
+    assert theirs.is_dir()
+
+
 def test_a_folder_that_a_sweep_took_before_it_was_locked(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Path] = []
     lock = fcntl.flock

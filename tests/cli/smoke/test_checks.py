@@ -14,6 +14,7 @@ from smoke import check_answers, check_emr, check_glue, check_storage, report, r
 from smoke.catalog import CHECKS
 from smoke.checks import Check, Outcome, Run, Seen, result_of
 from smoke.moto import LACKS
+from smoke.removal import left, there
 from smoke.settings import ENGINES, SETTINGS
 
 from dpcloud import cost as cost_command
@@ -118,6 +119,15 @@ def test_what_the_daemons_write_is_found(seen: Seen, bucket: str) -> None:
     events = [{"timestamp": int(time.time() * 1000), "message": "block of 12 bytes"}]
     logs.put_log_events(logGroupName=group, logStreamName="executor", logEvents=events)
     assert "Spark's daemons" in outcome(check_glue.glue_logs, seen)[1]
+
+
+@pytest.mark.parametrize("lacks", [None, "kmsKeyId", "retentionInDays"])
+def test_a_log_group_without_a_key_or_an_end_is_found(
+    seen: Seen, monkeypatch: pytest.MonkeyPatch, lacks: str | None
+) -> None:
+    group = {"logGroupName": "/aws-glue/of-ours", "kmsKeyId": "key", "retentionInDays": 90}
+    monkeypatch.setattr(check_glue, "_glue_groups", lambda _: [{k: v for k, v in group.items() if k != lacks}])
+    assert outcome(check_glue.glue_log_keys, seen)[0] is (Outcome.FAILED if lacks else Outcome.PASSED)
 
 
 def test_metrics_are_found(seen: Seen) -> None:
@@ -361,3 +371,15 @@ def test_what_the_cdk_left_is_found_though_it_was_swept(seen: Seen) -> None:
     what, saw = outcome(check_storage.data_destroyed, seen)
     assert what == Outcome.FAILED
     assert "log group" not in saw
+
+
+def test_a_cluster_that_still_runs_is_left_and_anothers_is_not(seen: Seen) -> None:
+    emr, prefix = client("emr"), seen.deployment.prefix
+    machines = {"MasterInstanceType": "m5.xlarge", "InstanceCount": 1, "KeepJobFlowAliveWhenNoSteps": True}
+    ours, _ = (
+        emr.run_job_flow(Name=name, Instances=machines, JobFlowRole="role", ServiceRole="role")["JobFlowId"]
+        for name in (f"{prefix}-emr", f"{prefix}2-emr")
+    )
+    assert there(left(seen.deployment), ("EMR cluster",)) == [f"EMR cluster {ours}"]
+    emr.terminate_job_flows(JobFlowIds=[ours])
+    assert there(left(seen.deployment), ("EMR cluster",)) == []

@@ -40,6 +40,18 @@ class LedgerContract:
     def strict(self) -> Ledger:
         raise NotImplementedError
 
+    # -- admission
+
+    def test_a_table_is_admitted_under_its_own_name_alone(self, strict: Ledger) -> None:
+        """Asked before the table is looked at, or a budgeted name would tell whether another's table is there."""
+        place = Place("s3://bkt/data/t.csv")
+        strict.set_total("own", Decimal(1), place)
+        strict.set_total("other", Decimal(1))
+        strict.admit("own", place)
+        for name in ("other", "unknown"):
+            with pytest.raises(BudgetError):
+                strict.admit(name, place)
+
     # -- charging
 
     def test_a_reservation_charges_exactly_what_it_asks(self, ledger: Ledger) -> None:
