@@ -50,6 +50,8 @@ def run(account: Account, deployment: Deployment, table: CensusTable, progress: 
         why = f"AWS answers {code_of(error)} to {error.operation_name}"
     except (DpError, BotoCoreError, TimeoutError) as error:
         why = str(error)
+    except Exception as error:  # whatever it is, what stands costs money until it is taken away
+        why = f"unexpected {type(error).__name__}: {error}"
     if why:
         progress.say(why)
     failed = bool(why) or any(r.outcome == Outcome.FAILED for r in results.values())
@@ -96,12 +98,14 @@ def _wait_for_end(seen: Seen) -> None:
 def _take_away(seen: Seen, keep_logs: bool) -> None:
     """Destroy the stacks, then sweep; seen.left says what could not be taken away."""
     try:
-        runs.stop_all(seen)
-        if keep_logs:
-            _keep_logs(seen)
+        for act in (runs.stop_all, *([_keep_logs] if keep_logs else [])):
+            try:
+                act(seen)
+            except Exception as error:  # neither is worth leaving a cluster running
+                seen.progress.say(f"{type(error).__name__} before the removal, which goes on")
         seen.destroyed_left = removal.destroy(seen.deployment, seen.progress)
         seen.left = removal.sweep(seen.deployment, seen.progress)
-    except (ClientError, BotoCoreError, DpError) as error:
+    except Exception as error:
         what = f"({code_of(error) if isinstance(error, ClientError) else type(error).__name__})"
         seen.left = [f"AWS cannot be asked what is left {what}; stacks {', '.join(seen.deployment.stacks.values())}"]
     except KeyboardInterrupt:
@@ -116,7 +120,7 @@ def _keep_logs(seen: Seen) -> None:
             path = folder / name.strip("/").replace("/", "_")
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
-    except (ClientError, BotoCoreError, KeyError, OSError, EOFError) as error:
+    except Exception as error:
         seen.progress.say(f"the logs could not all be kept ({type(error).__name__})")
     if folder.is_dir():
         seen.progress.say(f"logs are kept in {folder}")

@@ -99,6 +99,21 @@ def _repeat(specs: Sequence[JobSpec], ledger: Ledger, outcome: Outcome) -> None:
                 )
 
 
+def _refuse_changed(specs: Sequence[JobSpec], ledger: Ledger, place: Place) -> None:
+    """Raise RunError where a run was reserved for other rows than those that lie there now.
+
+    Else every run that failed would be a ticket for reading some other table once, on the budget of its own, and
+    bounds found in the rows of then would clamp those of now.
+    """
+    for spec in specs:
+        run = ledger.find(spec.run_id)
+        if run is not None and run.release is None and run.state not in (None, place.state):
+            raise RunError(
+                f"the table has changed since the run {quoted(spec.run_id)} was reserved, whose epsilon stays spent; "
+                "a new run id asks the rows of now"
+            )
+
+
 def _is_drawn(spec: JobSpec, run: Run) -> bool:
     return TOTALS in run.draws and (HISTOGRAM in run.draws or not spec.finds_bounds)
 
@@ -112,7 +127,9 @@ def _run(
 ) -> None:
     first = specs[0]
     source = _inspect(first, LocalFiles()) if is_local(first.uri) else None
-    reservations = _reservations(specs, place_of(first.uri))
+    place = place_of(first.uri)
+    _refuse_changed(specs, ledger, place)
+    reservations = _reservations(specs, place)
     ledger.check(reservations)  # once more: the files are known by now, and Spark is not started yet
     loading = _load_in_background([spec.engine for spec in specs])
     say("starting Spark")

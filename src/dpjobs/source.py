@@ -12,7 +12,9 @@ from typing import Protocol
 from urllib.parse import unquote
 
 from dpjobs import header, parquet
+from dpjobs.addresses import is_local
 from dpjobs.errors import InputError, quoted
+from dpjobs.identity import identity
 from dpjobs.parquet import Column
 
 FORMATS = {"csv": (".csv", ".csv.gz", ".csv.bz2"), "parquet": (".parquet", ".pq")}
@@ -127,6 +129,8 @@ def inspect(uri: str, format_: str, files: Files) -> Source:
     kept = [e for e in (_walk(entry, format_, files) if entry.is_folder else [entry]) if e.size > 0]
     if not kept:
         raise InputError.of("nothing to read, zero bytes", uri, _READABLE)
+    if is_local(uri):
+        _refuse_twice(kept)
     partitions = _partitions(entry, kept) if entry.is_folder else ()
     if format_ == "parquet":
         found = _parquet_columns(uri, kept, files)
@@ -147,6 +151,18 @@ def inspect(uri: str, format_: str, files: Files) -> Source:
         partitions=partitions,
         refused=refused,
     )
+
+
+def _refuse_twice(files: list[Entry]) -> None:
+    """Raise InputError where two of the names are one file: each of its rows would count twice, its noise for one."""
+    seen: dict[str, str] = {}
+    for entry in files:
+        known = identity(entry.path)
+        if known is not None and known in seen:
+            allowed = f"every file once; it is {quoted(seen[known])}, too"
+            raise InputError.of("a file that a link puts there twice", entry.path, allowed)
+        if known is not None:
+            seen[known] = entry.path
 
 
 def _visible(entries: list[Entry]) -> list[Entry]:

@@ -266,6 +266,25 @@ def test_a_partition_whose_name_looks_hidden_is_read_and_so_it_is_known(ledger: 
     is_refused(ledger, tmp_path / "elsewhere.csv", tmp_path / "t")
 
 
+@pytest.mark.parametrize("how", ["symbolic", "hard", "folder"])
+def test_a_file_that_links_put_there_twice_is_refused(tmp_path: Path, how: str) -> None:
+    """Each of its rows would count twice, with the noise for one."""
+    file = tmp_path / "t" / "year=1" / "a.csv"
+    file.parent.mkdir(parents=True)
+    file.write_text("a\n1\n")
+    (tmp_path / "t" / "year=2").mkdir()
+    (tmp_path / "t" / "year=2" / "b.csv").write_text(file.read_text())  # a copy is another file
+    inspect(str(tmp_path / "t"), "csv", LocalFiles())
+    if how == "folder":
+        (tmp_path / "t" / "year=3").symlink_to(file.parent)
+    elif how == "hard":
+        (file.parent / "latest.csv").hardlink_to(file)
+    else:
+        (file.parent / "latest.csv").symlink_to(file)
+    with pytest.raises(InputError, match="a file that a link puts there twice"):
+        inspect(str(tmp_path / "t"), "csv", LocalFiles())
+
+
 def test_a_file_that_is_replaced_keeps_its_budget(ledger: SQLiteLedger, table: Path, tmp_path: Path) -> None:
     """A daily export: another file under the same name."""
     for day in range(3):

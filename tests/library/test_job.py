@@ -325,3 +325,39 @@ def test_the_digest_covers_all_of_a_specification_but_its_name(table: Path) -> N
     assert replace(one, run_id="other").digest() == one.digest()
     given = replace(one, bounds=Bounds(0, 1))
     assert replace(given, bounds=Bounds(5e-324, 1)).digest() != given.digest()
+
+
+# -- an unfinished run is no ticket for other rows
+
+
+@pytest.mark.parametrize("bounds", [Bounds(0, 10), None])
+def test_a_run_that_was_reserved_for_other_rows_reads_none(
+    table: Path, ledger: SQLiteLedger, counting: Path, bounds: Bounds | None
+) -> None:
+    one = spec(table, bounds=bounds)
+    ledger.reserve([Reservation("run-1", one.dataset, one.budget, one.digest(), place_of(str(table)))])
+    table.write_text("x,y\n" + "5,a\n" * 10)
+    with pytest.raises(
+        RunError, match=r"^the table has changed since the run 'run-1' was reserved, whose epsilon stays"
+    ):
+        job.run([one], ledger, no_spark)
+    assert drawn(counting, "totals") == []
+
+
+def test_a_run_that_was_reserved_reads_no_table_that_has_its_budget_elsewhere(
+    table: Path, ledger: SQLiteLedger, counting: Path
+) -> None:
+    """A table of the same size and time in its place: the claim tells them apart."""
+    one, other = spec(table), table.with_name("other.csv")
+    ledger.reserve([Reservation("run-1", one.dataset, one.budget, one.digest(), place_of(str(table)))])
+    other.write_text(table.read_text().replace("5", "6"))
+    of_other = spec(other, run_id="run-2")
+    ledger.reserve([Reservation("run-2", of_other.dataset, of_other.budget, of_other.digest(), place_of(str(other)))])
+    times = table.stat()
+    other.rename(table)
+    os.utime(table, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert place_of(str(table)).state == ledger.find("run-1").state
+    with pytest.raises(BudgetError, match="the table has its budget under another name"):
+        job.run([one], ledger, no_spark)
+    with pytest.raises(BudgetError, match="the table has its budget under another name"):
+        ledger.reserve([Reservation("run-1", one.dataset, one.budget, one.digest(), place_of(str(table)))])

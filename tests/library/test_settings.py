@@ -99,3 +99,11 @@ def test_each_setting_is_needed_and_made(spark, restored, tmp_path: Path, key: s
     apply_settings(spark)
     (tmp_path / "after").mkdir()
     assert check(spark, tmp_path / "after")
+
+
+@pytest.mark.parametrize("name", ["t.csv", "2024-01-01T10:00:00.csv"])
+def test_no_checksum_beside_a_file_decides_whether_a_job_fails(spark, tmp_path: Path, name: str) -> None:
+    """Hadoop's own file system holds a file against `.NAME.crc`, which one row more makes wrong: an exact oracle."""
+    path = write_csv(tmp_path / name, [b"1,5,3", b"1,6,3"])
+    (tmp_path / f".{name}.crc").write_bytes(b"crc\0" + (512).to_bytes(4, "big") + b"\1\2\3\4")
+    assert exact(spark, path, COUNT, None)["count"] == 2

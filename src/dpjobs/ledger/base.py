@@ -6,7 +6,7 @@ draws is stored in its row once, by whoever comes first, and so is its release.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -96,9 +96,7 @@ class Ledger(ABC):
         """Return the releases that are committed already; raises what `reserve` would, and changes nothing."""
         known = self._known(reservations)
         new = [r for r in reservations if r.run_id not in known]
-        if new:
-            asked = _tables(new)
-            self._claims(asked).admit(asked)
+        self._admit_readers(reservations, known)
         for dataset, amount in _asked(new).items():
             self._refuse_unless(dataset, amount, self.balance(dataset))
         return {run.run_id: run.release for run in known.values() if run.release is not None}
@@ -121,6 +119,7 @@ class Ledger(ABC):
         for _ in range(_TRIES):
             known = self._known(reservations)
             new = [r for r in reservations if r.run_id not in known]
+            self._admit_readers(reservations, known)
             if not new or self._charge(new):
                 return {run.run_id: run.release for run in known.values() if run.release is not None}
         raise LedgerError("the ledger is too busy: given a reservation; allowed: try again with the same run id")
@@ -203,6 +202,15 @@ class Ledger(ABC):
     @abstractmethod
     def _set_total(self, dataset: str, billionths: int, place: Place | None) -> bool:
         """Set the total and claim what a new data set is named by, unless more is spent already; False then."""
+
+    def _admit_readers(self, reservations: Sequence[Reservation], known: Mapping[str, Run]) -> None:
+        """Raise BudgetError unless every run that may still read its table may read what lies there now.
+
+        A run that was reserved before is among them: another table may have been put in the place of its own.
+        """
+        asked = _tables([r for r in reservations if r.run_id not in known or known[r.run_id].release is None])
+        if asked:
+            self._claims(asked).admit(asked)
 
     def _known(self, reservations: Sequence[Reservation]) -> dict[str, Run]:
         known = {}

@@ -310,11 +310,19 @@ class LedgerContract:
         ledger.reserve(both)
         assert spent(ledger) == 2
 
-    def test_a_run_that_is_reserved_goes_on_whatever_is_claimed(self, ledger: Ledger) -> None:
+    def test_a_run_that_is_reserved_reads_no_table_that_is_anothers_by_now(self, ledger: Ledger) -> None:
+        """Else each unfinished run is a ticket for reading some other table once, on its own budget."""
         ledger.reserve([reservation()])  # as a ledger of the first version has it: no table is known
-        ledger.reserve([reservation("run-2", dataset="other", place=Place("/data"))])
         asked = [reservation(place=Place("/data"))]
         assert ledger.check(asked) == ledger.reserve(asked) == {}
+        ledger.reserve([reservation("run-2", dataset="other", place=Place("/data"))])
+        for ask in (ledger.check, ledger.reserve):
+            with pytest.raises(
+                BudgetError, match=r"the table has its budget under another name.* the data set 'other'"
+            ):
+                ask(asked)
+        ledger.commit("run-1", "{}")
+        assert ledger.check(asked) == ledger.reserve(asked) == {"run-1": "{}"}  # nothing is read for it
         assert spent(ledger) == 1
 
     def test_totals_go_to_one_of_the_addresses_that_contain_each_other(self, ledger: Ledger) -> None:
