@@ -75,10 +75,14 @@ class Runner:
                     if step.id not in taken:
                         taken.add(step.id)
                         step.state = "RUNNING"
-                        pool.submit(self._emr, cluster, step)
+                        pool.submit(self._step, cluster, step)
 
     def _glue(self, job: Any, run: Any) -> None:
-        done = self.glue_run(run.job_run_id, job.name, job.command["ScriptLocation"], dict(run.arguments))
+        try:
+            done = self.glue_run(run.job_run_id, job.name, job.command["ScriptLocation"], dict(run.arguments))
+        except BaseException as error:  # else the run would be RUNNING for good
+            run.error_message, run.status = f"the tests' runner: {type(error).__name__}: {error}", "FAILED"
+            raise
         run.error_message = "" if done.returncode == 0 else _last_line(done)
         run.status = "SUCCEEDED" if done.returncode == 0 else "FAILED"
 
@@ -95,6 +99,14 @@ class Runner:
             [self._fetched(script), *words],
             ["--JOB_RUN_ID", run_id, "--JOB_NAME", job],
         )
+
+    def _step(self, cluster: Any, step: Any) -> None:
+        try:
+            self._emr(cluster, step)
+        except BaseException as error:
+            step.last_state_change_reason = f"the tests' runner: {type(error).__name__}: {error}"
+            step.state = "FAILED"
+            raise
 
     def _emr(self, cluster: Any, step: Any) -> None:
         """As EMR: the step's own words behind the cluster's spark-defaults, but on this machine."""

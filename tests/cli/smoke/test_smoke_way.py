@@ -10,6 +10,7 @@ from pathlib import Path
 
 import boto3
 import pytest
+from boto3.exceptions import S3UploadFailedError
 from smoke import __main__ as smoke_main
 from smoke import deployment as smoke_deployment
 from smoke import removal, runs, way
@@ -60,6 +61,29 @@ def test_a_failed_deployment_is_taken_away_and_is_a_failure(fakes: Fakes, seen: 
     assert {r.outcome for r in later} == {Outcome.SKIPPED}
     assert all(r.saw.startswith("not reached: ") for r in later)
     assert results["removed"].outcome == Outcome.PASSED
+
+
+@pytest.mark.parametrize("at", ["deploy", "prepare", "runs", "end"])
+@pytest.mark.parametrize("error", [S3UploadFailedError("no"), subprocess.TimeoutExpired("cdk", 60), KeyError("x")])
+def test_whatever_fails_everything_is_taken_away(fakes: Fakes, seen: Seen, at: str, error: Exception) -> None:
+    fakes.fails[at] = error
+    results = ran(seen)
+    assert fakes.asked[-1] == "destroy"
+    assert any(type(error).__name__ in r.saw for r in results.values() if r.outcome == Outcome.FAILED)
+    assert seen.left == []
+
+
+@pytest.mark.parametrize("before", ["_glue_logs", "_emr_logs", "stop_all"])
+def test_what_comes_before_the_removal_cannot_keep_it_from_going_on(
+    fakes: Fakes, seen: Seen, monkeypatch: pytest.MonkeyPatch, before: str
+) -> None:
+    def fail(_: Seen) -> None:
+        raise ValueError("not enough values to unpack")
+
+    monkeypatch.setattr(runs if before == "stop_all" else way, before, fail)
+    fakes.fails["runs"] = CdkError("so that logs are kept")
+    ran(seen)
+    assert fakes.asked[-1] == "destroy"
 
 
 @pytest.mark.parametrize("at", ["deploy", "prepare", "runs", "end"])
