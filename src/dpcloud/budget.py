@@ -44,6 +44,8 @@ def show(dataset: str | None, uri: str | None, stack: str | None) -> None:
     """Print total, spent and left, of one data set or of all."""
     chosen = None if dataset is None and uri is None else _name(dataset, uri, stack)
     ledger = _ledger(stack)
+    if chosen is not None and (place := _place(uri)):
+        ledger.recognise(chosen, place)
     known = ledger.datasets()
     if chosen is None and not known:
         click.echo("no data set has been used yet" if stack is None else "no data set has a total yet")
@@ -77,7 +79,10 @@ def set_(dataset: str | None, uri: str | None, stack: str | None, total: str) ->
 def history(dataset: str | None, uri: str | None, stack: str | None) -> None:
     """Print a data set's runs, oldest first; a run without a release is charged, too."""
     name = _name(dataset, uri, stack)
-    runs = _ledger(stack).history(name)
+    ledger = _ledger(stack)
+    if place := _place(uri):
+        ledger.recognise(name, place)
+    runs = ledger.history(name)
     if not runs:
         click.echo("no runs yet")
     for run in runs:
@@ -115,5 +120,5 @@ def _name(dataset: str | None, uri: str | None, stack: str | None) -> str:
 
 
 def _place(uri: str | None) -> Place | None:
-    """Where the table lies that a total is set for, so that a link to it is known as well."""
+    """Where the table of a `--file` lies, so that a link to it, its folder or its old path is known as well."""
     return None if uri is None else place_of(normalized(uri))

@@ -334,6 +334,13 @@ def test_the_budget_commands(
     ]
     by_file = place.dpcloud("budget", "show", "--file", place.copy)
     assert by_file.stdout.splitlines() == shown[:1]
+    link = place.folder / "link.csv"
+    link.hardlink_to(place.copy)
+    for words in (["show"], ["history"], ["set", "--total", "11"]):
+        refused = place.dpcloud("budget", *words, "--file", link)
+        assert refused.returncode == 2
+        assert f"the data set {str(place.copy.resolve())!r} (--dataset)" in refused.stderr
+    link.unlink()
     history = place.dpcloud("budget", "history", "--dataset", "census").stdout.splitlines()
     assert [line.split()[1:4] for line in history] == [
         ["epsilon", "1", "first-tumult"],

@@ -106,8 +106,12 @@ class Ledger(ABC):
 
         To be asked before the table is looked at, by its address alone.
         """
-        self._claims([(dataset, place)]).admit([(dataset, place)])
+        self.recognise(dataset, place)
         self._refuse_unless(dataset, 0, self.balance(dataset))
+
+    def recognise(self, dataset: str, place: Place) -> None:
+        """Raise BudgetError, with the name that has the budget, where a table belongs to another data set."""
+        self._claims([(dataset, place)]).admit([(dataset, place)])
 
     def reserve(self, reservations: Sequence[Reservation]) -> dict[str, str]:
         """Charge all or none, and return the releases of those that are committed already.
