@@ -136,7 +136,7 @@ def write(spark, path: Path, cases: list[Case], dictionary: bool) -> None:
     for group in groups * TIMES:
         writer.write(group)
     writer.close()
-    (path.parent / f".{path.name}.crc").unlink()
+    (path.parent / f".{path.name}.crc").unlink(missing_ok=True)
 
 
 def _java(parquet, case: Case, value):

@@ -78,6 +78,8 @@ CHECKS: dict[str, tuple[str, Callable[[object, Path], bool]]] = {
 
 @pytest.fixture
 def restored(spark) -> Iterator[None]:
+    # a cast asks the active session for ANSI mode, and a test that started another one leaves that behind
+    spark._jvm.org.apache.spark.sql.SparkSession.setActiveSession(spark._jsparkSession)
     yield
     apply_settings(spark)
 

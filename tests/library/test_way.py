@@ -303,7 +303,13 @@ def test_corrupt_pages(tmp_path: Path) -> None:
     assert spent(ledger) == 1
     assert ledger.find("run-1").release is None
 
+    then = path.stat()
     path.write_bytes(good)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr.startswith("dpcloud: the table has changed since the run 'run-1' was reserved")
+
+    os.utime(path, ns=(then.st_atime_ns, then.st_mtime_ns))  # as after a disk that could not be read for a while
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     assert [json.dumps(release, ensure_ascii=False) for release in json.loads(done.stdout)] == [
         ledger.find("run-1").release
