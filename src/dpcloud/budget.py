@@ -1,14 +1,16 @@
 """`dpcloud budget`: what a data set may spend, has spent, and on which runs."""
 
+import difflib
 from collections.abc import Callable
 from decimal import Decimal
+from pathlib import Path
 from typing import TypeVar
 
 import click
 
 from dpcloud.command import Group
 from dpjobs.addresses import Place, dataset_of, is_local, normalized, place_of
-from dpjobs.errors import InputError
+from dpjobs.errors import InputError, quoted
 from dpjobs.home import ledger_path
 from dpjobs.ledger import Balance, Ledger, SQLiteLedger
 from dpjobs.query import BILLION, check_dataset, parse_epsilon, plain
@@ -54,7 +56,9 @@ def show(dataset: str | None, uri: str | None, stack: str | None) -> None:
         if balance is None:
             click.echo(f"{name}: no total yet, so no run can use it (see `dpcloud budget set --help`)")
             continue
-        new = "" if name in known else "  (not used yet)"
+        alike = difflib.get_close_matches(name, known, n=1)
+        hint = f"; did you mean {quoted(alike[0])}?" if alike else ""
+        new = "" if name in known else f"  (not used yet{hint})"
         click.echo(f"{name}: {_shown(balance)}{new}")
 
 
@@ -68,6 +72,8 @@ def show(dataset: str | None, uri: str | None, stack: str | None) -> None:
 def set_(dataset: str | None, uri: str | None, stack: str | None, total: str) -> None:
     """Set the total epsilon of a data set."""
     name, epsilon = _name(dataset, uri, stack), parse_epsilon(total, "total")
+    if uri is not None and is_local(normalized(uri)) and not Path(name).exists():
+        raise InputError.of("no such file or folder, whose path would name the budget", uri, "an existing one")
     ledger = _ledger(stack)
     ledger.set_total(name, epsilon, _place(uri))
     balance = ledger.balance(name)

@@ -26,7 +26,7 @@ Exit codes:
     0  done
     2  refused or failed before any epsilon was spent
     3  failed when epsilon was spent, or may have been; the same run id pays once
-  130  interrupted; the line says whether epsilon is spent
+  130  interrupted (143 by SIGTERM, 129 by SIGHUP); the line says whether epsilon is spent
 
 \b
 Files lie in ~/.local/share/dpcloud (or the folder DPCLOUD_HOME): the ledger, downloads, the S3 connector.
@@ -51,8 +51,15 @@ for command in (run, plan, budget, data, cost):
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run one command and end the process: 0, or one line on standard error and a code of `dpjobs.errors`."""
+    ended: list[int] = []
+
+    def end(number: int, _: object) -> NoReturn:
+        """As Ctrl-C does: what is said of epsilon is the same, and Spark's temporary files are removed."""
+        ended.append(number)
+        raise KeyboardInterrupt
+
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _leave)  # so that Spark's temporary files are removed
+        signal.signal(number, end)
     try:
         cli.main(args=None if argv is None else list(argv), prog_name="dpcloud", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
@@ -64,15 +71,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     except click.ClickException as error:
         _fail(error.format_message(), NOTHING_SPENT)
     except DpError as error:
-        _fail(str(error), error.exit_code)
-    except (KeyboardInterrupt, click.Abort):
-        _fail("was interrupted", INTERRUPTED)
+        interrupted = error.exit_code == INTERRUPTED and ended
+        _fail(str(error), 128 + ended[0] if interrupted else error.exit_code)
+    except (KeyboardInterrupt, click.Abort):  # after a reservation it is an InterruptError by now
+        _fail("was interrupted; nothing is spent", 128 + ended[0] if ended else INTERRUPTED)
     except Exception as error:  # where epsilon may be spent, it is a DpError by the time that it comes here
         _fail(unexpected(error), NOTHING_SPENT)
-
-
-def _leave(number: int, _: object) -> None:
-    sys.exit(128 + number)
 
 
 def _fail(message: str, code: int) -> NoReturn:

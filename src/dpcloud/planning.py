@@ -23,7 +23,6 @@ from dpjobs.query import (
     MIN_SHARE,
     Bounds,
     Query,
-    check_clamping,
     parse_bound,
     parse_confidence,
     parse_epsilon,
@@ -172,8 +171,7 @@ def _table(todo: Plan, rows: int, mean: Fraction, variance: Fraction) -> dict[st
 
 
 def _bounds(query: Query, lower: str | None, upper: str | None) -> Bounds | None:
-    bounds = Bounds.parse(lower, upper)
-    check_clamping(query, bounds)
+    bounds = Bounds.parse(query, lower, upper)
     if query is not Query.COUNT and bounds is None:
         raise InputError(f"no bounds: planning {query.value} needs them; allowed: --lower and --upper")
     return bounds

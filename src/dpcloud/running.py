@@ -95,15 +95,16 @@ def run(
     uri, local = _address(uri)
     format_ = format_of(uri, format_, LocalFiles()) if local else _remote_format(uri, format_)
     base = check_run_id(run_id) if run_id is not None else new_run_id()
-    bounds = Bounds.parse(lower, upper)
-    if bounds_share is not None and (bounds is not None or Query.parse(query) is Query.COUNT):
+    asked = Query.parse(query)
+    bounds = Bounds.parse(asked, lower, upper)
+    if bounds_share is not None and (bounds is not None or asked is Query.COUNT):
         raise InputError.of("--bounds-share where no bounds are to be found", bounds_share, "no --bounds-share")
     specs = [
         JobSpec(
             run_id=f"{base}-{name}" if len(names) > 1 else base,
             dataset=check_dataset(dataset if dataset is not None else dataset_of(uri)),
             engine=name,
-            query=Query.parse(query),
+            query=asked,
             column=column,
             budget=PrivacyBudget(parse_epsilon(epsilon)),
             uri=str(dataset_of(uri)) if local else uri,

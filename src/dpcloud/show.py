@@ -64,15 +64,15 @@ def _bounds(release: dict[str, Any]) -> str:
     bounds = release["bounds"]
     if bounds is None:
         return ""
-    span = f"{float(bounds['lower']):g} to {float(bounds['upper']):g}"
+    span = f"{float(bounds['lower']):,.15g} to {float(bounds['upper']):,.15g}"
     if bounds["source"] == "given":
         return f"values clamped to {span}, as given; "
     cost = plain(Decimal(bounds["epsilon"]))
     if bounds["source"] == "private":
         return f"values clamped to {span}, found privately for epsilon {cost} (part of what was spent); "
     return (
-        f"NO BOUNDS FOUND for epsilon {cost} (too few rows): clamped to {span}, a fixed range that has nothing "
-        "to do with the data; give --lower and --upper; "
+        f"NO BOUNDS FOUND for epsilon {cost} (too few numbers in the column): clamped to {span}, a fixed range "
+        "that has nothing to do with the data; give --lower and --upper; "
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from dpjobs.errors import InputError
-from dpjobs.query import Bounds, JobSpec, PrivacyBudget, Query, check_clamping, parse_epsilon
+from dpjobs.query import Bounds, JobSpec, PrivacyBudget, Query, parse_epsilon
 
 BY_ADDRESS = "by-address"
 """The data set's name that stands for none: the table's address names it (the deployed jobs pin this word)."""
@@ -154,8 +154,7 @@ def _split(parser: argparse.ArgumentParser, argv: Sequence[str]) -> tuple[list[s
 
 def _arguments(known: argparse.Namespace, platform_run_id: str | None) -> Arguments:
     query = Query.parse(known.query)
-    bounds = Bounds.parse(known.lower, known.upper)
-    check_clamping(query, bounds)
+    bounds = Bounds.parse(query, known.lower, known.upper)
     return Arguments(
         query=query,
         column=None if known.column in ("", "*") else known.column,

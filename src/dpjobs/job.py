@@ -137,6 +137,7 @@ def _run(
         apply_settings(spark)
         table = source or _inspect(first, HadoopFiles(spark))
         _try_schema(spark, table, first)
+        loaded = {spec.engine: _loaded(loading, spec.engine) for spec in specs}
         outcome.releases |= _reserve(ledger, reservations)
         for spec in specs:
             if spec.run_id in outcome.releases:
@@ -144,7 +145,7 @@ def _run(
             started = time.monotonic()
             with _failing_safely(spec.run_id):
                 say(f"{spec.describe()} by {engines.ENGINES[spec.engine].title}")
-                release = answer(spark, loading(spec.engine), spec, table, ledger)
+                release = answer(spark, loaded[spec.engine], spec, table, ledger)
                 stored = outcome.releases[spec.run_id] = ledger.commit(spec.run_id, release)
             if stored == release:  # else another process with this run id was faster
                 outcome.seconds[spec.run_id] = time.monotonic() - started
@@ -265,6 +266,15 @@ def _unfinished(run_id: str, how: str) -> str:
         f"the run {quoted(run_id)} {how} after its reservation, whose epsilon stays spent; "
         "the same command with that run id may finish it at no further cost"
     )
+
+
+def _loaded(loading: Callable[[str], "Engine"], name: str) -> "Engine":
+    """Return the engine, while a library that does not import still costs nothing."""
+    try:
+        return loading(name)
+    except Exception as error:  # its text names paths of this machine
+        allowed = "an engine whose libraries are installed, as `make setup` does"
+        raise InputError.of(f"the engine does not load ({type(error).__name__})", name, allowed) from None
 
 
 def _load_in_background(names: Sequence[str]) -> Callable[[str], "Engine"]:

@@ -7,7 +7,7 @@ proves it, type by type, for both of Spark's readers, with and without dictionar
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -34,6 +34,11 @@ _TEXT = ("STRING", "ENUM", "JSON")
 _COUNTED = ("DATE", "TIME", "TIMESTAMP", "INTERVAL", "BSON", "UUID", "UNKNOWN")
 _NUMBERS = ("NONE", "INT", "DECIMAL")
 _NESTED = ("LIST", "MAP")
+# What Spark 3.5's readers know: another fails the job only when its pages are read
+_CODECS = {"UNCOMPRESSED", "SNAPPY", "GZIP", "LZ4", "LZ4_RAW", "ZSTD"}
+_ENCODINGS = {"PLAIN", "PLAIN_DICTIONARY", "RLE_DICTIONARY", "RLE", "BIT_PACKED"} | {
+    f"DELTA_{kind}" for kind in ("BINARY_PACKED", "LENGTH_BYTE_ARRAY", "BYTE_ARRAY")
+}
 
 Read = Callable[[str, int, int], bytes]
 """Returns a file's bytes: its path, from where, how many."""
@@ -85,13 +90,15 @@ def _same(name: str, column: Column, parts: list[Columns]) -> bool:
 
 
 def _columns(path: str, size: int, read: Read) -> Columns:
-    leaves = [_Leaf.of(leaf) for leaf in _leaves(path, size, read)]
+    footer = _footer(path, size, read)
+    leaves = [_Leaf.of(footer.schema.column(i)) for i in range(len(footer.schema))]
     unknown = {leaf.logical for leaf in leaves}.difference(_TEXT, _COUNTED, _NUMBERS, _NESTED)
     if unknown:  # Spark's reader fails on such a footer, whichever column is asked for
         raise UnreadableError(f" (Spark cannot read files with a column of the type {min(unknown)})")
     refused = {leaf.top: "is nested (a list, a map or a struct)" for leaf in leaves if leaf.nested}
     unsafe = "has a type that Spark 3.5 reads by its values (a decimal of up to 9 digits in 64 bits)"
     refused |= {leaf.top: unsafe for leaf in leaves if leaf.unsafe}
+    refused |= {leaves[i].top: f"is written as {how}, which Spark 3.5 does not read" for i, how in _unread(footer)}
     plain = [leaf for leaf in leaves if not leaf.nested]
     names = Counter(leaf.top for leaf in plain)
     refused |= {name: "is there twice" for name, times in names.items() if times > 1}
@@ -148,7 +155,22 @@ class _Leaf:
         return Column("other", read_as)
 
 
-def _leaves(path: str, size: int, read: Read) -> list[Any]:
+def _unread(footer: Any) -> Iterator[tuple[int, str]]:
+    """Give the leaves that lie in the file in a way that Spark's readers do not know, and which.
+
+    A writer may choose an encoding by the values. It is public then, as the size of the file is; and who is told of
+    it here pays nothing for a job that could only fail.
+    """
+    for group in range(footer.num_row_groups):
+        chunks = footer.row_group(group)
+        for leaf in range(chunks.num_columns):
+            chunk = chunks.column(leaf)
+            yield from (
+                (leaf, name) for name in sorted({chunk.compression} - _CODECS | {*chunk.encodings} - _ENCODINGS)
+            )
+
+
+def _footer(path: str, size: int, read: Read) -> Any:
     """Parse the footer, which says how long it is in the last bytes of the file."""
     import pyarrow
     import pyarrow.parquet
@@ -159,5 +181,4 @@ def _leaves(path: str, size: int, read: Read) -> list[Any]:
         raise UnreadableError
     if needed > len(tail):
         tail = read(path, size - needed, needed)
-    schema = pyarrow.parquet.read_metadata(pyarrow.BufferReader(tail)).schema
-    return [schema.column(i) for i in range(len(schema))]
+    return pyarrow.parquet.read_metadata(pyarrow.BufferReader(tail))

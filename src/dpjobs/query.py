@@ -24,6 +24,7 @@ DEFAULT_BOUNDS_SHARE = Decimal("0.1")
 # ASCII digits only: Python's own parsers also take "1_0", which is more often a typo than a ten.
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
+_NOTHING_TO_CLAMP = "bounds for a COUNT, which counts every row whatever its value"
 _RUN_ID_ALLOWED = "1 to 128 letters, digits, '.', '_' and '-', beginning with a letter or digit"
 
 
@@ -112,10 +113,15 @@ class Bounds:
             raise InputError.of("lower is above upper", given, "lower <= upper")
 
     @classmethod
-    def parse(cls, lower: str | None, upper: str | None) -> "Bounds | None":
-        """Read both bounds or neither; one alone raises InputError."""
+    def parse(cls, query: Query, lower: str | None, upper: str | None) -> "Bounds | None":
+        """Read both bounds or neither, for a COUNT none; raises InputError otherwise."""
         if lower is None and upper is None:
             return None
+        if query is Query.COUNT:
+            given = ", ".join(
+                f"{name} {text}" for name, text in (("lower", lower), ("upper", upper)) if text is not None
+            )
+            raise InputError.of(_NOTHING_TO_CLAMP, given, "no bounds")
         if lower is None or upper is None:
             given = f"upper {upper}" if lower is None else f"lower {lower}"
             raise InputError.of("only one bound", given, "both lower and upper, or neither")
@@ -126,7 +132,7 @@ def check_clamping(query: Query, bounds: Bounds | None) -> None:
     """Raise InputError when there are bounds for a count, which clamps nothing: a COUNT of a range it is not."""
     if query is Query.COUNT and bounds is not None:
         given = f"lower {bounds.lower:g}, upper {bounds.upper:g}"
-        raise InputError.of("bounds for a COUNT, which counts every row whatever its value", given, "no bounds")
+        raise InputError.of(_NOTHING_TO_CLAMP, given, "no bounds")
 
 
 @dataclass(frozen=True)

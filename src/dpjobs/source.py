@@ -137,8 +137,10 @@ def inspect(uri: str, format_: str, files: Files) -> Source:
         columns, refused, lines = found.usable, found.refused, frozenset[bytes]()
     else:
         headers = [header.read_header(e.path, partial(files.read, e.path, 0)) for e in kept]
-        if any(h.names != headers[0].names for h in headers):
-            raise InputError.of("headers differ within the folder", uri, "the same header in every file")
+        other = next((e for e, h in zip(kept, headers, strict=True) if h.names != headers[0].names), None)
+        if other is not None:
+            allowed = f"the same header in every file of the folder, as {quoted(kept[0].path)} has it"
+            raise InputError.of("headers differ within the folder", other.path, allowed)
         columns, refused = {name: Column("text") for name in headers[0].names}, {}
         lines = frozenset(line for h in headers for line in h.lines)
     return Source(

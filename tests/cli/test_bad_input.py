@@ -204,7 +204,7 @@ def test_a_count_within_bounds(refused: Refused) -> None:
     """It counts every row: who gives bounds means something else, and would pay for it."""
     line = refused(query="COUNT", lower="6", upper="10")
     assert "bounds for a COUNT, which counts every row whatever its value: given 'lower 6, upper 10'" in line
-    assert "only one bound" in refused(query="count", lower="6")
+    assert "whatever its value: given 'lower 6'; allowed: no bounds" in refused(query="count", lower="6")
 
 
 @pytest.mark.parametrize(
@@ -283,7 +283,7 @@ def test_headers_that_differ_within_a_folder(tmp_path: Path, refused: Refused) -
     (folder / "b.csv").write_text("County,TotalPop,Income\n" + RECORDS)
     line = refused(file=str(folder))
     assert "headers differ within the folder: given " in line
-    assert "; allowed: the same header in every file" in line
+    assert "/b.csv'; allowed: the same header in every file of the folder, as " in line
     (folder / "b.csv").write_text(RECORDS)
     assert "cell 1 of the header is a number" in refused(file=str(folder))
 

@@ -72,11 +72,11 @@ def interrupted(
     table = tmp_path / "table.csv"
     table.write_text("x\n1\n")
 
-    def run(ends: Callable[..., job.Outcome], *words: str) -> str:
+    def run(ends: Callable[..., job.Outcome], *words: str, code: int = 130) -> str:
         monkeypatch.setattr(job, "run", ends)
         with pytest.raises(SystemExit) as left:
             main(["run", "--file", str(table), "--query", "COUNT", "--epsilon", "1", "--run-id", "mine", *words])
-        assert left.value.code == 130
+        assert left.value.code == code
         shown = capfd.readouterr()
         assert shown.out == ""
         return shown.err.strip().removeprefix("dpcloud: ")
@@ -123,7 +123,43 @@ def test_other_commands(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFi
     with pytest.raises(SystemExit) as left:
         main(["budget", "show"])
     assert left.value.code == 130
-    assert capfd.readouterr().err.strip() == "dpcloud: was interrupted"
+    assert capfd.readouterr().err.strip() == "dpcloud: was interrupted; nothing is spent"
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_that_ends_the_process_says_what_is_spent(
+    interrupted: Callable[..., str], number: signal.Signals, code: int
+) -> None:
+    """What a scheduler sends is told as Ctrl-C is, under the exit code that shells give it."""
+    before = {n: signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGHUP)}
+
+    def ended(specs: list, ledger: SQLiteLedger, *_: object) -> job.Outcome:
+        ledger.reserve([Reservation(spec.run_id, spec.dataset, spec.budget, spec.digest()) for spec in specs])
+        os.kill(os.getpid(), number)
+        time.sleep(5)
+        raise AssertionError
+
+    try:
+        assert interrupted(ended, code=code).startswith("was interrupted; its epsilon stays spent; the same command")
+    finally:
+        for n, handler in before.items():
+            signal.signal(n, handler)
+
+
+def test_while_the_command_is_still_imported() -> None:
+    """In the first tenth of a second, too, there is no traceback."""
+    code = (
+        "import sys\n"
+        "class Ctrl_C:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'click': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Ctrl_C())\n"
+        "from dpcloud.__main__ import main\n"
+        "main(['budget', 'show'])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr == "dpcloud: was interrupted; nothing is spent\n"
 
 
 # -- in the job: what became of the reservation

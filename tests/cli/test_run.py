@@ -224,7 +224,7 @@ def test_both_spend_once_for_each_and_the_table_says_so(
     assert "Both engines: epsilon is spent once for each, 0 in all." in done.stdout
     assert "Protects one row: someone with k rows in the table is protected k times less." in done.stdout
     for engine in ("Tumult Analytics", "PipelineDP"):
-        assert f"{engine}: values clamped to 0 to 10000, as given; run id first-" in done.stdout
+        assert f"{engine}: values clamped to 0 to 10,000, as given; run id first-" in done.stdout
 
 
 def test_both_are_reserved_or_neither(place: Place, both: "subprocess.CompletedProcess[str]") -> None:
@@ -317,6 +317,9 @@ def test_a_name_that_is_misspelt_or_left_out_opens_no_second_budget(
         assert (done.returncode, done.stdout) == (2, "")
         assert "the table has its budget under another name: given " in done.stderr
         assert "allowed: the data set 'census' (--dataset), to which these rows are charged" in done.stderr
+    absent = place.dpcloud("budget", "set", "--file", "absent.csv", "--total", "5")
+    assert absent.returncode == 2
+    assert "no such file or folder, whose path would name the budget: given 'absent.csv'" in absent.stderr
     done = place.dpcloud("budget", "set", "--file", place.table, "--total", "5")
     assert done.returncode == 2
     assert "the data set 'census'" in done.stderr
@@ -355,6 +358,8 @@ def test_the_budget_commands(
     assert place.dpcloud("budget", "show", "--dataset", "other").stdout == "other: total 2.5, spent 0, left 2.5\n"
     unknown = place.dpcloud("budget", "show", "--dataset", "unknown").stdout
     assert unknown == "unknown: total 10, spent 0, left 10  (not used yet)\n"
+    misspelt = place.dpcloud("budget", "show", "--dataset", "censsus").stdout
+    assert misspelt == "censsus: total 10, spent 0, left 10  (not used yet; did you mean 'census'?)\n"
     assert place.dpcloud("budget", "history", "--dataset", "other").stdout == "no runs yet\n"
 
 

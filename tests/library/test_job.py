@@ -361,3 +361,16 @@ def test_a_run_that_was_reserved_reads_no_table_that_has_its_budget_elsewhere(
         job.run([one], ledger, no_spark)
     with pytest.raises(BudgetError, match="the table has its budget under another name"):
         ledger.reserve([Reservation("run-1", one.dataset, one.budget, one.digest(), place_of(str(table)))])
+
+
+def test_an_engine_that_does_not_load_costs_nothing(
+    spark, monkeypatch: pytest.MonkeyPatch, table: Path, ledger: SQLiteLedger
+) -> None:
+    def load(name: str) -> Engine:
+        raise ImportError("/opt/secret/place/libengine.so")
+
+    monkeypatch.setattr(job, "_load_in_background", lambda _: load)
+    with pytest.raises(InputError, match=r"the engine does not load \(ImportError\): given 'pipelinedp'") as e:
+        job.run([spec(table)], ledger, lambda _: contextlib.nullcontext(spark))
+    assert "secret" not in str(e.value)
+    assert ledger.find("run-1") is None

@@ -260,6 +260,23 @@ def test_files_may_differ_in_what_is_not_asked_for(spark, tmp_path: Path) -> Non
             source_of(tmp_path, "parquet").check_column(column, numeric=False)
 
 
+@pytest.mark.parametrize("codec", ["NONE", "SNAPPY", "GZIP", "LZ4", "ZSTD", "BROTLI"])
+@pytest.mark.parametrize("encoding", [None, "PLAIN", "DELTA_BINARY_PACKED", "BYTE_STREAM_SPLIT"])
+def test_a_column_is_read_or_refused_by_its_footer(spark, reader, tmp_path: Path, codec: str, encoding) -> None:
+    """Never only when its pages are read: by then the budget is charged."""
+    path = tmp_path / "t.parquet"
+    kind = pa.float64() if encoding == "BYTE_STREAM_SPLIT" else pa.int64()
+    how = {"use_dictionary": False, "column_encoding": {"x": encoding}} if encoding else {}
+    pq.write_table(pa.table({"x": pa.array([3, 4], kind)}), path, compression=codec, **how)
+    unread = "BROTLI" if codec == "BROTLI" else encoding if encoding == "BYTE_STREAM_SPLIT" else None
+    if unread is None:
+        assert exact(spark, path, SUM, "x", "parquet") == {"count": 2, "sum": int(7 / SUM.grid.step)}
+        return
+    said = f"the column is written as ({unread}|BYTE_STREAM_SPLIT), which Spark 3.5 does not read: given 'x'"
+    with pytest.raises(InputError, match=said):
+        source_of(path, "parquet").check_column("x", numeric=True)
+
+
 @pytest.mark.parametrize(
     "content", [b"PAR1" * 3, b"PAR1" + b"\xff" * 4 + b"PAR1", b"PAR1", b"PAR1\x00\x00PAR1", b"PARE" * 3]
 )

@@ -87,7 +87,7 @@ def test_a_confidence_that_no_interval_has(confidence: float) -> None:
         (lambda: Bounds(10, 0), "lower is above upper: given 'lower 10, upper 0'"),
         (lambda: Bounds(0, float("inf")), "upper is out of range"),
         (lambda: Bounds(float("nan"), 0), "lower is out of range"),
-        (lambda: Bounds.parse("0", None), "only one bound"),
+        (lambda: Bounds.parse(Query.SUM, "0", None), "only one bound"),
         (lambda: parse_bound("2e30", "lower"), "out of range"),
         (lambda: parse_bound("inf", "lower"), "not a finite number"),
         (lambda: PrivacyBudget(Decimal(1), Decimal("1e-9")), "delta"),

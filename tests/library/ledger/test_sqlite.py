@@ -97,6 +97,15 @@ def test_a_short_wait_is_not_an_error(used: SQLiteLedger, path: Path) -> None:
     assert patient.balance(DATASET).left == 8
 
 
+def test_what_another_process_is_about_to_write_is_waited_for(used: SQLiteLedger, path: Path) -> None:
+    """A charge takes its lock before it reads: else it has seen what the other changes, and is turned away."""
+    patient = SQLiteLedger(path, busy_timeout_seconds=20)
+    write = "UPDATE datasets SET spent = spent + 1000000000"
+    with held(path, "BEGIN IMMEDIATE", seconds=0.5, then=f"db.execute({write!r}); db.execute('COMMIT')"):
+        patient.reserve([reservation("run-2")])
+    assert patient.balance(DATASET).left == 7
+
+
 def test_a_corrupt_file(used: SQLiteLedger, path: Path) -> None:
     size = path.stat().st_size
     path.write_bytes(path.read_bytes()[:100] + b"\x5a" * (size - 100))
@@ -319,12 +328,12 @@ def test_a_process_that_died_while_it_wrote_is_undone_by_the_next_reader(used: S
 
 
 @contextlib.contextmanager
-def held(path: Path, statement: str, seconds: float = 60) -> Iterator[None]:
-    """Another process holds a lock on the file, for some seconds or until the end of the block."""
+def held(path: Path, statement: str, seconds: float = 60, then: str = "") -> Iterator[None]:
+    """Another process holds a lock on the file, for some seconds or until the end of the block, and `then` goes on."""
     code = (
         "import sqlite3, time\n"
         f"db = sqlite3.connect({str(path)!r}, isolation_level=None)\n"
-        f"db.execute({statement!r}); print('held', flush=True); time.sleep({seconds})"
+        f"db.execute({statement!r}); print('held', flush=True); time.sleep({seconds}); {then}"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
         assert process.stdout.readline() == b"held\n"
