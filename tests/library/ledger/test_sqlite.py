@@ -329,7 +329,7 @@ def test_a_process_that_died_while_it_wrote_is_undone_by_the_next_reader(used: S
 
 @contextlib.contextmanager
 def held(path: Path, statement: str, seconds: float = 60, then: str = "") -> Iterator[None]:
-    """Another process holds a lock on the file, for some seconds or until the end of the block, then goes on as `then`."""
+    """Another process holds a lock on the file, for some seconds or to the end of the block, then does `then`."""
     code = (
         "import sqlite3, time\n"
         f"db = sqlite3.connect({str(path)!r}, isolation_level=None)\n"
