@@ -6,30 +6,35 @@ from typing import NamedTuple
 from dpjobs.engines.base import Engine
 from dpjobs.errors import InputError
 from dpjobs.noise import Noise, RoundedLaplace, TwoSidedGeometric
+from dpjobs.plan import SEPARATE, TOKENS
 
 
-class Entry(NamedTuple):
-    """Where an engine lives and how its noise is distributed, known without importing it.
+class Listed(NamedTuple):
+    """What is known of an engine without importing it: where it lives, how its noise is distributed.
 
-    `daemon` is the module that a laptop's Spark forks Python workers from, None when the engine needs none.
+    `recipe` is which plans it answers; `backends` are those that it runs on (empty: all); `hardened` says whether its
+    sampler is made for an adversary.
     """
 
     module: str
     class_name: str
     title: str
     noise: type[Noise]
-    daemon: str | None = None
+    recipe: str = TOKENS
+    backends: tuple[str, ...] = ()
+    hardened: bool = True
 
 
 ENGINES = {
-    "tumult": Entry(
-        "dpjobs.engines.tumult",
-        "TumultEngine",
-        "Tumult Analytics",
-        TwoSidedGeometric,
-        "dpjobs.engines.tumult_worker",
+    "pipelinedp": Listed("dpjobs.engines.pipelinedp", "PipelineDPEngine", "PipelineDP", RoundedLaplace),
+    "opendp": Listed("dpjobs.engines.opendp", "OpenDPEngine", "OpenDP", TwoSidedGeometric),
+    "tumult-core": Listed("dpjobs.engines.tumult_core", "TumultCoreEngine", "Tumult Core", TwoSidedGeometric),
+    "tumult": Listed(
+        "dpjobs.engines.tumult", "TumultEngine", "Tumult Analytics", TwoSidedGeometric, SEPARATE, ("spark",)
     ),
-    "pipelinedp": Entry("dpjobs.engines.pipelinedp", "PipelineDPEngine", "PipelineDP", RoundedLaplace),
+    "diffprivlib": Listed(
+        "dpjobs.engines.diffprivlib", "DiffPrivLibEngine", "DiffPrivLib", TwoSidedGeometric, hardened=False
+    ),
 }
 
 
@@ -43,8 +48,8 @@ def check_engine(name: str) -> str:
 
 def load(name: str) -> Engine:
     """Import an engine's library, which takes seconds, and return the engine."""
-    entry = ENGINES[name]
-    engine = getattr(importlib.import_module(entry.module), entry.class_name)()
+    listed = ENGINES[name]
+    engine = getattr(importlib.import_module(listed.module), listed.class_name)()
     if not isinstance(engine, Engine):
-        raise TypeError(f"{entry.class_name} is not an Engine")
+        raise TypeError(f"{listed.class_name} is not an Engine")
     return engine

@@ -1,4 +1,4 @@
-"""PipelineDP: its calibration and its noise (Google's samplers through PyDP) on exact sums made by Spark SQL.
+"""PipelineDP: its calibration and its noise (Google's samplers through PyDP).
 
 Not used, on purpose (tests/evidence/test_why_not.py shows why): its VARIANCE, whose noise is not calibrated to
 its sensitivity, and its `add_noise`, which sends integers through a float.
@@ -6,22 +6,18 @@ its sensitivity, and its `add_noise`, which sends integers through a float.
 
 import importlib.metadata
 import math
-from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
 
 from pipeline_dp import dp_computations
 from pydp.algorithms import numerical_mechanisms
-from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F
 
-from dpjobs.engines.base import Engine, Noisy
-from dpjobs.measurement import COUNT, Measurement
+from dpjobs.engines.base import Mechanism, NoiseEngine
 from dpjobs.noise import RoundedLaplace
 
 
-class PipelineDPEngine(Engine):
-    """One Spark aggregate for all measurements of a query, then PyDP's integer Laplace noise on each."""
+class PipelineDPEngine(NoiseEngine):
+    """PyDP's integer Laplace noise at the scale that PipelineDP gives."""
 
     name = "pipelinedp"
 
@@ -31,32 +27,23 @@ class PipelineDPEngine(Engine):
         versions = [f"{package} {importlib.metadata.version(package)}" for package in ("pipeline-dp", "python-dp")]
         return ", ".join(versions)
 
-    def _measure(self, frame: DataFrame, measurements: Sequence[Measurement]) -> list[Noisy]:
-        row = frame.agg(*(_aggregate(m) for m in measurements)).collect()[0]
-        return [self._noisy(m, int(row[m.name])) for m in measurements]
-
-    def _histogram(
-        self, frame: DataFrame, column: str, bins: Sequence[int], measurement: Measurement
-    ) -> tuple[list[int], RoundedLaplace]:
-        rows = frame.groupBy(column).agg(F.count(F.lit(1)).alias("rows")).collect()
-        counts = {row[column]: int(row["rows"]) for row in rows}
-        mechanism = Mechanism(measurement.sensitivity, measurement.epsilon)
-        return [mechanism.add_noise(counts.get(bin_, 0)) for bin_ in bins], mechanism.noise
-
-    def _noisy(self, measurement: Measurement, value: int) -> Noisy:
-        mechanism = Mechanism(measurement.sensitivity, measurement.epsilon)
-        return Noisy(measurement, mechanism.add_noise(value), mechanism.noise)
+    def mechanism(self, sensitivity: int, epsilon: Decimal) -> "PyDPLaplace":
+        """Return PyDP's Laplace mechanism on integers."""
+        return PyDPLaplace(sensitivity, epsilon)
 
 
-class Mechanism:
-    """PyDP's Laplace mechanism on integers, with the scale that PipelineDP's own calibration gives."""
+class PyDPLaplace(Mechanism):
+    """PyDP's Laplace mechanism on integers, with the scale that PipelineDP's own calibration gives.
+
+    Where the scale is at most 2⁴⁰ its grid is that of the whole numbers: nothing is rounded before the noise.
+    """
 
     def __init__(self, sensitivity: int, epsilon: Decimal) -> None:
         calibrated = dp_computations.LaplaceMechanism.create_from_epsilon(_at_most(epsilon), float(sensitivity))
         self.noise = RoundedLaplace(Fraction(calibrated.noise_parameter))
         self._laplace = numerical_mechanisms.LaplaceMechanism(_at_most(epsilon), float(sensitivity))
 
-    def add_noise(self, value: int) -> int:
+    def draw(self, value: int) -> int:
         """Return the value with fresh noise; exact for |value| < 2⁶² (PyDP would wrap near 2⁶³)."""
         return int(self._laplace.add_noise(value))
 
@@ -65,9 +52,3 @@ def _at_most(epsilon: Decimal) -> float:
     """The largest double not above epsilon: a float 0.1 is more than 0.1."""
     near = float(epsilon)
     return near if Fraction(near) <= Fraction(epsilon) else math.nextafter(near, 0.0)
-
-
-def _aggregate(measurement: Measurement) -> Column:
-    if measurement.name == COUNT:
-        return F.count(F.lit(1)).alias(COUNT)
-    return F.coalesce(F.sum(measurement.name), F.lit(0)).alias(measurement.name)

@@ -1,0 +1,104 @@
+"""What a row gives to a cell, as a formula of whole numbers that every backend reads the same way.
+
+A formula knows one variable, `k`, the row's number in steps. It has sums, differences, products and the division of
+something that is never negative by a whole number above 0, rounded down: what SQL's dialects agree about. The results
+and all that stands in between must fit 63 bits, which `tests/library/test_formula.py` proves for those in use.
+"""
+
+from dataclasses import dataclass
+
+
+class Formula:
+    """A whole number that follows from `k`."""
+
+    def value(self, k: int) -> int:
+        """Return the number for a row of `k` steps."""
+        raise NotImplementedError
+
+    def sql(self, k: str, divided_by: str) -> str:
+        """Write it in SQL: `k` is the column's name, `divided_by` the dialect's operator between whole numbers."""
+        raise NotImplementedError
+
+    def __add__(self, other: "Formula | int") -> "Formula":
+        return _Binary(self, "+", of(other))
+
+    def __radd__(self, other: int) -> "Formula":
+        return _Binary(of(other), "+", self)
+
+    def __sub__(self, other: "Formula | int") -> "Formula":
+        return _Binary(self, "-", of(other))
+
+    def __rsub__(self, other: int) -> "Formula":
+        return _Binary(of(other), "-", self)
+
+    def __mul__(self, other: "Formula | int") -> "Formula":
+        return _Binary(self, "*", of(other))
+
+    def __rmul__(self, other: int) -> "Formula":
+        return _Binary(of(other), "*", self)
+
+    def __floordiv__(self, other: int) -> "Formula":
+        if other <= 0:
+            raise ValueError("a formula divides by whole numbers above 0 only")
+        return _Divided(self, other)
+
+
+def of(number: "Formula | int") -> Formula:
+    """Return a formula; a whole number stands for itself."""
+    return number if isinstance(number, Formula) else _Constant(number)
+
+
+@dataclass(frozen=True)
+class _Variable(Formula):
+    def value(self, k: int) -> int:
+        return k
+
+    def sql(self, k: str, divided_by: str) -> str:
+        return k
+
+
+@dataclass(frozen=True)
+class _Constant(Formula):
+    number: int
+
+    def value(self, k: int) -> int:
+        return self.number
+
+    def sql(self, k: str, divided_by: str) -> str:
+        return f"cast({self.number} as bigint)"  # else a small one makes the whole sum one of 32 bits
+
+
+_SIGNS = {"+": int.__add__, "-": int.__sub__, "*": int.__mul__}
+
+
+@dataclass(frozen=True)
+class _Binary(Formula):
+    left: Formula
+    sign: str
+    right: Formula
+
+    def value(self, k: int) -> int:
+        return _SIGNS[self.sign](self.left.value(k), self.right.value(k))
+
+    def sql(self, k: str, divided_by: str) -> str:
+        return f"({self.left.sql(k, divided_by)} {self.sign} {self.right.sql(k, divided_by)})"
+
+
+@dataclass(frozen=True)
+class _Divided(Formula):
+    dividend: Formula
+    divisor: int
+
+    def value(self, k: int) -> int:
+        dividend = self.dividend.value(k)
+        if dividend < 0:
+            raise ValueError("a formula divides nothing that is below 0: dialects round that in different ways")
+        return dividend // self.divisor
+
+    def sql(self, k: str, divided_by: str) -> str:
+        return f"({self.dividend.sql(k, divided_by)} {divided_by} cast({self.divisor} as bigint))"
+
+
+K = _Variable()
+"""The row's number in steps."""
+ONE = of(1)
