@@ -22,7 +22,7 @@ import ways
 from dpcloud.data.generate import ROWS_PER_FILE, table
 from dpcloud.java import use_java
 from dpjobs.engines import ENGINES
-from dpjobs.session import apply_settings, local_session
+from dpjobs.backends.spark.session import apply_settings, local_session
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / "build" / "bench"

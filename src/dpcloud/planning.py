@@ -3,20 +3,20 @@
 import json
 import math
 import re
+from collections.abc import Sequence
 from decimal import ROUND_CEILING, Context, Decimal
-from fractions import Fraction
 from typing import NamedTuple
 
 import click
 
 from dpcloud.command import Command
-from dpjobs.engines import ENGINES, check_engine
+from dpcloud.engines import engines_of
+from dpjobs.answers import plan_for
+from dpjobs.engines import ENGINES
 from dpjobs.engines.base import Noisy
 from dpjobs.errors import InputError
-from dpjobs.estimate import estimate
-from dpjobs.measurement import COUNT, SUM, SUM_OF_SQUARES, Plan
-from dpjobs.measurement import plan as plan_of
-from dpjobs.noise import Noise
+from dpjobs.interval import Term, quantile
+from dpjobs.plan import TOKENS, Plan
 from dpjobs.query import (
     BILLION,
     MAX_EPSILON,
@@ -28,6 +28,7 @@ from dpjobs.query import (
     parse_epsilon,
     plain,
 )
+from dpjobs.statistics import STATISTICS
 
 _EPILOG = """\b
 Examples:
@@ -61,7 +62,7 @@ class Expected(NamedTuple):
 )
 @click.option("--lower", help="Needed for SUM, MEAN and VARIANCE.")
 @click.option("--upper", help="Needed for SUM, MEAN and VARIANCE.")
-@click.option("--engine", default="both", show_default=True, help="tumult, pipelinedp or both.")
+@click.option("--engine", default="all", show_default=True, help="As for `dpcloud run`.")
 @click.option("--confidence", default="0.95", show_default=True, help="Of the interval.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def plan(
@@ -87,13 +88,12 @@ def plan(
     level = parse_confidence(confidence)
     if (epsilon is None) == (margin is None):
         raise InputError("plan needs --epsilon or --margin, one of both; allowed: --epsilon 1, or --margin 1%")
-    names = list(ENGINES) if engine.strip().lower() == "both" else [check_engine(engine)]
     found = []
-    for name in names:
-        noise = ENGINES[name].noise
+    for name in engines_of(engine, None, unhardened=True):
+        question = Question(name, asked, bounds, n, level)
         given = parse_epsilon(epsilon) if epsilon is not None else None
-        needed = given or epsilon_for(_margin(margin or "", asked, bounds, n), asked, bounds, n, noise, level)
-        found.append((name, needed, expected(asked, bounds, needed, n, noise, level)))
+        needed = given or epsilon_for(_margin(margin or "", asked, bounds, n), question)
+        found.append((name, needed, expected(question, needed)))
     if as_json:
         rows_ = [{"engine": e, "epsilon": float(eps), **m._asdict()} for e, eps, m in found]
         click.echo(json.dumps(rows_))
@@ -108,44 +108,62 @@ def plan(
     click.echo(f"For {n:,} rows, your guess; protects one row; nothing was read and nothing spent.")
 
 
-def expected(
-    query: Query, bounds: Bounds | None, epsilon: Decimal, rows: int, noise: type[Noise], level: float
-) -> Expected:
-    """Return the half widths that `estimate` gives for a table of that size when no noise strikes.
+class Question(NamedTuple):
+    """What is planned: an engine's answer about a table of `rows` rows, with an interval of confidence `level`."""
+
+    engine: str
+    query: Query
+    bounds: Bounds | None
+    rows: int
+    level: float
+
+
+def expected(question: Question, epsilon: Decimal) -> Expected:
+    """Return the half widths that the statistic gives for a table of that size when no noise strikes.
 
     Raises InputError when epsilon is too small for the query.
     """
-    todo = plan_of(query, bounds, epsilon)
-    if any(m.epsilon < MIN_SHARE for m in todo.measurements if not m.constant):
-        raise InputError.of(f"epsilon is too small for {query.value}", plain(epsilon), "more")
-    if todo.grid is None or bounds is None:
-        half = _half(todo, {COUNT: Fraction(rows)}, noise, level)
+    plan = plan_for(question.engine, question.query, None, question.bounds, epsilon)
+    if any(cell.epsilon < MIN_SHARE for cell in plan.live):
+        raise InputError.of(f"epsilon is too small for {question.query.value}", plain(epsilon), "more")
+    if plan.grid is None:
+        half = _half(question, plan, [0], question.rows)
         return Expected(half, half)
-    low, high = (Fraction(bound) - Fraction(todo.grid.middle) for bound in (bounds.lower, bounds.upper))
-    width = high - low
-    even = _half(todo, _table(todo, rows, low + width / 2, width * width / 12), noise, level)
-    # Values at a bound: the mean is as far from the middle as can be, and so the count's noise weighs most. A MEAN
-    # and a VARIANCE are divided by the noisy count, so fewer rows than there are widen them.
-    fewest = rows
-    if query is not Query.SUM:
-        fewest = max(rows - noise(todo.measurement(COUNT).scale).quantile(MARGIN_HOLDS), 1)
-    worst = (_half(todo, _table(todo, fewest, mean, Fraction(0)), noise, level) for mean in (low, high))
+    low, high = plan.grid.lower, plan.grid.upper
+    even = _half(question, plan, [low + (high - low) * i // _STEPS for i in range(_STEPS + 1)], question.rows)
+    # Values at a bound: the mean is as far from the middle as can be. A MEAN and a VARIANCE are divided by the noisy
+    # number of rows, so fewer than there are widen them.
+    fewest = question.rows if question.query is Query.SUM else _fewest(question, plan)
+    worst = (_half(question, plan, steps, fewest) for steps in ([low], [high], [low, high], [low, low, low, high]))
     return Expected(even, max(even, *worst))
 
 
-def epsilon_for(
-    margin: float, query: Query, bounds: Bounds | None, rows: int, noise: type[Noise], level: float
-) -> Decimal:
+_STEPS = 256  # of values that spread evenly
+
+
+def _fewest(question: Question, plan: Plan) -> int:
+    """The rows that the noise leaves in 199 of 200 runs."""
+    cell = plan.live[0] if plan.live else None
+    if cell is None:
+        return question.rows
+    noises = [
+        ENGINES[question.engine].noise(c.scale) for c in (plan.live if plan.recipe == TOKENS else plan.live[:1])
+    ]
+    missing = quantile([Term(1.0, noise) for noise in noises], 1.0 - MARGIN_HOLDS) / cell.sensitivity
+    return max(question.rows - math.ceil(missing), 1)
+
+
+def epsilon_for(margin: float, question: Question) -> Decimal:
     """Return the least epsilon, to three digits, whose worst half width is within `margin`.
 
     Raises InputError when no epsilon that is allowed gives it.
     """
     low, high = MIN_SHARE * 3, MAX_EPSILON
-    if expected(query, bounds, high, rows, noise, level).worst > margin:
+    if expected(question, high).worst > margin:
         raise InputError.of("no epsilon gives this margin", f"{margin:g}", "a larger margin, or more rows")
     for _ in range(40):
         middle = Decimal(math.sqrt(float(low * high))).quantize(Decimal(1) / BILLION)
-        if expected(query, bounds, middle, rows, noise, level).worst > margin:
+        if expected(question, middle).worst > margin:
             low = middle
         else:
             high = middle
@@ -153,21 +171,15 @@ def epsilon_for(
     return rounded.quantize(Decimal(1) / BILLION, rounding=ROUND_CEILING) if rounded < 1 else rounded
 
 
-def _half(todo: Plan, exact: dict[str, Fraction], noise: type[Noise], level: float) -> float:
-    noisy = [
-        Noisy(m, round(exact[m.name] / m.step), None if m.constant else noise(m.scale)) for m in todo.measurements
-    ]
-    found = estimate(todo, noisy, level)
+def _half(question: Question, plan: Plan, steps: Sequence[int], rows: int) -> float:
+    """Half the interval's width for a table of `rows` rows that have these steps equally often."""
+    noise = ENGINES[question.engine].noise
+    noisy = []
+    for cell in plan.cells:
+        given = sum(cell.formula.value(k) for k in steps) if cell.formula else 0
+        noisy.append(Noisy(cell, rows * given // len(steps), None if cell.constant else noise(cell.scale)))
+    found = STATISTICS[question.query].estimate(plan, noisy, question.level)
     return max(found.high - found.value, found.value - found.low)
-
-
-def _table(todo: Plan, rows: int, mean: Fraction, variance: Fraction) -> dict[str, Fraction]:
-    """The exact measurements of a table with this mean (less the middle) and variance."""
-    exact = {COUNT: Fraction(rows), SUM: rows * mean}
-    if todo.grid is not None and todo.squares is not None:
-        centre = todo.squares.centre * Fraction(todo.grid.step) ** 2
-        exact[SUM_OF_SQUARES] = rows * (variance + mean * mean - centre)
-    return exact
 
 
 def _bounds(query: Query, lower: str | None, upper: str | None) -> Bounds | None:
@@ -191,12 +203,4 @@ def _margin(text: str, query: Query, bounds: Bounds | None, rows: int) -> float:
         raise InputError.of("margin", text, "a number above 0, or a percentage such as 1%")
     if not percent:
         return margin
-    if query is Query.COUNT or bounds is None:
-        whole = float(rows)
-    elif query is Query.SUM:
-        whole = rows * max(abs(bounds.lower), abs(bounds.upper))
-    elif query is Query.MEAN:
-        whole = bounds.upper - bounds.lower
-    else:
-        whole = (bounds.upper - bounds.lower) ** 2 / 4
-    return margin / 100 * whole
+    return margin / 100 * STATISTICS[query].whole(bounds, rows)

@@ -1,4 +1,4 @@
-"""`dpcloud run`: one query, by one engine or both, on this machine's Spark."""
+"""`dpcloud run`: one query, by one engine or several, on this machine."""
 
 import contextlib
 import logging
@@ -6,16 +6,16 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
 
 import click
 
 from dpcloud.command import Command, unexpected
+from dpcloud.engines import engines_of
+from dpcloud.targets import backends_of, check_target
 from dpjobs.addresses import dataset_of, is_local, normalized
 from dpjobs.arguments import new_run_id
-from dpjobs.engines import ENGINES, check_engine
 from dpjobs.errors import CopyError, DoubtError, DpError, InputError, InterruptError, RunError, quoted
-from dpjobs.home import home, ledger_path
+from dpjobs.home import ledger_path
 from dpjobs.ledger import SQLiteLedger
 from dpjobs.query import (
     DEFAULT_BOUNDS_SHARE,
@@ -30,12 +30,8 @@ from dpjobs.query import (
     parse_share,
 )
 from dpjobs.release import Copies, array
-from dpjobs.source import LocalFiles, Source, format_of, known_format
+from dpjobs.source import LocalFiles, format_of, known_format
 
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
-_SMALL = 100 * 2**20  # bytes: below this a run is mostly the start of Spark
 _REMOTE = ("s3://", "s3a://")
 
 _EPILOG = """\b
@@ -45,7 +41,7 @@ Not read: other separators, cells that span lines, thousands separators, percent
 \b
 Examples:
   dpcloud run --engine tumult --query MEAN --column TotalPop --epsilon 1 --lower 0 --upper 20000 --file census.csv
-  dpcloud run --engine both --query COUNT --epsilon 0.1 --file s3://my-bucket/census/ --format parquet --json
+  dpcloud run --engine all --query COUNT --epsilon 0.1 --file s3://my-bucket/census/ --format parquet --json
 """
 
 
@@ -54,7 +50,15 @@ Examples:
 @click.option("--query", required=True, help="COUNT, SUM, MEAN or VARIANCE.")
 @click.option("--epsilon", required=True, help="Privacy to spend, for each engine: 0.000001 to 1000.")
 @click.option("--column", help="The column; COUNT without one counts rows.")
-@click.option("--engine", default="pipelinedp", show_default=True, help="tumult, pipelinedp or both.")
+@click.option(
+    "--engine",
+    default="pipelinedp",
+    show_default=True,
+    help="pipelinedp, opendp, tumult-core, tumult (on Spark) or diffprivlib; several with commas, or all.",
+)
+@click.option("--unhardened", is_flag=True, help="Allow diffprivlib, whose sampler is not made for an adversary.")
+@click.option("--on", "target", default="laptop", show_default=True, help="laptop (DuckDB) or spark (local Spark).")
+@click.option("--memory", help="What counting may use, such as 2GB; more is spilled to a private folder.")
 @click.option("--lower", help="Smallest value that counts in full; without bounds they are found privately.")
 @click.option("--upper", help="Largest value that counts in full.")
 @click.option("--bounds-share", help="Share of epsilon for finding bounds.  [default: 0.1]")
@@ -75,6 +79,9 @@ def run(
     epsilon: str,
     column: str | None,
     engine: str,
+    unhardened: bool,
+    target: str,
+    memory: str | None,
     lower: str | None,
     upper: str | None,
     bounds_share: str | None,
@@ -91,7 +98,8 @@ def run(
     What is protected is one row. The budget is charged before any row is read, and every run is charged anew: only
     the same --run-id gives the same answer again at no cost.
     """
-    names = list(ENGINES) if engine.strip().lower() == "both" else [_engine(engine)]
+    target = check_target(target)
+    names = engines_of(engine, target, unhardened)
     uri, local = _address(uri)
     format_ = format_of(uri, format_, LocalFiles()) if local else _remote_format(uri, format_)
     base = check_run_id(run_id) if run_id is not None else new_run_id()
@@ -127,7 +135,7 @@ def run(
             from dpjobs import job
 
             with _in_doubt(ledger, [spec.run_id for spec in specs]):
-                outcome = job.run(specs, ledger, _spark_for(specs), say)
+                outcome = job.run(specs, ledger, backends_of(target, memory), say)
         with _stored(outcome.releases):
             if copies:
                 copies.write(outcome.releases)
@@ -158,7 +166,7 @@ def _one_line(base: str, engines: Sequence[str]) -> Iterator[None]:
     except (RunError, DoubtError, InterruptError) as error:
         if len(engines) == 1:
             raise
-        raise type(error)(f"{error} (the run id of this command, for both engines, is {quoted(base)})") from None
+        raise type(error)(f"{error} (the run id of this command, for all engines, is {quoted(base)})") from None
 
 
 @contextlib.contextmanager
@@ -198,13 +206,6 @@ def _stored(run_ids: Iterable[str]) -> Iterator[None]:
         raise CopyError(f"the release is stored but could not be shown ({what}); {again}") from None
 
 
-def _engine(name: str) -> str:
-    try:
-        return check_engine(name)
-    except InputError:
-        raise InputError.of("unknown engine", name, ", ".join([*ENGINES, "both"])) from None
-
-
 def _address(uri: str) -> tuple[str, bool]:
     uri = normalized(uri)
     if is_local(uri):
@@ -220,22 +221,6 @@ def _remote_format(uri: str, given: str | None) -> str:
     if given is None:
         raise InputError.of("unknown format", uri, "--format csv or --format parquet")
     return format_of(uri, given, LocalFiles())
-
-
-def _spark_for(specs: list[JobSpec]) -> Callable[[Source | None], contextlib.AbstractContextManager["SparkSession"]]:
-    def start(source: Source | None) -> contextlib.AbstractContextManager["SparkSession"]:
-        from dpcloud.java import use_java
-        from dpjobs.session import local_session
-
-        use_java()
-        return local_session(
-            home(),
-            s3=source is None,
-            small=source is not None and source.size < _SMALL,
-            python_daemon=next((d for s in specs if (d := ENGINES[s.engine].daemon)), None),
-        )
-
-    return start
 
 
 @contextlib.contextmanager

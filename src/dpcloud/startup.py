@@ -13,8 +13,8 @@ from pathlib import Path
 
 from dpcloud.data.generate import generate
 from dpcloud.java import use_java
+from dpjobs.backends.spark.session import BASE_ARCHIVE, CLASS_ARCHIVE, local_session, start_python
 from dpjobs.errors import DpError, InputError
-from dpjobs.session import BASE_ARCHIVE, CLASS_ARCHIVE, local_session, start_python
 
 DEMO_TABLE = Path(sys.prefix) / "share" / "dpcloud" / "census.csv"
 """The synthetic table of the demo, 74,001 rows of 37 columns."""

@@ -12,25 +12,19 @@ from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 
-from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F
-
-from dpjobs.engines.base import Engine
-from dpjobs.measurement import COUNT, Measurement
 from dpjobs.noise import Noise
-from dpjobs.prepare import CELL
+from dpjobs.plan import TOKENS, Cell, Plan
 from dpjobs.query import Bounds
 
 LOWEST, HIGHEST = -30, 65
 """Exponents e of the bins (2^(e−1), 2^e]; smaller magnitudes count as 0, larger ones as the last bin."""
-_OFFSET = 1 - LOWEST
-BINS = tuple(range(-(HIGHEST + _OFFSET), HIGHEST + _OFFSET + 1))
+OFFSET = 1 - LOWEST
+"""What is added to an exponent, so that its bin's number has the sign of the bin; bin 0 holds 0."""
+BINS = tuple(range(-(HIGHEST + OFFSET), HIGHEST + OFFSET + 1))
 BETA = 0.01
 """The probability aimed at that any empty bin passes for an occupied one."""
 FALLBACK = Bounds(-(2.0**20), 2.0**20)
 """What is used, and said, when no bin passes: fixed and public, whatever the column holds."""
-
-_BIN = "bin"
 
 
 @dataclass(frozen=True)
@@ -48,18 +42,10 @@ class FoundBounds:
     noise: Noise
 
 
-def asked(epsilon: Decimal) -> Measurement:
-    """Return the measurement that is made of every bin at a cost of `epsilon` in all."""
-    return Measurement(COUNT, 1, 1, Fraction(1), epsilon)
-
-
-def draw(engine: Engine, numbers: DataFrame, epsilon: Decimal) -> tuple[list[int], Noise]:
-    """Draw the noisy count of each of BINS, and tell the noise in it, at a cost of `epsilon` in all.
-
-    `numbers` are the doubles in `cell` as `prepare.numbers` gives them.
-    """
-    binned = numbers.select(_bin(F.col(CELL)).alias(_BIN))
-    return engine.histogram(binned, _BIN, BINS, asked(epsilon))
+def plan(column: str | None, epsilon: Decimal) -> Plan:
+    """Return the histogram's cells: every number gives 1 to that of its bin, so all draws cost epsilon once."""
+    cells = (Cell(f"bin {b}", 0, 1, Fraction(1), sensitivity=1, epsilon=epsilon, bin=b) for b in BINS)
+    return Plan(None, column, TOKENS, tuple(cells))
 
 
 def found(counts: Sequence[int], noise: Noise, epsilon: Decimal) -> FoundBounds:
@@ -92,20 +78,6 @@ def _passing(noise: Noise, limit: float) -> float:
 def _edges(bin_: int) -> tuple[float, float]:
     if bin_ == 0:
         return 0.0, 0.0
-    exponent = abs(bin_) - _OFFSET
+    exponent = abs(bin_) - OFFSET
     inner, outer = 2.0 ** (exponent - 1), 2.0**exponent
     return (inner, outer) if bin_ > 0 else (-outer, -inner)
-
-
-def _bin(x: Column) -> Column:
-    size = F.abs(x)
-    # the logarithm can be off by an ulp at powers of two; comparing with exact powers puts it right
-    guess = F.ceil(F.log2(F.least(F.greatest(size, F.lit(2.0 ** (LOWEST - 2))), F.lit(2.0**HIGHEST))))
-    exponent = (
-        F.when(F.pow(F.lit(2.0), guess - 1) >= size, guess - 1)
-        .when(F.pow(F.lit(2.0), guess) < size, guess + 1)
-        .otherwise(guess)
-    )
-    exponent = F.least(exponent, F.lit(HIGHEST).cast("bigint"))
-    bin_ = F.when(exponent < LOWEST, F.lit(0)).otherwise(F.signum(x) * (exponent + _OFFSET))
-    return bin_.cast("bigint")

@@ -13,13 +13,13 @@ from pyspark.sql import SparkSession
 from dpjobs import job
 from dpjobs.addresses import Place, dataset_of, is_local, normalized
 from dpjobs.arguments import Arguments
+from dpjobs.backends.spark.backend import SparkBackend
+from dpjobs.backends.spark.session import PRIVATE_SETTINGS
 from dpjobs.errors import INTERRUPTED, SPENT, DpError, InputError
 from dpjobs.ledger import Ledger, SQLiteLedger
 from dpjobs.query import check_dataset, check_run_id
 from dpjobs.release import Copies
-from dpjobs.remote import HadoopFiles
-from dpjobs.session import PRIVATE_SETTINGS
-from dpjobs.source import LocalFiles, format_of
+from dpjobs.source import format_of
 
 _TABLE = "dynamodb:"
 
@@ -57,11 +57,11 @@ def _run(arguments: Arguments, engine: str) -> str:
     if copies:
         copies.check(new_run=False)
     with _spark() as spark:
-        files = LocalFiles() if is_local(uri) else HadoopFiles(spark)
-        format_ = format_of(uri, arguments.format, files)
+        backend = SparkBackend(spark)
+        format_ = format_of(uri, arguments.format, backend.files(uri))
         # YARN's second attempt at an application has the id of the first
         spec = arguments.spec(engine, uri, format_, dataset, spark.sparkContext.applicationId)
-        outcome = job.run([spec], ledger, lambda _: contextlib.nullcontext(spark))
+        outcome = job.run([spec], ledger, {backend.name: lambda _: contextlib.nullcontext(backend)})
         if copies:
             copies.write(outcome.releases)
         for notice in outcome.notices:

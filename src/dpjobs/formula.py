@@ -15,7 +15,7 @@ class Formula:
         """Return the number for a row of `k` steps."""
         raise NotImplementedError
 
-    def sql(self, k: str, divided_by: str) -> str:
+    def sql(self, k: str, divided_by: str = "div") -> str:
         """Write it in SQL: `k` is the column's name, `divided_by` the dialect's operator between whole numbers."""
         raise NotImplementedError
 
@@ -53,7 +53,7 @@ class _Variable(Formula):
     def value(self, k: int) -> int:
         return k
 
-    def sql(self, k: str, divided_by: str) -> str:
+    def sql(self, k: str, divided_by: str = "div") -> str:
         return k
 
 
@@ -64,7 +64,7 @@ class _Constant(Formula):
     def value(self, k: int) -> int:
         return self.number
 
-    def sql(self, k: str, divided_by: str) -> str:
+    def sql(self, k: str, divided_by: str = "div") -> str:
         return f"cast({self.number} as bigint)"  # else a small one makes the whole sum one of 32 bits
 
 
@@ -80,7 +80,7 @@ class _Binary(Formula):
     def value(self, k: int) -> int:
         return _SIGNS[self.sign](self.left.value(k), self.right.value(k))
 
-    def sql(self, k: str, divided_by: str) -> str:
+    def sql(self, k: str, divided_by: str = "div") -> str:
         return f"({self.left.sql(k, divided_by)} {self.sign} {self.right.sql(k, divided_by)})"
 
 
@@ -95,7 +95,7 @@ class _Divided(Formula):
             raise ValueError("a formula divides nothing that is below 0: dialects round that in different ways")
         return dividend // self.divisor
 
-    def sql(self, k: str, divided_by: str) -> str:
+    def sql(self, k: str, divided_by: str = "div") -> str:
         return f"({self.dividend.sql(k, divided_by)} {divided_by} cast({self.divisor} as bigint))"
 
 

@@ -1,6 +1,6 @@
 """The one way from a specification to a release, the same on a laptop, on Glue and on EMR.
 
-reserve → prepare → draw → store the draws → estimate → commit. No row is read before the reservation, and nothing is
+reserve → count → draw → store the draws → estimate → commit. No row is read before the reservation, and nothing is
 computed from a draw, nor shown of it, before the run's row holds it: a run that comes again goes on from the draws
 that are stored. What fails in between stays charged, and the same run id may finish it.
 """
@@ -10,31 +10,22 @@ import importlib
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
-from dpjobs import bounds as private_bounds
-from dpjobs import engines, prepare
+from dpjobs import answers, engines
 from dpjobs.addresses import Place, dataset_of, is_local, place_of
-from dpjobs.draws import Histogram, Totals
+from dpjobs.backends.base import Backend
+from dpjobs.draws import Draws
+from dpjobs.engines.base import Engine
 from dpjobs.errors import DoubtError, InputError, InterruptError, LedgerError, RunError, quoted
-from dpjobs.estimate import estimate
-from dpjobs.ledger.base import HISTOGRAM, TOTALS, Ledger, Reservation, Run
-from dpjobs.measurement import Plan, plan
+from dpjobs.ledger.base import HISTOGRAM, TOTALS, Ledger, Reservation
+from dpjobs.plan import Plan
 from dpjobs.query import JobSpec, Query
-from dpjobs.release import found_bounds, given_bounds, to_json
-from dpjobs.remote import HadoopFiles
-from dpjobs.session import apply_settings
-from dpjobs.source import LocalFiles, Source, inspect
+from dpjobs.source import Files, LocalFiles, Source, inspect
 
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
-    from dpjobs.engines.base import Engine
-
-SparkFactory = Callable[[Source | None], AbstractContextManager["SparkSession"]]
-"""Starts Spark for a source; None when the source can only be looked at once Spark runs."""
+Backends = Mapping[str, Callable[[Source | None], AbstractContextManager[Backend]]]
+"""What counts here, by name, the best first. Each is started for a table; None: it cannot be looked at yet."""
 
 
 @dataclass
@@ -53,23 +44,26 @@ class Outcome:
 def run(
     specs: Sequence[JobSpec],
     ledger: Ledger,
-    start_spark: SparkFactory,
+    backends: Backends,
     say: Callable[[str], None] = lambda _: None,
 ) -> Outcome:
-    """Answer all specifications, which share one table, and return their committed releases.
+    """Answer all specifications, which share one table and column, and return their committed releases.
 
     Either all are reserved or none. A run that is committed already is returned as it is stored and spends
     nothing. `say` is told in a few words what is going on. Raises InputError or LedgerError before anything is
     spent, DoubtError where that is not known, and RunError or InterruptError afterwards, with a message that quotes
     neither data nor a library.
     """
+    for spec in specs:
+        answers.check_epsilon(spec)
+        _backend_for(spec, backends)
     reservations = _reservations(specs, Place(dataset_of(specs[0].uri)))
     outcome = Outcome(ledger.check(reservations))
     _repeat(specs, ledger, outcome)
-    todo = [spec for spec in specs if spec.run_id not in outcome.releases]
-    if todo:
+    open_ = [spec for spec in specs if spec.run_id not in outcome.releases]
+    if open_:
         ledger.ready()
-        _run(todo, ledger, start_spark, say, outcome)
+        _run(open_, ledger, backends, say, outcome)
     return Outcome({s.run_id: outcome.releases[s.run_id] for s in specs}, outcome.seconds, outcome.notices)
 
 
@@ -80,16 +74,16 @@ def _reservations(specs: Sequence[JobSpec], place: Place) -> list[Reservation]:
 def _repeat(specs: Sequence[JobSpec], ledger: Ledger, outcome: Outcome) -> None:
     """Finish the runs whose draws are all stored, and say of which runs the table is not what it was.
 
-    Nothing is drawn and no row is read: neither Spark nor the table is needed.
+    Nothing is drawn and no row is read: neither a backend nor the table is needed.
     """
     now = None
     for spec in specs:
         run = ledger.find(spec.run_id)
-        if run is None or not (run.release or _is_drawn(spec, run)):
+        if run is None or not (run.release or answers.is_drawn(spec, run)):
             continue
         if spec.run_id not in outcome.releases:
             with _failing_safely(spec.run_id):
-                outcome.releases[spec.run_id] = ledger.commit(spec.run_id, release_of(spec, run.draws))
+                outcome.releases[spec.run_id] = ledger.commit(spec.run_id, answers.release_of(spec, run.draws))
         if run.state is not None:
             now = now or place_of(spec.uri)
             if run.state != now.state:
@@ -114,29 +108,39 @@ def _refuse_changed(specs: Sequence[JobSpec], ledger: Ledger, place: Place) -> N
             )
 
 
-def _is_drawn(spec: JobSpec, run: Run) -> bool:
-    return TOTALS in run.draws and (HISTOGRAM in run.draws or not spec.finds_bounds)
+def _backend_for(spec: JobSpec, backends: Backends) -> str:
+    """The first backend that the engine runs on; raises InputError when there is none."""
+    runs_on = engines.ENGINES[spec.engine].backends
+    for name in backends:
+        if not runs_on or name in runs_on:
+            return name
+    raise InputError.of("the engine does not run here", spec.engine, f"an engine that runs on {', '.join(backends)}")
 
 
 def _run(
     specs: Sequence[JobSpec],
     ledger: Ledger,
-    start_spark: SparkFactory,
+    backends: Backends,
     say: Callable[[str], None],
     outcome: Outcome,
 ) -> None:
     first = specs[0]
-    source = _inspect(first, LocalFiles()) if is_local(first.uri) else None
+    local = _inspect(first, LocalFiles()) if is_local(first.uri) else None
     place = place_of(first.uri)
     _refuse_changed(specs, ledger, place)
     reservations = _reservations(specs, place)
-    ledger.check(reservations)  # once more: the files are known by now, and Spark is not started yet
+    ledger.check(reservations)  # once more: the files are known by now, and nothing is started yet
+    # in this order: what counts is imported by now, and must not be by two threads at once
+    starting = {name: backends[name](local) for name in (_backend_for(spec, backends) for spec in specs)}
     loading = _load_in_background([spec.engine for spec in specs])
-    say("starting Spark")
-    with start_spark(source) as spark:
-        apply_settings(spark)
-        table = source or _inspect(first, HadoopFiles(spark))
-        _try_schema(spark, table, first)
+    with ExitStack() as stack:
+        opened: dict[str, tuple[Backend, Source]] = {}
+        for name, start in starting.items():
+            say(f"starting {name}")
+            backend = stack.enter_context(start)
+            table = local or _inspect(first, backend.files(first.uri))
+            backend.check(table, first.column)
+            opened[name] = backend, table
         loaded = {spec.engine: _loaded(loading, spec.engine) for spec in specs}
         outcome.releases |= _reserve(ledger, reservations)
         for spec in specs:
@@ -145,13 +149,14 @@ def _run(
             started = time.monotonic()
             with _failing_safely(spec.run_id):
                 say(f"{spec.describe()} by {engines.ENGINES[spec.engine].title}")
-                release = answer(spark, loaded[spec.engine], spec, table, ledger)
+                backend, table = opened[_backend_for(spec, backends)]
+                release = answer(backend, loaded[spec.engine], spec, table, ledger)
                 stored = outcome.releases[spec.run_id] = ledger.commit(spec.run_id, release)
             if stored == release:  # else another process with this run id was faster
                 outcome.seconds[spec.run_id] = time.monotonic() - started
 
 
-def answer(spark: "SparkSession", engine: "Engine", spec: JobSpec, source: Source, ledger: Ledger) -> str:
+def answer(backend: Backend, engine: Engine, spec: JobSpec, table: Source, ledger: Ledger) -> str:
     """Draw what a reserved run has not drawn yet, each part stored before anything is computed from it.
 
     Returns the release that follows from what is stored, whoever drew it; the caller shows it to nobody before it is
@@ -159,80 +164,24 @@ def answer(spark: "SparkSession", engine: "Engine", spec: JobSpec, source: Sourc
     """
     run = ledger.find(spec.run_id)
     draws = run.draws if run else {}
-    rows = prepare.read(spark, source, spec.column)
+
+    def draw(stage: str, plan: Plan) -> None:
+        noisy = tuple(engine.measure(backend, table, plan))
+        text = Draws(noisy, engine.version, backend.name, backend.version).to_json(plan)
+        draws[stage] = ledger.store_draws(spec.run_id, stage, text)
+
     if spec.finds_bounds and HISTOGRAM not in draws:
-        counts, noise = private_bounds.draw(engine, prepare.numbers(rows), spec.bounds_budget())
-        drawn = Histogram(tuple(counts), noise, engine.version)
-        text = drawn.to_json(private_bounds.asked(spec.bounds_budget()), private_bounds.BINS)
-        draws[HISTOGRAM] = ledger.store_draws(spec.run_id, HISTOGRAM, text)
+        draw(HISTOGRAM, answers.histogram_plan(spec))
     if TOTALS not in draws:
-        todo = _plan(spec, _found(spec, draws))
-        noisy = engine.measure(prepare.prepare(rows, todo), todo.measurements)
-        text = Totals(tuple(noisy), engine.version).to_json(todo)
-        draws[TOTALS] = ledger.store_draws(spec.run_id, TOTALS, text)
-    return release_of(spec, draws)
+        draw(TOTALS, answers.totals_plan(spec, draws))
+    return answers.release_of(spec, draws)
 
 
-def release_of(spec: JobSpec, draws: Mapping[str, str]) -> str:
-    """Return the release's JSON, which follows from the specification and its stored draws alone.
-
-    Raises LedgerError when these are malformed, or drawn for another plan.
-    """
-    found = _found(spec, draws)
-    todo = _plan(spec, found)
-    totals = Totals.from_json(draws[TOTALS], todo)
-    version, said = totals.engine_version, None
-    if found is not None:
-        said = found_bounds(
-            found.bounds.lower,
-            found.bounds.upper,
-            found.source,
-            found.epsilon,
-            found.beta,
-            found.threshold,
-            found.noise,
-        )
-        histogram_version = _histogram(spec, draws).engine_version
-        if histogram_version != version:  # the library was changed between two attempts
-            version = f"{version} (bounds: {histogram_version})"
-    elif spec.bounds is not None:
-        said = given_bounds(spec.bounds.lower, spec.bounds.upper)
-    return to_json(spec, todo, totals.noisy, estimate(todo, totals.noisy, spec.confidence), version, said)
-
-
-def _histogram(spec: JobSpec, draws: Mapping[str, str]) -> Histogram:
-    asked = private_bounds.asked(spec.bounds_budget())
-    return Histogram.from_json(draws[HISTOGRAM], asked, private_bounds.BINS)
-
-
-def _found(spec: JobSpec, draws: Mapping[str, str]) -> private_bounds.FoundBounds | None:
-    """The bounds that the stored histogram shows, None where bounds are given or not needed."""
-    if not spec.finds_bounds:
-        return None
-    histogram = _histogram(spec, draws)
-    return private_bounds.found(histogram.counts, histogram.noise, spec.bounds_budget())
-
-
-def _plan(spec: JobSpec, found: private_bounds.FoundBounds | None) -> Plan:
-    if found is None:
-        return plan(spec.query, spec.bounds, spec.budget.epsilon)
-    return plan(spec.query, found.bounds, spec.budget.epsilon - found.epsilon)
-
-
-def _inspect(spec: JobSpec, files: "LocalFiles | HadoopFiles") -> Source:
+def _inspect(spec: JobSpec, files: Files) -> Source:
     source = inspect(spec.uri, spec.format, files)
     if spec.column is not None:
         source.check_column(spec.column, numeric=spec.query is not Query.COUNT)
     return source
-
-
-def _try_schema(spark: "SparkSession", source: Source, spec: JobSpec) -> None:
-    """Let Spark look at the schema, while a file that it cannot read still costs nothing."""
-    try:
-        prepare.read(spark, source, spec.column).schema  # noqa: B018 (resolves, reads no row)
-    except Exception:  # the library's text may quote bytes of the file
-        allowed = "files that Spark 3.5 can read, each in its format"
-        raise InputError.of("Spark cannot read this table", spec.uri, allowed) from None
 
 
 def _reserve(ledger: Ledger, reservations: Sequence[Reservation]) -> dict[str, str]:
@@ -268,7 +217,7 @@ def _unfinished(run_id: str, how: str) -> str:
     )
 
 
-def _loaded(loading: Callable[[str], "Engine"], name: str) -> "Engine":
+def _loaded(loading: Callable[[str], Engine], name: str) -> Engine:
     """Return the engine, while a library that does not import still costs nothing."""
     try:
         return loading(name)
@@ -277,8 +226,8 @@ def _loaded(loading: Callable[[str], "Engine"], name: str) -> "Engine":
         raise InputError.of(f"the engine does not load ({type(error).__name__})", name, allowed) from None
 
 
-def _load_in_background(names: Sequence[str]) -> Callable[[str], "Engine"]:
-    """Import the engines' libraries beside the start of the JVM, which mostly waits for itself."""
+def _load_in_background(names: Sequence[str]) -> Callable[[str], Engine]:
+    """Import the engines' libraries beside the start of a backend, which mostly waits for itself."""
 
     def import_all() -> None:
         for name in names:
@@ -288,7 +237,7 @@ def _load_in_background(names: Sequence[str]) -> Callable[[str], "Engine"]:
     thread = threading.Thread(target=import_all, daemon=True)
     thread.start()
 
-    def load(name: str) -> "Engine":
+    def load(name: str) -> Engine:
         thread.join()
         return engines.load(name)
 

@@ -1,8 +1,8 @@
 """What is counted for a question: public cells, what a row may give to each, and the noise that follows from it.
 
-Every question is one vector of whole numbers. Where its cells share *tokens*, a row hands out `sensitivity` of them in
-all, so noise for that on each cell costs epsilon once (docs/how-it-works.md). Where an engine accounts by itself, the
-cells are *separate*: each has its own sensitivity and its own share of epsilon. All numbers here follow from the
+Every question is one vector of whole numbers. Where its cells share *tokens*, a row hands out `sensitivity` of them
+in all, so noise for that on each cell costs epsilon once (docs/how-it-works.md). Where an engine accounts by itself,
+the cells are *separate*: each has its own sensitivity and its own share of epsilon. All numbers here follow from the
 declared bounds and epsilon alone; nothing of the data is known yet.
 """
 

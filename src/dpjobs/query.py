@@ -212,11 +212,6 @@ class JobSpec:
         if not MIN_CONFIDENCE <= self.confidence <= MAX_CONFIDENCE:
             raise InputError.of("confidence", self.confidence, _CONFIDENCE)
         object.__setattr__(self, "bounds_share", parse_share(str(self.bounds_share)))
-        smallest = self.smallest_epsilon()
-        if self.budget.epsilon < smallest:
-            what = f"epsilon is too small for {self.query.value}"
-            allowed = f"at least {plain(smallest)} (each measurement's share must be {MIN_SHARE} or more)"
-            raise InputError.of(what, plain(self.budget.epsilon), allowed)
 
     @property
     def finds_bounds(self) -> bool:
@@ -228,14 +223,6 @@ class JobSpec:
         if not self.finds_bounds:
             return Decimal(0)
         return Decimal(int(self.budget.billionths * self.bounds_share)) / BILLION
-
-    def smallest_epsilon(self) -> Decimal:
-        """The least epsilon that leaves every measurement its smallest share, rounded up to billionths."""
-        parts = {Query.COUNT: 1, Query.SUM: 1, Query.MEAN: 2, Query.VARIANCE: 3}[self.query]
-        needed = MIN_SHARE * parts
-        if self.finds_bounds:
-            needed = max(needed / (1 - self.bounds_share), MIN_SHARE / self.bounds_share)
-        return Decimal(math.ceil(needed * BILLION)) / BILLION
 
     def digest(self) -> str:
         """SHA-256 over all that the answer depends on, the run id left out: what a run id is bound to."""

@@ -11,12 +11,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from dpjobs import FORMAT
+from dpjobs.draws import Draws
 from dpjobs.engines.base import Noisy
 from dpjobs.errors import CopyError, InputError, quoted
-from dpjobs.estimate import Estimate
-from dpjobs.measurement import Plan
 from dpjobs.noise import Noise
+from dpjobs.plan import Plan
 from dpjobs.query import JobSpec
+from dpjobs.statistics.base import Estimate
 
 PROTECTS = "one row: someone with k rows in the table is protected k times less"
 
@@ -24,7 +25,7 @@ PROTECTS = "one row: someone with k rows in the table is protected k times less"
 def to_json(
     spec: JobSpec,
     plan: Plan,
-    noisy: Sequence[Noisy],
+    draws: Draws,
     estimate: Estimate,
     engine_version: str,
     bounds: dict[str, Any] | None,
@@ -36,6 +37,8 @@ def to_json(
         "dataset": shown_dataset(spec.dataset),
         "engine": spec.engine,
         "engine_version": engine_version,
+        "backend": draws.backend,
+        "backend_version": draws.backend_version,
         "query": spec.query.value,
         "column": spec.column,
         "value": _number(estimate.value),
@@ -47,8 +50,9 @@ def to_json(
         "protects": PROTECTS,
         "bounds": bounds,
         "rounding_per_row": plan.rounding_per_row,
-        "middle": 0.0 if plan.grid is None else plan.grid.middle,
-        "measurements": [_measurement(n) for n in noisy],
+        "origin": 0.0 if plan.grid is None else plan.grid.origin,
+        "recipe": plan.recipe,
+        "cells": [_cell(n) for n in draws.noisy],
     }
     return json.dumps(release, ensure_ascii=False, allow_nan=False)
 
@@ -79,15 +83,19 @@ def found_bounds(
     }
 
 
-def _measurement(noisy: Noisy) -> dict[str, Any]:
-    """One measurement in the column's unit (its square for squares): value = integers · step."""
-    measurement = noisy.measurement
-    step = measurement.step
+def _cell(noisy: Noisy) -> dict[str, Any]:
+    """One cell in the column's unit (its square for squares): value = integers · step.
+
+    Where cells share tokens, epsilon is spent on all of them at once, and `sensitivity` is what a row moves them by
+    in all.
+    """
+    cell = noisy.cell
+    step = cell.step
     return {
-        "name": measurement.name,
+        "name": cell.name,
         "value": _number(float(noisy.value * step)),
-        "epsilon": _exact(measurement.epsilon),
-        "sensitivity": _number(float(measurement.sensitivity * step)),
+        "epsilon": _exact(cell.epsilon),
+        "sensitivity": _number(float(cell.sensitivity * step)),
         "noise": "none: a constant" if noisy.noise is None else noisy.noise.name,
         "scale": 0 if noisy.noise is None else float(noisy.noise.scale * step),
         "step": _number(float(step)),

@@ -60,7 +60,7 @@ def generate(rows: int, seed: int, output: Path, format_: str | None, columns: s
 
     use_java()
     logging.disable(logging.CRITICAL)  # py4j writes a traceback for Ctrl-C
-    from dpjobs.session import local_session
+    from dpjobs.backends.spark.session import local_session
 
     with _waiting(f"writing {rows:,} rows"), local_session(home(), small=rows <= DEFAULT_ROWS) as spark:
         write_table(spark, rows=rows, seed=seed, output=output, format=kind, columns=wanted)

@@ -11,8 +11,8 @@ from dpjobs.source import Files, Source
 class Backend(ABC):
     """Counts the cells of a plan exactly. A subclass implements `_totals`; this class checks what comes back.
 
-    Whatever a row holds, it changes no other row, it cannot make the count fail, and it gives each cell a whole number
-    between the cell's bounds (docs/how-it-works.md says what a row is). All backends give the same totals.
+    Whatever a row holds, it changes no other row, it cannot make the count fail, and it gives each cell a whole
+    number between the cell's bounds (docs/how-it-works.md says what a row is). All backends give the same totals.
     """
 
     name: ClassVar[str]

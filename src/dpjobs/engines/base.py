@@ -67,7 +67,9 @@ class NoiseEngine(Engine):
         """Return noise for totals that one row moves by at most `sensitivity` in all, at a cost of `epsilon`."""
 
     def _measure(self, backend: Backend, table: Source, plan: Plan) -> list[Noisy]:
-        mechanisms = [self.mechanism(cell.sensitivity, cell.epsilon) for cell in plan.live]  # may fail; no row is read
+        mechanisms = [
+            self.mechanism(cell.sensitivity, cell.epsilon) for cell in plan.live
+        ]  # may fail; no row is read
         totals = backend.totals(table, plan)
         return [
             Noisy(cell, mechanism.draw(total), mechanism.noise)

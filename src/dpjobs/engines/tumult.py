@@ -3,7 +3,7 @@
 import atexit
 import contextlib
 import importlib.metadata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -14,9 +14,13 @@ from tmlt.analytics.utils import cleanup
 from tmlt.core.utils import cleanup as core_cleanup
 from tmlt.core.utils.exact_number import ExactNumber
 
+from dpjobs.backends.base import Backend
+from dpjobs.backends.spark.backend import SparkBackend
+from dpjobs.backends.spark.rows import BIN
 from dpjobs.engines.base import Engine, Noisy
-from dpjobs.measurement import COUNT, Measurement
 from dpjobs.noise import TwoSidedGeometric
+from dpjobs.plan import SEPARATE, Cell, Plan
+from dpjobs.source import Source
 
 # At the process's end Tumult would start another Spark, with none of our settings, to clean up once more
 atexit.unregister(core_cleanup._cleanup_temp)
@@ -26,28 +30,37 @@ _NOISY = "noisy"
 
 
 class TumultEngine(Engine):
-    """One Tumult query a measurement. Its COUNT and SUM run in the JVM; its AVERAGE and VARIANCE would not."""
+    """One Tumult query a cell. Its COUNT and SUM run in the JVM; its AVERAGE and VARIANCE would not.
+
+    A Session counts, accounts and draws by itself, so its cells are separate.
+    """
 
     name = "tumult"
+    recipe = SEPARATE
 
     @property
     def version(self) -> str:
         """Tumult Analytics' version and that of Tumult Core, which samples."""
         return ", ".join(f"{p} {importlib.metadata.version(p)}" for p in ("tmlt.analytics", "tmlt.core"))
 
-    def _measure(self, frame: DataFrame, measurements: Sequence[Measurement]) -> list[Noisy]:
-        with _session(frame, sum((m.epsilon for m in measurements), Decimal(0))) as session:
-            return [_evaluate(session, m) for m in measurements]
+    def _measure(self, backend: Backend, table: Source, plan: Plan) -> list[Noisy]:
+        if not isinstance(backend, SparkBackend):
+            raise TypeError("a Session needs Spark")
+        frame = backend.frame(table, plan)
+        if plan.bins:
+            return _histogram(frame.select(BIN), plan)
+        with _session(frame, sum((cell.epsilon for cell in plan.live), Decimal(0))) as session:
+            return [_evaluate(session, cell, plan) for cell in plan.live]
 
-    def _histogram(
-        self, frame: DataFrame, column: str, bins: Sequence[int], measurement: Measurement
-    ) -> tuple[list[int], TwoSidedGeometric]:
-        keys = KeySet.from_dict({column: list(bins)})
-        query = QueryBuilder(_VIEW).groupby(keys).count(name=_NOISY)
-        with _session(frame.select(column), measurement.epsilon) as session:
-            rows, noise = session.evaluate(query, measurement.epsilon, len(bins))
-        counts = {row[column]: int(row[_NOISY]) for row in rows}
-        return [counts[bin_] for bin_ in bins], noise
+
+def _histogram(frame: DataFrame, plan: Plan) -> list[Noisy]:
+    """Every row lies in one bin, so one query over all of them costs the epsilon of one cell."""
+    cells = plan.live
+    query = QueryBuilder(_VIEW).groupby(KeySet.from_dict({BIN: [cell.bin for cell in cells]})).count(name=_NOISY)
+    with _session(frame, plan.epsilon) as session:
+        rows, noise = session.evaluate(query, plan.epsilon, len(cells))
+    counts = {row[BIN]: int(row[_NOISY]) for row in rows}
+    return [Noisy(cell, counts[cell.bin], noise) for cell in cells]
 
 
 class _RecordingSession:
@@ -99,14 +112,14 @@ def _budget(epsilon: Decimal) -> PureDPBudget:
     return PureDPBudget(ExactNumber(Fraction(epsilon)))
 
 
-def _evaluate(session: _RecordingSession, measurement: Measurement) -> Noisy:
+def _evaluate(session: _RecordingSession, cell: Cell, plan: Plan) -> Noisy:
     builder = QueryBuilder(_VIEW)
-    if measurement.name == COUNT:
+    if plan.counts or cell.lower == cell.upper == 1:
         query = builder.count(name=_NOISY)
     else:
-        low, high = measurement.lower, measurement.upper
+        low, high = cell.lower, cell.upper
         if low == high:  # Tumult wants low < high; taking 0 in leaves the sensitivity as it is
             low, high = min(low, 0), max(high, 0)
-        query = builder.sum(measurement.name, low=low, high=high, name=_NOISY)
-    [row], noise = session.evaluate(query, measurement.epsilon, 1)
-    return Noisy(measurement, int(row[_NOISY]), noise)
+        query = builder.sum(cell.name, low=low, high=high, name=_NOISY)
+    [row], noise = session.evaluate(query, cell.epsilon, 1)
+    return Noisy(cell, int(row[_NOISY]), noise)

@@ -14,14 +14,16 @@ from pyspark.sql.types import StringType, StructType
 
 from dpjobs import parquet
 from dpjobs.addresses import is_local
-from dpjobs.measurement import SUM, SUM_OF_SQUARES, Grid, Plan, Squares
-from dpjobs.query import Query
+from dpjobs.bounds import HIGHEST, LOWEST, OFFSET
+from dpjobs.plan import Grid, Plan
 from dpjobs.source import Source
 
 MAX_LINE = 1 << 20
 """Bytes: of a longer CSV line, or a longer text in Parquet, only these are read."""
 
 CELL = "cell"
+BIN = "bin"
+STEPS = "k"
 _ONE = "one"
 _LINE = "dpjobs.line"
 
@@ -172,34 +174,27 @@ def numbers(rows: DataFrame) -> DataFrame:
     return texts.select(F.explode(F.array(value)).alias(CELL)).where(F.col(CELL).isNotNull())
 
 
-def prepare(rows: DataFrame, plan: Plan) -> DataFrame:
-    """Return one row per counted row, with a bigint column for every measured sum, within its bounds.
+def cells(rows: DataFrame, plan: Plan) -> DataFrame:
+    """Return one row per counted row, with what it gives to each live cell as a bigint of the cell's name.
 
-    `rows` is what `read` returned. Nulls are gone before anything is clamped: Spark's `least` and `greatest`
-    skip them and would give the bound.
+    For a histogram it is the number of the row's bin, as `bin`. `rows` is what `read` returned. Nulls are gone before
+    anything is clamped: Spark's `least` and `greatest` skip them and would give the bound.
     """
-    if plan.query is Query.COUNT:
+    if plan.counts:
         return counted(rows)
+    if plan.bins:
+        return numbers(rows).select(_bin(F.col(CELL)).alias(BIN))
     if plan.grid is None:
-        raise ValueError(f"a plan for {plan.query.value} has a grid")
-    measured = numbers(rows).select(_integer(F.col(CELL), plan.grid).alias(SUM))
-    if plan.squares is None:
-        return measured
-    return measured.select(SUM, _square(F.col(SUM), plan.squares).alias(SUM_OF_SQUARES))
+        raise ValueError("a plan for numbers has a grid")
+    steps = numbers(rows).select(_steps(F.col(CELL), plan.grid).alias(STEPS))
+    return steps.select(*(F.expr(c.formula.sql(STEPS, "div")).alias(c.name) for c in plan.live if c.formula))
 
 
-def _integer(x: Column, grid: Grid) -> Column:
-    """k = round((clamp(x) − middle) / step), clamped again as an integer; division by a power of two is exact."""
+def _steps(x: Column, grid: Grid) -> Column:
+    """k = round((clamp(x) − origin) / step), clamped again as an integer; division by a power of two is exact."""
     clamped = F.least(F.greatest(x, F.lit(grid.bounds.lower)), F.lit(grid.bounds.upper))
-    k = F.rint((clamped - F.lit(grid.middle)) / F.lit(grid.step)).cast("bigint")
+    k = F.rint((clamped - F.lit(grid.origin)) / F.lit(grid.step)).cast("bigint")
     return _clamped(k, grid.lower, grid.upper)
-
-
-def _square(k: Column, squares: Squares) -> Column:
-    """(k² − centre + half) >> shift, clamped; |k| <= 2²⁴, so k² fits 49 bits."""
-    half = (1 << squares.shift) >> 1
-    shifted = F.shiftright(k * k + F.lit(half - squares.centre).cast("bigint"), squares.shift)
-    return _clamped(shifted, squares.lower, squares.upper)
 
 
 def _clamped(k: Column, lower: int, upper: int) -> Column:
@@ -214,3 +209,17 @@ def _escaped(path: str) -> str:
     """Keep Spark from reading a path as a pattern, or a local one as one of the cluster's default file system."""
     escaped = "".join("\\" + c if c in "{}[]*?\\" else c for c in path)
     return f"file://{escaped}" if is_local(path) else escaped
+
+
+def _bin(x: Column) -> Column:
+    size = F.abs(x)
+    # the logarithm can be off by an ulp at powers of two; comparing with exact powers puts it right
+    guess = F.ceil(F.log2(F.least(F.greatest(size, F.lit(2.0 ** (LOWEST - 2))), F.lit(2.0**HIGHEST))))
+    exponent = (
+        F.when(F.pow(F.lit(2.0), guess - 1) >= size, guess - 1)
+        .when(F.pow(F.lit(2.0), guess) < size, guess + 1)
+        .otherwise(guess)
+    )
+    exponent = F.least(exponent, F.lit(HIGHEST).cast("bigint"))
+    bin_ = F.when(exponent < LOWEST, F.lit(0)).otherwise(F.signum(x) * (exponent + OFFSET))
+    return bin_.cast("bigint")

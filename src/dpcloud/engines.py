@@ -1,0 +1,39 @@
+"""Which engines an option names: one, several with commas, or all."""
+
+from dpcloud.targets import TARGETS
+from dpjobs.engines import ENGINES, check_engine
+from dpjobs.errors import InputError
+
+ALL = "all"
+_BOTH = "both"  # of the first two engines there were; still taken for them
+
+
+def engines_of(text: str, target: str | None, unhardened: bool) -> list[str]:
+    """Return the engines that `text` names, each once, in its order.
+
+    `all` are those that run on the target's first backend (None: all there are), the unhardened ones only where
+    allowed. Raises InputError for an unknown one, one given twice, or an unhardened one that is not allowed.
+    """
+    words = text.strip().lower()
+    if words == ALL:
+        first = TARGETS[target][0] if target else None
+        return [
+            name
+            for name, e in ENGINES.items()
+            if (e.hardened or unhardened) and (first is None or not e.backends or first in e.backends)
+        ]
+    names = ["tumult", "pipelinedp"] if words == _BOTH else [_engine(name) for name in words.split(",")]
+    if len(set(names)) < len(names):
+        raise InputError.of("an engine given twice", text, "each engine once")
+    for name in names:
+        if not ENGINES[name].hardened and not unhardened:
+            allowed = "--unhardened, which says that you know: its noise is not made for an adversary"
+            raise InputError.of("an engine that is not hardened", name, allowed)
+    return names
+
+
+def _engine(name: str) -> str:
+    try:
+        return check_engine(name)
+    except InputError:
+        raise InputError.of("unknown engine", name, ", ".join([*ENGINES, ALL])) from None

@@ -1,0 +1,60 @@
+"""MEAN: K tokens a row, k of them high and K − k low; the mean is where between the bounds the high ones' share lies.
+
+The high and the low tokens share epsilon, so the mean has half the squared error of a count and a sum with a half
+each. It is the transformed noise of Kulesza, Suresh and Wang (ICML 2024, arXiv 2312.06658).
+"""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from fractions import Fraction
+
+from dpjobs.engines.base import Noisy
+from dpjobs.formula import K
+from dpjobs.plan import SEPARATE, TOKENS, Cell, Plan, tokens_grid
+from dpjobs.query import Bounds, Query
+from dpjobs.statistics import separate
+from dpjobs.statistics.base import Estimate, Range, Statistic, within
+from dpjobs.statistics.shares import share_of
+
+HIGH, LOW = "high", "low"
+
+
+class Mean(Statistic):
+    """The mean of the clamped values."""
+
+    query = Query.MEAN
+    separate_parts = 2
+
+    def plan(self, column: str | None, bounds: Bounds | None, epsilon: Decimal) -> Plan:
+        """Two cells."""
+        if bounds is None:
+            raise ValueError("MEAN needs bounds")
+        grid = tokens_grid(bounds, epsilon)
+        tokens, step = grid.upper, Fraction(grid.step)
+        epsilon = epsilon if tokens else Decimal(0)
+        cells = (
+            Cell(HIGH, 0, tokens, step, tokens, epsilon, K),
+            Cell(LOW, 0, tokens, step, tokens, epsilon, tokens - K),
+        )
+        return Plan(Query.MEAN, column, TOKENS, cells, grid)
+
+    def separate(self, column: str | None, bounds: Bounds | None, epsilon: Decimal) -> Plan:
+        """A count and a sum about the middle."""
+        return separate.plan(Query.MEAN, column, bounds, epsilon)
+
+    def estimate(self, plan: Plan, noisy: Sequence[Noisy], confidence: float) -> Estimate:
+        """Return lower + (upper − lower) · high / (high + low), and all shares that the noise leaves possible."""
+        if plan.recipe == SEPARATE:
+            return separate.mean(plan, noisy, confidence)
+        if plan.grid is None:
+            raise ValueError("a plan for MEAN has a grid")
+        bounds, tokens = plan.grid.bounds, plan.grid.upper
+        width = tokens * plan.grid.step
+        share = share_of((1.0, 0.0), noisy, 1.0 - confidence)
+        h = plan.grid.rounding
+        low, high = (plan.grid.origin + width * s for s in (share.low, share.high))
+        return within(Range(bounds.lower, bounds.upper), plan.grid.origin + width * share.value, low - h, high + h)
+
+    def whole(self, bounds: Bounds | None, rows: int) -> float:
+        """The range."""
+        return bounds.upper - bounds.lower if bounds else 0.0

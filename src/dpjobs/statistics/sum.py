@@ -1,0 +1,57 @@
+"""SUM: one signed cell, to which a row gives its clamped value in steps."""
+
+import math
+from collections.abc import Sequence
+from decimal import Decimal
+from fractions import Fraction
+
+from dpjobs.engines.base import Noisy
+from dpjobs.formula import K
+from dpjobs.interval import quantile
+from dpjobs.plan import TOKENS, WIDTH, Cell, Grid, Plan, nearest, smallest_step
+from dpjobs.query import Bounds, Query
+from dpjobs.statistics.base import Estimate, Part, Range, Statistic, within
+
+NAME = "sum"
+
+
+class Sum(Statistic):
+    """The sum of the clamped values."""
+
+    query = Query.SUM
+
+    def plan(self, column: str | None, bounds: Bounds | None, epsilon: Decimal) -> Plan:
+        """One cell, whose sensitivity is the larger bound in steps."""
+        if bounds is None:
+            raise ValueError("SUM needs bounds")
+        grid = grid_from_zero(bounds)
+        most = max(abs(grid.lower), abs(grid.upper))
+        cell = Cell(NAME, grid.lower, grid.upper, Fraction(grid.step), most, epsilon if most else Decimal(0), K)
+        return Plan(Query.SUM, column, TOKENS, (cell,), grid)
+
+    def estimate(self, plan: Plan, noisy: Sequence[Noisy], confidence: float) -> Estimate:
+        """Return the noisy sum; its interval is the noise's own quantile, for the sum of the rounded values.
+
+        Each of these differs by at most `plan.rounding_per_row`. No sum lies on the side of 0 on which the bounds
+        allow no value.
+        """
+        part = Part.of(noisy[0])
+        q = quantile(part.term(), 1.0 - confidence)
+        cell = noisy[0].cell
+        possible = Range(0.0 if cell.lower >= 0 else -math.inf, 0.0 if cell.upper <= 0 else math.inf)
+        return within(possible, part.value, part.value - q, part.value + q)
+
+    def whole(self, bounds: Bounds | None, rows: int) -> float:
+        """The largest sum that so many rows can have."""
+        return rows * max(abs(bounds.lower), abs(bounds.upper)) if bounds else 0.0
+
+
+def grid_from_zero(bounds: Bounds) -> Grid:
+    """The grid whose 0 is 0, with at most 2²⁴ steps to either bound."""
+    lower, upper = Fraction(bounds.lower), Fraction(bounds.upper)
+    step = smallest_step(max(abs(lower), abs(upper)), WIDTH)
+    while True:
+        low, high = nearest(lower, step), nearest(upper, step)
+        if max(abs(low), abs(high)) <= WIDTH:
+            return Grid(bounds, 0.0, float(step), low, high)
+        step *= 2
