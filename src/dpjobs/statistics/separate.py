@@ -3,9 +3,9 @@
 So were all questions answered until releases of format 1, and those of Tumult Analytics still are: its Session
 cannot know that cells share tokens. For MEAN, with a = mean − middle, the noisy sum − a·(noisy count) is pure noise
 at the true a, so the a for which it is small enough form a confidence set (Fieller 1954, with the engines'
-distribution in place of the normal). For VARIANCE, var + (r − c)² is linear in the three noisy numbers for every fixed c (r: the
-true mean − middle); c runs through a confidence set for r. This keeps the promise of a joint box over the noisy parts
-and is up to two times narrower.
+distribution in place of the normal). For VARIANCE, var + (r − c)² is linear in the three noisy numbers for every
+fixed c (r: the true mean − middle); c runs through a confidence set for r. This keeps the promise of a joint box over
+the noisy parts and is up to two times narrower.
 """
 
 import math
