@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from dpjobs.measurement import Measurement
+
 from dpjobs.bounds import BINS
 from dpjobs.engines.base import Engine, Noisy
-from dpjobs.measurement import Measurement
 from dpjobs.noise import RoundedLaplace
 
 

@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import boto3.session
+from dpjobs.prepare import CELL
+from dpjobs.session import local_session
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -30,10 +32,8 @@ from dpjobs.engines.pipelinedp import PipelineDPEngine
 from dpjobs.errors import LedgerError
 from dpjobs.ledger import Ledger, SQLiteLedger, dynamodb_table
 from dpjobs.ledger.dynamodb import DynamoDBLedger
-from dpjobs.prepare import CELL
 from dpjobs.query import Bounds, JobSpec, PrivacyBudget, Query
 from dpjobs.release import Copies
-from dpjobs.session import local_session
 from library.counting import CountingEngine
 
 SECRET = "7654321.125"

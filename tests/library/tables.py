@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from dpjobs import prepare
 from dpjobs.measurement import Plan
+
+from dpjobs import prepare
 from dpjobs.source import LocalFiles, inspect
 
 HOSTILE_CELLS = [

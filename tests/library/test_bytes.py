@@ -8,11 +8,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from dpjobs.measurement import plan
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from dpjobs import prepare
-from dpjobs.measurement import plan
 from dpjobs.query import Bounds, Query
 from library.tables import exact, source_of, write_csv
 

@@ -7,6 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
+from dpjobs.measurement import Plan, plan
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,7 +15,6 @@ from dpjobs.bounds import BINS, asked
 from dpjobs.draws import Histogram, Totals
 from dpjobs.engines.base import Noisy
 from dpjobs.errors import LedgerError
-from dpjobs.measurement import Plan, plan
 from dpjobs.noise import NOISES, RoundedLaplace, TwoSidedGeometric
 from dpjobs.query import Bounds, Query
 

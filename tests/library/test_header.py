@@ -7,12 +7,12 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from dpjobs.measurement import plan
+from dpjobs.remote import HadoopFiles
 
 from dpjobs.errors import InputError
 from dpjobs.header import MAX_HEADER
-from dpjobs.measurement import plan
 from dpjobs.query import Bounds, Query
-from dpjobs.remote import HadoopFiles
 from dpjobs.source import inspect
 from library.tables import exact, source_of
 

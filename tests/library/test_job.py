@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dpjobs.measurement import Measurement
 
 from dpjobs import engines, job
 from dpjobs.addresses import place_of
@@ -17,7 +18,6 @@ from dpjobs.bounds import BINS
 from dpjobs.engines.base import Engine, Noisy
 from dpjobs.errors import BudgetError, InputError, LedgerError, RunError
 from dpjobs.ledger import Reservation, SQLiteLedger
-from dpjobs.measurement import Measurement
 from dpjobs.query import Bounds, JobSpec, PrivacyBudget, Query
 from library.counting import CountingEngine, drawn
 

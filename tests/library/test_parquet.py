@@ -11,12 +11,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from dpjobs.measurement import plan
+from dpjobs.remote import HadoopFiles
 
 from dpjobs import prepare
 from dpjobs.errors import InputError
-from dpjobs.measurement import plan
 from dpjobs.query import Bounds, Query
-from dpjobs.remote import HadoopFiles
 from dpjobs.source import LocalFiles, inspect
 from library.tables import exact, source_of
 

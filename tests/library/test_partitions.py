@@ -6,11 +6,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from dpjobs.measurement import plan
+from dpjobs.remote import HadoopFiles
 
 from dpjobs.errors import InputError
-from dpjobs.measurement import plan
 from dpjobs.query import Bounds, Query
-from dpjobs.remote import HadoopFiles
 from dpjobs.source import LocalFiles, format_of, inspect
 from library.tables import exact, source_of
 

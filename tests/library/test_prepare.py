@@ -6,12 +6,12 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from dpjobs.measurement import plan
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dpjobs import prepare
 from dpjobs.errors import InputError
-from dpjobs.measurement import plan
 from dpjobs.query import Bounds, Query
 from library.tables import HOSTILE_CELLS, HOSTILE_LINES, exact, source_of, write_csv
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import boto3
 import pytest
+from dpjobs.estimate import estimate
+from dpjobs.measurement import plan
 from moto import mock_aws
 
 from dpjobs.engines.base import Noisy
 from dpjobs.errors import CopyError, InputError
-from dpjobs.estimate import estimate
-from dpjobs.measurement import plan
 from dpjobs.noise import RoundedLaplace
 from dpjobs.query import JobSpec, PrivacyBudget, Query
 from dpjobs.release import Copies, to_json

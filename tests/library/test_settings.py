@@ -9,11 +9,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from dpjobs.measurement import plan
+from dpjobs.session import RUNTIME_SETTINGS, apply_settings
 
 from dpjobs import prepare
-from dpjobs.measurement import plan
 from dpjobs.query import Bounds, Query
-from dpjobs.session import RUNTIME_SETTINGS, apply_settings
 from library.tables import exact, source_of, write_csv
 
 pytestmark = pytest.mark.slow
