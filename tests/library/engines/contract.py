@@ -32,12 +32,12 @@ CALLS = 400
 BINS = 2000
 LARGEST_TOTAL = 2**62
 
-# An epsilon of its own for each, so that the noise of one cannot pass for another's
+# An epsilon of its own for each, so that the noise of one cannot pass for another's; every scale is 10⁴ or more
 ASKED = {
     Query.COUNT: "0.000001",
     Query.SUM: "0.00003",
     Query.MEAN: "0.0001",
-    Query.VARIANCE: "0.7",
+    Query.VARIANCE: "0.0002",
 }
 
 
