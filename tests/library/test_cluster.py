@@ -18,6 +18,7 @@ from dpjobs.arguments import parse_emr, parse_glue
 from dpjobs.errors import CopyError, DoubtError, DpError, InputError, InterruptError, LedgerError, RunError
 from dpjobs.ledger import SQLiteLedger
 from dpjobs.ledger.dynamodb import DynamoDBLedger
+from library.answering import Told
 from library.ledger import dynamodb_local
 
 WORDS = ["--s3_file", "s3://bucket/census.csv", "--query", "COUNT", "--epsilon", "1", "--format", "csv"]
@@ -80,7 +81,7 @@ def test_a_table_serves_on_every_platform(table: str, monkeypatch: pytest.Monkey
     seen: list[Any] = []
     DynamoDBLedger(table).set_total("s3://bucket/census.csv", Decimal(1))
     monkeypatch.setattr(job, "run", lambda specs, ledger, _: seen.append((specs[0], ledger)) or 1 / 0)
-    monkeypatch.setattr(cluster, "HadoopFiles", lambda _: None)
+    monkeypatch.setattr(cluster, "SparkBackend", lambda _: Told())
     context = SimpleNamespace(applicationId="application_1_0001", master="yarn")
     for parse, words, run_id in (
         (parse_glue, ["--JOB_RUN_ID", "jr_1", "--dataset", "by-address"], "jr_1"),
@@ -160,7 +161,7 @@ def spark_at_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     """Up to the door of the run, with a Spark that only says where it runs."""
     running = SimpleNamespace(sparkContext=SimpleNamespace(applicationId="application_1_0001", master="yarn"))
     monkeypatch.setattr(cluster, "_spark", lambda: contextlib.nullcontext(running))
-    monkeypatch.setattr(cluster, "HadoopFiles", lambda _: None)
+    monkeypatch.setattr(cluster, "SparkBackend", lambda _: Told())
 
 
 @pytest.mark.usefixtures("spark_at_hand")

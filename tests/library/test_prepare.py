@@ -9,10 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dpjobs import prepare
+from dpjobs.backends.spark import rows as prepare
 from dpjobs.errors import InputError
-from dpjobs.measurement import plan
 from dpjobs.query import Bounds, Query
+from dpjobs.statistics.separate import squares_of
+from library.plans import separate as plan
 from library.tables import HOSTILE_CELLS, HOSTILE_LINES, exact, source_of, write_csv
 
 pytestmark = pytest.mark.slow
@@ -22,7 +23,7 @@ COUNT_ROWS = plan(Query.COUNT, None, Decimal(1))
 
 def moved_too_far(before: dict[str, int], after: dict[str, int], of=VARIANCE) -> list[str]:
     """The measurements that moved further than one row may move them."""
-    return [m.name for m in of.measurements if abs(after[m.name] - before[m.name]) > m.sensitivity]
+    return [m.name for m in of.cells if abs(after[m.name] - before[m.name]) > m.sensitivity]
 
 
 BASE = [b"r,%d,z" % value for value in range(-5, 6)]
@@ -72,11 +73,11 @@ def test_parquet_types(spark, tmp_path: Path, type_: str) -> None:
     frame = spark.range(11).selectExpr(f"cast(id as {type_}) as `odd.name ``x`")
     frame.write.parquet(str(tmp_path / "t.parquet"))
     found = exact(spark, tmp_path / "t.parquet", VARIANCE, column="odd.name `x", format_="parquet")
-    squares = VARIANCE.squares
+    centre, _ = squares_of(VARIANCE.grid)
     assert found["count"] == 11
     assert found["sum"] * VARIANCE.grid.step == 55
-    measured = found["sum_of_squares"] * float(VARIANCE.measurement("sum_of_squares").step)
-    assert measured == pytest.approx(385 - 11 * squares.centre * VARIANCE.grid.step**2, abs=1e-3)
+    measured = found["sum_of_squares"] * float(VARIANCE.cell("sum_of_squares").step)
+    assert measured == pytest.approx(385 - 11 * centre * VARIANCE.grid.step**2, abs=1e-3)
 
 
 def test_count_of_a_column_counts_what_is_not_empty(spark, tmp_path: Path) -> None:
@@ -128,7 +129,7 @@ def test_folders_gzip_blank_lines_and_odd_names(spark, tmp_path: Path) -> None:
 def test_only_the_needed_column_is_parsed_and_once(spark, tmp_path: Path) -> None:
     """One pattern finds the cell in a line; Spark must not copy it into the filter and into every use."""
     path = write_csv(tmp_path / "t.csv", BASE)
-    frame = prepare.prepare(prepare.read(spark, source_of(path), "x"), VARIANCE)
+    frame = prepare.cells(prepare.read(spark, source_of(path), "x"), VARIANCE)
     physical = frame._jdf.queryExecution().executedPlan().toString()
     assert "FileScan text" in physical
     assert physical.count("regexp_extract(") == 2  # the cell of the line, and the number of the cell

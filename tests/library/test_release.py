@@ -8,13 +8,14 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from dpjobs.draws import Draws
 from dpjobs.engines.base import Noisy
 from dpjobs.errors import CopyError, InputError
-from dpjobs.estimate import estimate
-from dpjobs.measurement import plan
 from dpjobs.noise import RoundedLaplace
 from dpjobs.query import JobSpec, PrivacyBudget, Query
 from dpjobs.release import Copies, to_json
+from dpjobs.statistics import STATISTICS
+from library.plans import plan
 
 
 def release(dataset: str, uri: str) -> str:
@@ -29,9 +30,10 @@ def release(dataset: str, uri: str) -> str:
         format="csv",
     )
     of = plan(spec.query, None, spec.budget.epsilon)
-    [m] = of.measurements
+    [m] = of.cells
     noisy = [Noisy(m, 7, RoundedLaplace(m.scale))]
-    return to_json(spec, of, noisy, estimate(of, noisy, 0.95), "1", None)
+    draws = Draws(tuple(noisy), "1", "duckdb", "DuckDB 2")
+    return to_json(spec, of, draws, STATISTICS[spec.query].estimate(of, noisy, 0.95), "1", None)
 
 
 @pytest.mark.parametrize(

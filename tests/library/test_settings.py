@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dpjobs import prepare
-from dpjobs.measurement import plan
+from dpjobs.backends.spark import rows as prepare
+from dpjobs.backends.spark.session import RUNTIME_SETTINGS, apply_settings
 from dpjobs.query import Bounds, Query
-from dpjobs.session import RUNTIME_SETTINGS, apply_settings
+from library.plans import plan
 from library.tables import exact, source_of, write_csv
 
 pytestmark = pytest.mark.slow
