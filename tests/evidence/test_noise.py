@@ -12,9 +12,9 @@ from decimal import Decimal
 from fractions import Fraction
 
 import pytest
+from dpjobs.measurement import COUNT, SUM, WIDTH, Measurement
 from scipy.stats import chi2
 
-from dpjobs.measurement import COUNT, SUM, WIDTH, Measurement
 from dpjobs.noise import Noise, RoundedLaplace
 
 pytestmark = pytest.mark.slow

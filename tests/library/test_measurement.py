@@ -5,10 +5,10 @@ from decimal import Decimal
 from fractions import Fraction
 
 import pytest
+from dpjobs.measurement import COUNT, SUM, SUM_OF_SQUARES, WIDTH, Measurement, plan
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dpjobs.measurement import COUNT, SUM, SUM_OF_SQUARES, WIDTH, Measurement, plan
 from dpjobs.query import Bounds, Query
 
 finite = st.floats(-(2.0**100), 2.0**100, allow_nan=False)

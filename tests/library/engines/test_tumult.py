@@ -6,10 +6,10 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
+from dpjobs.measurement import COUNT, SUM, SUM_OF_SQUARES, Measurement
 from pyspark.sql import DataFrame
 
 from dpjobs.engines.base import Engine
-from dpjobs.measurement import COUNT, SUM, SUM_OF_SQUARES, Measurement
 from library.engines.contract import EngineContract, Sample, count_of
 
 pytestmark = pytest.mark.slow
