@@ -61,7 +61,7 @@ def cell(line: str, place: int) -> str:
 def _nth(cell: str, place: int) -> str:
     whole, left = divmod(place, _REPEATED)
     before = rf"(?:{cell},){{{_REPEATED}}}" * whole + (rf"(?:{cell},){{{left}}}" if left else "")
-    return rf"\A{before}({cell})"
+    return rf"\A{before}({cell})(?:,|\z)"
 
 
 def unquoted(cell: str) -> str:
