@@ -23,12 +23,11 @@ CENSUS = Path(__file__).parents[2] / "shared" / "data" / "acs2017_county_data.cs
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
     """The laptop's Spark as `dpcloud run` starts it."""
     from dpcloud.java import use_java
-    from dpjobs.engines import ENGINES
-    from dpjobs.session import apply_settings, local_session
+    from dpjobs.backends.spark.session import apply_settings, local_session
 
     use_java()
     home = tmp_path_factory.mktemp("spark-home")
-    with local_session(home, memory="2g", small=True, python_daemon=ENGINES["tumult"].daemon) as session:
+    with local_session(home, memory="2g", small=True) as session:
         apply_settings(session)
         yield session
 

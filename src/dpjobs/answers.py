@@ -53,6 +53,11 @@ def totals_plan(spec: JobSpec, draws: Mapping[str, str]) -> Plan:
     return plan_for(spec.engine, spec.query, spec.column, found.bounds, spec.budget.epsilon - found.epsilon)
 
 
+def known_plan(spec: JobSpec) -> Plan:
+    """Return what is asked of an engine first, which is known before anything is drawn."""
+    return histogram_plan(spec) if spec.finds_bounds else totals_plan(spec, {})
+
+
 def is_drawn(spec: JobSpec, run: Run) -> bool:
     """Whether all that the answer needs is stored."""
     return TOTALS in run.draws and (HISTOGRAM in run.draws or not spec.finds_bounds)

@@ -56,7 +56,6 @@ def run(
     """
     for spec in specs:
         answers.check_epsilon(spec)
-        _backend_for(spec, backends)
     reservations = _reservations(specs, Place(dataset_of(specs[0].uri)))
     outcome = Outcome(ledger.check(reservations))
     _repeat(specs, ledger, outcome)
@@ -142,6 +141,8 @@ def _run(
             backend.check(table, first.column)
             opened[name] = backend, table
         loaded = {spec.engine: _loaded(loading, spec.engine) for spec in specs}
+        for spec in specs:
+            loaded[spec.engine].check(answers.known_plan(spec))
         outcome.releases |= _reserve(ledger, reservations)
         for spec in specs:
             if spec.run_id in outcome.releases:

@@ -103,7 +103,8 @@ def test_an_address_without_a_budget_is_not_looked_at(
     DynamoDBLedger(table).set_total("s3://bucket/census", Decimal(1))
     lies_in = [word.replace("census.csv", "census/x.csv") for word in WORDS]
     assert cluster.main([*lies_in, "--ledger", f"dynamodb:{table}", *words], "pipelinedp", parse_glue) == 2
-    assert "lies in one that has a budget: given 's3://bucket/census/x.csv'" in capfd.readouterr().err
+    said = "the data set has no budget" if "by-address" in words else "the table lies in one that has a budget"
+    assert f"{said}: given 's3://bucket/census/x.csv'" in capfd.readouterr().err
     for parse in (parse_glue, parse_emr):
         asked = [*[w for w in WORDS if w not in ("--format", "csv")], "--ledger", f"dynamodb:{table}", *words]
         assert cluster.main(asked, "pipelinedp", parse) == 2
@@ -287,3 +288,19 @@ def test_a_copy_that_fails_costs_nothing_to_repeat(
     assert "the copy could not be created (the release itself is safe in the ledger): given " in shown.err
     assert "the same command with the run id 'application_1_0001' gives the release again" in shown.err
     assert (tmp_path / "application_1_0001.json").read_text() == "another's"
+
+
+@pytest.mark.usefixtures("no_spark")
+def test_a_refusal_by_address_names_no_other_table(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Who starts the deployed job cannot choose the data set: which tables lie in a folder is not theirs to learn."""
+    ledger = SQLiteLedger(tmp_path / "ledger.sqlite")
+    ledger.set_total("s3://bucket/data/patients.csv", Decimal(1))
+    words = [*WORDS[2:], "--ledger", str(tmp_path / "ledger.sqlite"), "--dataset"]
+    for address in ("s3://bucket/data", "s3://bucket/data/patients.csv/x", "s3://bucket/elsewhere"):
+        assert cluster.main([*words, "by-address", "--s3_file", address], "pipelinedp", parse_glue) == 2
+        assert capfd.readouterr().err.startswith(
+            f"the data set has no budget: given '{address}'; allowed: a data set"
+        )
+    # the table's owner, who may, is told
+    assert cluster.main([*words, "free", "--s3_file", "s3://bucket/data"], "pipelinedp", parse_glue) == 2
+    assert "the data set 's3://bucket/data/patients.csv' (--dataset)" in capfd.readouterr().err

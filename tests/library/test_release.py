@@ -106,6 +106,8 @@ def test_another_object_in_s3_is_neither_replaced_nor_taken_for_ours(monkeypatch
         copies.write({"ours": "{}"})
         copies.write({"ours": "{}"})
         assert s3.get_object(Bucket="bkt", Key="releases/ours.json")["Body"].read() == b"{}\n"
+        Copies("s3://bkt/of#1?x=2").write({"ours": "{}"})  # an address is no URL
+        assert s3.get_object(Bucket="bkt", Key="of#1?x=2/ours.json")["Body"].read() == b"{}\n"
         s3.put_object(Bucket="bkt", Key="releases/theirs.json", Body=b"another")
         with pytest.raises(CopyError, match=r"theirs\.json"):
             copies.write({"theirs": "{}"})

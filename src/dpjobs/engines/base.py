@@ -1,14 +1,18 @@
 """The seam behind which noise is added: exact whole numbers in, noisy whole numbers out, each drawn exactly once."""
 
+import math
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from fractions import Fraction
 from typing import ClassVar
 
 from dpjobs.backends.base import Backend
+from dpjobs.errors import InputError
 from dpjobs.noise import Noise
-from dpjobs.plan import TOKENS, Cell, Plan
+from dpjobs.plan import LARGEST_SCALE, TOKENS, Cell, Plan
 from dpjobs.source import Source
 
 
@@ -36,6 +40,9 @@ class Engine(ABC):
     def version(self) -> str:
         """The version of the library that draws the noise."""
 
+    def check(self, plan: Plan) -> None:  # noqa: B027 (most plans suit every engine)
+        """Raise InputError for a plan that this engine cannot answer, while that costs nothing."""
+
     def measure(self, backend: Backend, table: Source, plan: Plan) -> list[Noisy]:
         """Return every cell of the plan, in order, each with fresh noise at its epsilon."""
         noisy = self._measure(backend, table, plan) if plan.live else []
@@ -53,6 +60,8 @@ class Mechanism(ABC):
     """Integer noise for one sensitivity at one epsilon."""
 
     noise: Noise
+    grid: int = 1
+    """Totals are rounded to its multiples before the noise, which then accounts for that of a single total."""
 
     @abstractmethod
     def draw(self, value: int) -> int:
@@ -60,21 +69,77 @@ class Mechanism(ABC):
 
 
 class NoiseEngine(Engine):
-    """An engine that adds noise to totals which a backend has counted. A subclass implements `mechanism`."""
+    """An engine that adds noise to totals which a backend has counted. A subclass implements `_mechanism`."""
+
+    largest_scale: ClassVar[int] = 2**55
+    """Of the noise: what is as large as 2⁶², where 64 bits end with a total of 2⁶², comes with probability e⁻¹²⁸."""
+
+    _process: ClassVar[int]
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls._process = os.getpid()  # the one that imported the library, a line above the class
+
+    def __init__(self) -> None:
+        """Raises RuntimeError in a process that was forked after the library was imported."""
+        self._refuse_forked()
+
+    def _refuse_forked(self) -> None:
+        # generators hold numbers that they have drawn ahead: two processes would draw alike
+        if os.getpid() != self._process:
+            raise RuntimeError(f"{self.name} draws in the process that imported it, and in none that is forked later")
+
+    def mechanism(self, sensitivity: int, epsilon: Decimal) -> Mechanism:
+        """Return noise for totals that one row moves by at most `sensitivity` in all, at a cost of `epsilon`.
+
+        Raises InputError where the noise would not fit into 64 bits.
+        """
+        scale = Fraction(sensitivity) / Fraction(epsilon)
+        if scale > self.largest_scale:
+            raise _too_much(f"the integers of {self.name}", scale, self.largest_scale)
+        return self._mechanism(sensitivity, epsilon)
 
     @abstractmethod
-    def mechanism(self, sensitivity: int, epsilon: Decimal) -> Mechanism:
-        """Return noise for totals that one row moves by at most `sensitivity` in all, at a cost of `epsilon`."""
+    def _mechanism(self, sensitivity: int, epsilon: Decimal) -> Mechanism:
+        """Return the noise; its scale is at most `largest_scale`."""
+
+    def check(self, plan: Plan) -> None:
+        """Make all mechanisms; raises InputError for what does not fit."""
+        self._mechanisms(plan)
+
+    def _mechanisms(self, plan: Plan) -> list[Mechanism]:
+        made: dict[tuple[int, Decimal], Mechanism] = {}
+        for cell in plan.live:
+            key = cell.sensitivity, cell.epsilon
+            made[key] = made.get(key) or self.mechanism(*key)
+        mechanisms = [made[cell.sensitivity, cell.epsilon] for cell in plan.live]
+        if len(mechanisms) > 1 and any(m.grid > 1 for m in mechanisms):
+            # each total's rounding moves it by up to a grid more, for which none of the noises accounts
+            allowed = f"scales up to {float(LARGEST_SCALE):.4g}"
+            raise InputError.of(
+                f"too much noise for a vector of {self.name}", max(m.grid for m in mechanisms), allowed
+            )
+        return mechanisms
 
     def _measure(self, backend: Backend, table: Source, plan: Plan) -> list[Noisy]:
-        mechanisms = [
-            self.mechanism(cell.sensitivity, cell.epsilon) for cell in plan.live
-        ]  # may fail; no row is read
+        self._refuse_forked()
+        mechanisms = self._mechanisms(plan)  # may fail; no row is read
         totals = backend.totals(table, plan)
         return [
             Noisy(cell, mechanism.draw(total), mechanism.noise)
             for cell, mechanism, total in zip(plan.live, mechanisms, totals, strict=True)
         ]
+
+
+def _too_much(what: str, scale: Fraction, largest: int) -> InputError:
+    allowed = f"at most {largest:.4g}, from a larger epsilon, or less that a row may give"
+    return InputError.of(f"too much noise for {what}", f"a scale of {float(scale):.4g}", allowed)
+
+
+def at_most(epsilon: Decimal) -> float:
+    """The largest double not above epsilon: a double 0.1 is more than 0.1."""
+    near = float(epsilon)
+    return near if Fraction(near) <= Fraction(epsilon) else math.nextafter(near, 0.0)
 
 
 _TOLERANCE = 1e-9
