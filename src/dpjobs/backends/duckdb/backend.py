@@ -4,18 +4,22 @@ import contextlib
 import os
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import unquote
 
 from dpjobs.addresses import is_local
 from dpjobs.backends.base import Backend
-from dpjobs.backends.duckdb import lines, sql
+from dpjobs.backends.duckdb import lines, parquet, sql
+from dpjobs.backends.duckdb.lines import to_ascii
+from dpjobs.backends.duckdb.totals import Rows, counted
 from dpjobs.errors import InputError
-from dpjobs.formula import ONE, K
 from dpjobs.plan import Plan
 from dpjobs.source import Files, LocalFiles, Source
 
+_NULL = "__HIVE_DEFAULT_PARTITION__"
 _SCRATCH = "dpcloud-duckdb-"
 
 
@@ -56,57 +60,95 @@ class DuckDBBackend(Backend):
         """Nothing is left to look at."""
 
     def _totals(self, table: Source, plan: Plan) -> Sequence[int]:
+        if plan.column in table.partitions:
+            return self._partitions(table, plan, plan.column)
+        if table.format == "csv":
+            return self._counted(*self._lines(table.paths, table, plan.column), plan)
+        if plan.column is None:
+            return [sum(parquet.rows_of(table.paths, self.files(table.root)))]
+        column, files = table.columns[plan.column], self.files(table.root)
+        found = parquet.footers(table.paths, files, plan.column)
+        if column.kind == "number" and parquet.is_safe(table.paths, found):
+            rows = Rows(f"select cell as x from ({parquet.scan(table.paths, plan.column)})", is_text=False)
+            return self._counted(rows, None, plan, table.paths)
+        batches = parquet.batches(table.paths, found, self._open, column)
+        cell = "cell" if column.kind == "text" else f"{parquet.number(column)} as x"
+        rows = Rows(f"select {cell} from batches", column.kind == "text")
+        return self._counted(rows, _reader(parquet.schema(column), batches), plan)
+
+    def _lines(self, paths: Sequence[str], table: Source, column: str | None) -> tuple[Rows, Any]:
+        """A query of the files' lines, and the reader that it calls `batches`."""
+        place = None if column is None else list(table.columns).index(column)
+        cell = "'x'" if place is None else sql.cell("line", place)
+        blank = f" where {sql.not_blank('line')}" if not place else ""  # elsewhere a blank line's cell is empty
+        batches = lines.batches(paths, self._open, table.headers)
+        return Rows(f"select {cell} as cell from batches{blank}", is_text=True), _reader(lines.schema(), batches)
+
+    def _partitions(self, table: Source, plan: Plan, column: str) -> list[int]:
+        """Every row of a file has the value that its path tells."""
         import pyarrow
 
-        lines_of = lines.batches(table.paths, _open, table.headers)
-        reader = pyarrow.RecordBatchReader.from_batches(lines.schema(), lines_of)
-        with contextlib.closing(self._connection()) as connection:
-            connection.register("lines", reader)
-            return _counted(connection, _rows(table, plan), plan)
+        times = Counter[str | None]()
+        for path, rows in zip(table.paths, self._rows_of(table), strict=True):
+            times[partition(table, path, column)] += rows
+        texts = [None if text is None else to_ascii(text.encode("utf-8", "replace")).decode() for text in times]
+        values = pyarrow.table({"cell": pyarrow.array(texts, pyarrow.string()), "n": list(times.values())})
+        return self._counted(Rows("select cell, n from batches", is_text=True, weight="n"), values, plan)
 
-    def _connection(self) -> Any:
+    def _rows_of(self, table: Source) -> list[int]:
+        if table.format == "parquet":
+            return parquet.rows_of(table.paths, self.files(table.root))
+        return [self._line_count(path, table) for path in table.paths]
+
+    def _line_count(self, path: str, table: Source) -> int:
+        rows, reader = self._lines([path], table, None)
+        with self._connected(reader) as connection:
+            return int(connection.execute(f"select count(*) from ({rows.query})").fetchone()[0])
+
+    def _counted(self, rows: Rows, reader: Any, plan: Plan, paths: Sequence[str] = ()) -> list[int]:
+        with self._connected(reader, paths) as connection:
+            return counted(connection, rows, plan)
+
+    @contextlib.contextmanager
+    def _connected(self, reader: Any, paths: Sequence[str] = ()) -> Iterator[Any]:
+        with contextlib.closing(self._connection(paths)) as connection:
+            if reader is not None:
+                connection.register("batches", reader)
+            yield connection
+
+    def _open(self, path: str) -> Any:
+        import pyarrow
+
+        return pyarrow.OSFile(path)
+
+    def _connection(self, paths: Sequence[str] = ()) -> Any:
+        """A database of its own, in memory, that reads these files and nothing else."""
         import duckdb
 
-        settings = {
+        settings: dict[str, str | bool | int | float | list[str]] = {
             "threads": str(len(os.sched_getaffinity(0))),
             "temp_directory": str(self._scratch),
             "preserve_insertion_order": "false",
             "autoload_known_extensions": "false",
             "autoinstall_known_extensions": "false",
+            "allow_persistent_secrets": "false",
             **({"memory_limit": self._memory} if self._memory else {}),
         }
         connection = duckdb.connect(":memory:", config=settings)
         connection.execute("set enable_progress_bar = false")
+        connection.execute(f"set allowed_paths = [{', '.join(map(sql.literal, paths))}]")
         connection.execute("set enable_external_access = false; set lock_configuration = true")
         return connection
 
 
-def _open(path: str) -> Any:
-    return Path(path).open("rb", buffering=0)
+def _reader(schema: Any, batches: Iterator[Any]) -> Any:
+    import pyarrow
+
+    return pyarrow.RecordBatchReader.from_batches(schema, batches)
 
 
-def _rows(table: Source, plan: Plan) -> str:
-    """A query with the cell asked for as `cell`, text, of every row."""
-    names = list(table.columns)
-    blank = plan.column is None or plan.column == names[0]
-    cell = "'x'" if plan.column is None else sql.cell("line", names.index(plan.column))
-    return f"select {cell} as cell from lines" + (f" where {sql.not_blank('line')}" if blank else "")
-
-
-def _counted(connection: Any, rows: str, plan: Plan) -> list[int]:
-    if plan.counts:
-        [(count,)] = connection.execute(f"select count_if({sql.filled('cell')}) from ({rows})").fetchall()
-        return [count for _ in plan.live]
-    numbers = f"select {sql.number('cell')} as x from ({rows})"
-    if plan.bins:
-        found = connection.execute(f"select {sql.bin_of('x')} as b, count(*) from ({numbers}) group by b").fetchall()
-        by_bin = dict(found)
-        return [by_bin.get(cell.bin, 0) for cell in plan.live]
-    if plan.grid is None:
-        raise ValueError("a plan for numbers has a grid")
-    parts = [cell.formula.linear() for cell in plan.live if cell.formula]
-    sums = list(dict.fromkeys([ONE, K, *(atom for part in parts for atom in part)]))
-    wanted = ", ".join("count(k)" if a == ONE else f"coalesce(sum({a.sql('k', '//')}), 0)" for a in sums)
-    found = connection.execute(f"select {wanted} from (select {sql.steps('x', plan.grid)} as k from ({numbers}))")
-    values = dict(zip(sums, found.fetchone(), strict=True))
-    return [sum(times * int(values[atom]) for atom, times in part.items()) for part in parts]
+def partition(table: Source, path: str, column: str) -> str | None:
+    """Return what a file's path says of a partition's column: as Spark undoes Hive's %3D, character by character."""
+    folders = path.removeprefix(table.root).strip("/").split("/")[:-1]
+    value = unquote(folders[table.partitions.index(column)].partition("=")[2], "latin-1")
+    return None if value == _NULL else value

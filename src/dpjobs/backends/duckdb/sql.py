@@ -8,14 +8,14 @@ which is RE2's fastest way, too.
 from dpjobs.bounds import HIGHEST, LOWEST, OFFSET
 from dpjobs.plan import Grid
 
-_ANY = r"\x00-\x7f"
 _SPACE = r"[\x00-\x20]*"
-_NOT_QUOTE = r"[\x00-!#-\x7f]"
-_NOT_COMMA = r"[\x00-+\--\x7f]"
-_NEITHER = r"[\x00-!#-+\--\x7f]"
+# Of a line, whose only \n is its end
+_NOT_QUOTE = r"[\x00-\t\x0b-!#-\x7f]"
+_NOT_COMMA = r"[\x00-\t\x0b-+\--\x7f]"
+_NEITHER = r"[\x00-\t\x0b-!#-+\--\x7f]"
 # A quoted part ends at the next quote; where another follows at once ("" for a quote) the next part begins there.
 _CLOSED = rf'(?:(?:"{_NOT_QUOTE}*")+(?:{_NEITHER}{_NOT_COMMA}*)?|{_NEITHER}{_NOT_COMMA}*|)'
-_NEVER_CLOSED = rf'\A"(?:{_NOT_QUOTE}|"")*\z'
+_NEVER_CLOSED = rf'\A"(?:{_NOT_QUOTE}|"")*\n\z'
 _QUOTED = rf'\A"((?:{_NOT_QUOTE}|"")*)"{_SPACE}\z'
 _NUMBER = (
     rf"(?i)\A{_SPACE}((?:[+-]?(?:(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:e[+-]?[0-9]+)?|inf(?:inity)?)|true|false))"
@@ -61,7 +61,7 @@ def cell(line: str, place: int) -> str:
 def _nth(cell: str, place: int) -> str:
     whole, left = divmod(place, _REPEATED)
     before = rf"(?:{cell},){{{_REPEATED}}}" * whole + (rf"(?:{cell},){{{left}}}" if left else "")
-    return rf"\A{before}({cell})"
+    return rf"\A{before}({cell})(?:,|\n)"
 
 
 def unquoted(cell: str) -> str:
@@ -71,8 +71,8 @@ def unquoted(cell: str) -> str:
 
 
 def filled(cell: str) -> str:
-    """Whether a line's cell is not empty; the last one has the line's end, `\\n` or `\\r\\n`, with it."""
-    return rf"({cell} not in ('', chr(13), chr(10), chr(13) || chr(10)))"
+    """Whether a text is not empty; the last cell of a line that ends in `\\r\\n` keeps the `\\r`."""
+    return f"({cell} not in ('', chr(13)))"
 
 
 def number(text: str) -> str:
