@@ -2,6 +2,7 @@
 
 import csv
 import json
+import logging
 import os
 import random
 import shutil
@@ -15,7 +16,10 @@ from typing import Any
 
 import pytest
 
+from dpcloud.cli import main
+from dpjobs import job
 from dpjobs.ledger import SQLiteLedger
+from dpjobs.query import Bounds, JobSpec, PrivacyBudget, Query
 
 pytestmark = pytest.mark.slow
 
@@ -383,3 +387,39 @@ def test_nobody_reads_the_answer(place: Place, both: "subprocess.CompletedProces
     assert done.stderr.count("\n") == 1
     assert "the release is stored but could not be shown (the output was closed)" in done.stderr
     assert "for both engines, is 'first'" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--lower", "-1.5", "--upper", "5", "--confidence", "0.9"], {"bounds": Bounds(-1.5, 5), "confidence": 0.9}),
+        (["--bounds-share", "0.25"], {"bounds_share": Decimal("0.25")}),
+        ([], {}),
+    ],
+)
+def test_the_job_is_asked_what_the_command_says(
+    words: list[str],
+    told: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """And what a library logs on the way is not shown: py4j writes Java's texts, which can quote cells."""
+    seen: list[JobSpec] = []
+
+    def run(specs: list[JobSpec], *_: object) -> job.Outcome:
+        seen.extend(specs)
+        logging.getLogger("py4j").error("a cell: 918273")
+        return job.Outcome({spec.run_id: "{}" for spec in specs})
+
+    monkeypatch.setattr(job, "run", run)
+    path = tmp_path / "t.csv"
+    path.write_text("x\n1\n")
+    asked = ["--engine", "tumult", "--query", "variance", "--column", "x", "--epsilon", "0.7", "--dataset", "d"]
+    try:
+        main(["run", "--file", str(path), *asked, "--run-id", "mine", "--json", *words])
+    finally:
+        logging.disable(logging.NOTSET)  # `dpcloud run` ends with its process, and so leaves it off
+    budget = PrivacyBudget(Decimal("0.7"))
+    assert seen == [JobSpec("mine", "d", "tumult", Query.VARIANCE, "x", budget, str(path), "csv", **told)]
+    assert caplog.records == []

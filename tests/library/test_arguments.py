@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from dpjobs.arguments import parse_emr, parse_glue
 from dpjobs.errors import InputError
-from dpjobs.query import Bounds, Query
+from dpjobs.query import Bounds, JobSpec, PrivacyBudget, Query
 
 GLUE = [
     "--column_name",
@@ -158,3 +158,27 @@ def test_an_unknown_argument_cannot_swallow_a_pinned_one() -> None:
 def test_a_count_of_rows_where_the_job_has_a_column_by_default(column: str) -> None:
     words = [w if w not in ("TotalPop", "Mean") else {"TotalPop": column, "Mean": "COUNT"}[w] for w in GLUE]
     assert parse_glue(words).column is None
+
+
+def test_the_specification_says_what_the_words_said() -> None:
+    words = [*GLUE, "--lower", "-1", "--upper", "5"]
+    spec = parse_glue(words).spec("tumult", "s3a://b/k.csv", "csv", "census", None)
+    assert spec.run_id.startswith("run-")
+    budget = PrivacyBudget(Decimal("0.1"))
+    bounds = Bounds(-1, 5)
+    assert spec == JobSpec(
+        spec.run_id, "census", "tumult", Query.MEAN, "TotalPop", budget, "s3a://b/k.csv", "csv", bounds
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "fallback", "run_id"),
+    [
+        (["--run_id", "mine", "--JOB_RUN_ID", "jr_1"], "application_1", "mine"),
+        (["--JOB_RUN_ID", "jr_1_attempt_3"], "application_1", "jr_1"),
+        ([], "application_1", "application_1"),
+    ],
+)
+def test_which_run_id_counts(words: list[str], fallback: str, run_id: str) -> None:
+    """Who gives one has their release again for nothing; Glue's own is another each time they ask."""
+    assert parse_glue([*GLUE, *words]).spec("tumult", "s3://b/k.csv", "csv", "census", fallback).run_id == run_id

@@ -48,6 +48,13 @@ def test_two_of_about_the_same_scale(near: float, alpha: float) -> None:
     assert of_equal(2.0 * max(near, 1.001)) >= alpha * (1 - 1e-6)
 
 
+@pytest.mark.parametrize("alpha", ALPHAS)
+@pytest.mark.parametrize("scales", [[1.0] * 3, [1.0, 1.0002, 1.0], [2.0] * 4])
+def test_more_than_two_of_about_the_same_scale(scales: list[float], alpha: float) -> None:
+    """They are spread apart by 0.1 % each, upwards: by much less, a double would not hold their weights."""
+    assert 0.98 * alpha < beyond(scales, laplace_quantile(scales, alpha)) <= alpha * (1 + 1e-4)
+
+
 @pytest.mark.parametrize("unit", [1e-40, 1e-12, 1e12, 1e30])
 def test_the_unit_does_not_matter(unit: float) -> None:
     scales = [3.0, 1.0, 2.0]

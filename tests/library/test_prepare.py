@@ -56,6 +56,16 @@ def test_hostile_cells_are_nothing_or_one_clamped_value(spark, tmp_path: Path) -
     assert found["sum"] * float(of.grid.step) == expected
 
 
+def test_an_integer_that_doubles_round_beyond_its_bounds_is_clamped_again(spark, tmp_path: Path) -> None:
+    """x − middle loses a bit here, so that its quotient lies on a half; the noise is for a step less than that."""
+    of = plan(Query.MEAN, Bounds(float.fromhex("-0x1.b2cffffffffffp-13"), 1), Decimal(1))
+    lowest = of.grid.bounds.lower
+    assert round((lowest - of.grid.middle) / of.grid.step) == of.grid.lower - 1
+    found = exact(spark, write_csv(tmp_path / "t.csv", [f"1,{lowest!r},3".encode()]), of)
+    assert found == {"count": 1, "sum": of.grid.lower}
+    assert not moved_too_far({"count": 0, "sum": 0}, found, of)
+
+
 def test_parquet_cells(spark, tmp_path: Path) -> None:
     values = [1.0, 2.0, None, float("nan"), float("inf"), float("-inf"), 1e308, -1e308, 5e-324]
     frame = spark.createDataFrame([(v,) for v in values], "x double").coalesce(1)
