@@ -421,15 +421,15 @@ def test_the_job_is_asked_what_the_command_says(
         return job.Outcome({spec.run_id: "{}" for spec in specs})
 
     monkeypatch.setattr(job, "run", run)
-    path = tmp_path / "t.csv"
-    path.write_text("x\n1\n")
+    monkeypatch.chdir(tmp_path)
+    Path("t.csv").write_text("x\n1\n")
     asked = ["--engine", "tumult", "--query", "variance", "--column", "x", "--epsilon", "0.7", "--dataset", "d"]
     try:
-        main(["run", "--file", str(path), *asked, "--run-id", "mine", "--json", *words])
+        main(["run", "--file", "t.csv", *asked, "--run-id", "mine", "--json", *words])
     finally:
         logging.disable(logging.NOTSET)  # `dpcloud run` ends with its process, and so leaves it off
-    budget = PrivacyBudget(Decimal("0.7"))
-    assert seen == [JobSpec("mine", "d", "tumult", Query.VARIANCE, "x", budget, str(path), "csv", **told)]
+    budget, path = PrivacyBudget(Decimal("0.7")), str(tmp_path.resolve() / "t.csv")
+    assert seen == [JobSpec("mine", "d", "tumult", Query.VARIANCE, "x", budget, path, "csv", **told)]
     assert caplog.records == []
 
 

@@ -287,3 +287,26 @@ def test_a_copy_that_fails_costs_nothing_to_repeat(
     assert "the copy could not be created (the release itself is safe in the ledger): given " in shown.err
     assert "the same command with the run id 'application_1_0001' gives the release again" in shown.err
     assert (tmp_path / "application_1_0001.json").read_text() == "another's"
+
+
+@pytest.mark.usefixtures("no_spark")
+def test_a_place_for_copies_that_is_not_there_costs_nothing(
+    ledger: SQLiteLedger, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """It is looked at before Spark starts; after the commit it would be a copy that failed."""
+    words = [*WORDS, "--ledger", str(ledger.path), "--releases", str(tmp_path / "missing")]
+    for parse in (parse_glue, parse_emr):
+        assert cluster.main(words, "pipelinedp", parse) == 2
+        assert "the output folder is not there: given " in capfd.readouterr().err
+
+
+@pytest.mark.usefixtures("spark_at_hand")
+def test_a_release_its_copy_and_what_is_to_be_known_of_it(
+    ledger: SQLiteLedger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    changed = ["the table has changed"]
+    monkeypatch.setattr(job, "run", lambda specs, *_: job.Outcome({specs[0].run_id: "{}"}, {}, changed))
+    words = [*WORDS, "--ledger", str(ledger.path), "--releases", str(tmp_path)]
+    assert cluster.main(words, "pipelinedp", parse_emr) == 0
+    assert capfd.readouterr() == ("{}\n", "note: the table has changed\n")
+    assert (tmp_path / "application_1_0001.json").read_text() == "{}\n"
