@@ -1,8 +1,10 @@
 """The way in one process: what is asked of an engine in all, who wins a race, what is pure, what is noticed."""
 
 import contextlib
+import gzip
 import json
 import os
+import random
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from decimal import Decimal
@@ -11,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from dpjobs import engines, job
+from dpjobs import engines, job, prepare
 from dpjobs.addresses import place_of
 from dpjobs.bounds import BINS
 from dpjobs.engines.base import Engine, Noisy
@@ -75,8 +77,9 @@ class Recorder(Engine):
 
     version = "0"
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, finds: bool) -> None:
         self.name = name  # type: ignore[misc]
+        self.finds = finds  # bounds; else they are the fallback, which costs as much
         self.asked: list[Measurement] = []
 
     def _measure(self, frame: object, measurements: Sequence[Measurement]) -> list[Noisy]:
@@ -86,7 +89,8 @@ class Recorder(Engine):
 
     def _histogram(self, frame: object, column: str, bins: Sequence[int], measurement: Measurement) -> tuple:
         self.asked.append(measurement)
-        return [10**9 if bin_ == 40 else 0 for bin_ in bins], engines.ENGINES[self.name].noise(measurement.scale)
+        counts = [10**9 if bin_ == 40 and self.finds else 0 for bin_ in bins]
+        return counts, engines.ENGINES[self.name].noise(measurement.scale)
 
 
 SHARES = {"0.00003": "0.45", "0.333333333": "0.1", "7.000000001": "0.123456789", "1000": "0.9"}
@@ -107,7 +111,7 @@ def test_an_engine_is_asked_for_no_more_than_epsilon_and_the_release_says_all_of
     bounds: Bounds,
 ) -> None:
     for i, (epsilon, share) in enumerate((Decimal(epsilon), Decimal(share)) for epsilon, share in SHARES.items()):
-        recorder = Recorder(engine)
+        recorder = Recorder(engine, finds=i % 2 == 0)
         use(monkeypatch, recorder)
         asked = {"engine": engine, "query": query, "bounds": bounds, "bounds_share": share, "run_id": f"run-{i}"}
         one = spec(table, **asked, budget=PrivacyBudget(epsilon))
@@ -272,6 +276,29 @@ def test_a_linked_file_is_refused_before_spark_starts(table: Path, ledger: SQLit
     with pytest.raises(BudgetError, match="the data set 'census'"):
         job.run([spec(link)], ledger, no_spark)
     assert ledger.datasets() == ["census"]
+
+
+def test_no_row_is_read_but_by_the_engine(spark, ledger: SQLiteLedger, counting: Path, tmp_path: Path) -> None:
+    """Whether a file can be read to its end is told of its rows: before the reservation it would cost nothing."""
+    path = tmp_path / "t.csv.gz"
+    chance = random.Random(1)
+    lines = b"x,y\n" + b"".join(b"%d,a\n" % chance.randrange(10**9) for _ in range(30_000))
+    path.write_bytes(gzip.compress(lines)[:-1000])
+    outcome = job.run([spec(path)], ledger, lambda _: contextlib.nullcontext(spark))
+    assert list(outcome.releases) == ["run-1"]  # the counting engine reads none
+
+
+def test_what_spark_cannot_begin_to_read_costs_nothing(
+    spark, table: Path, ledger: SQLiteLedger, counting: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise ValueError("cell 918273")
+
+    monkeypatch.setattr(prepare, "read", refuse)
+    with pytest.raises(InputError, match=r"^Spark cannot read this table: given ") as told:
+        job.run([spec(table)], ledger, lambda _: contextlib.nullcontext(spark))
+    assert "918273" not in str(told.value)
+    assert ledger.datasets() == []
 
 
 # -- what is noticed

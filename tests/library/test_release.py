@@ -13,8 +13,8 @@ from dpjobs.errors import CopyError, InputError
 from dpjobs.estimate import estimate
 from dpjobs.measurement import plan
 from dpjobs.noise import RoundedLaplace
-from dpjobs.query import JobSpec, PrivacyBudget, Query
-from dpjobs.release import Copies, to_json
+from dpjobs.query import Bounds, JobSpec, PrivacyBudget, Query
+from dpjobs.release import Copies, given_bounds, to_json
 
 
 def release(dataset: str, uri: str) -> str:
@@ -50,6 +50,21 @@ def test_a_release_shows_no_folder_of_the_users_machine(dataset: str, shown: str
     text = release(dataset, dataset if dataset.startswith("/") else "/home/alice/t.csv")
     assert json.loads(text)["dataset"] == shown
     assert "alice" not in text
+
+
+def test_a_measurement_is_told_in_the_columns_unit_and_the_confidence_is_the_one_that_was_asked() -> None:
+    """Who holds a release against its noise has these numbers alone."""
+    bounds, budget = Bounds(0, 2.0**30), PrivacyBudget(Decimal("0.9"))
+    spec = JobSpec("r", "d", "pipelinedp", Query.VARIANCE, "x", budget, "/t.csv", "csv", bounds, confidence=0.75)
+    of = plan(spec.query, bounds, budget.epsilon)
+    noisy = [Noisy(m, 12345, RoundedLaplace(m.scale)) for m in of.measurements]
+    text = to_json(spec, of, noisy, estimate(of, noisy, 0.75), "1", given_bounds(bounds.lower, bounds.upper))
+    told = json.loads(text)
+    assert (told["confidence"], told["epsilon"], told["delta"]) == (0.75, 0.9, 0)
+    for said, m, sensitivity in zip(told["measurements"], of.measurements, (1, 2**29, 2**57), strict=True):
+        assert (said["name"], said["epsilon"], said["value"]) == (m.name, 0.3, float(12345 * m.step))
+        assert said["sensitivity"] == pytest.approx(sensitivity, rel=1e-6)
+        assert said["scale"] == pytest.approx(sensitivity / 0.3, rel=1e-6)
 
 
 @pytest.fixture

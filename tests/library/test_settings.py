@@ -1,19 +1,24 @@
 """Each setting of every platform's Spark, with a table that goes wrong without it."""
 
+import contextlib
 import gzip
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dpjobs import prepare
-from dpjobs.measurement import plan
-from dpjobs.query import Bounds, Query
+from dpjobs import job, prepare
+from dpjobs.engines.base import Noisy
+from dpjobs.ledger import SQLiteLedger
+from dpjobs.measurement import Measurement, plan
+from dpjobs.query import Bounds, JobSpec, PrivacyBudget, Query
 from dpjobs.session import RUNTIME_SETTINGS, apply_settings
+from library.counting import CountingEngine
 from library.tables import exact, source_of, write_csv
 
 pytestmark = pytest.mark.slow
@@ -101,6 +106,25 @@ def test_each_setting_is_needed_and_made(spark, restored, tmp_path: Path, key: s
     apply_settings(spark)
     (tmp_path / "after").mkdir()
     assert check(spark, tmp_path / "after")
+
+
+def test_a_run_makes_them_itself(spark, restored, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On Glue and EMR nobody else does: Spark runs there already, as the platform likes it."""
+    seen: list[dict[str, str]] = []
+
+    class Looking(CountingEngine):
+        def _measure(self, frame: Any, measurements: Sequence[Measurement]) -> list[Noisy]:
+            seen.append({key: frame.sparkSession.conf.get(key) for key in RUNTIME_SETTINGS})
+            return super()._measure(frame, measurements)
+
+    monkeypatch.setattr(job, "_load_in_background", lambda _: lambda _: Looking(tmp_path / "log"))
+    for key, (wrong, _) in CHECKS.items():
+        spark.conf.set(key, wrong)
+    path = write_csv(tmp_path / "t.csv", [b"1,5,3"])
+    one = PrivacyBudget(Decimal(1))
+    spec = JobSpec("run-1", "t", "pipelinedp", Query.SUM, "x", one, str(path), "csv", Bounds(0, 64))
+    job.run([spec], SQLiteLedger(tmp_path / "ledger.sqlite"), lambda _: contextlib.nullcontext(spark))
+    assert seen == [RUNTIME_SETTINGS]
 
 
 @pytest.mark.parametrize("name", ["t.csv", "2024-01-01T10:00:00.csv"])
