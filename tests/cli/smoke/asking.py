@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 import boto3
@@ -14,8 +15,26 @@ from dpjobs.query import PrivacyBudget
 REGION = "us-east-1"
 
 
+class Session(boto3.session.Session):
+    """A session whose clients are made once for all tests: each takes as long as a test."""
+
+    def client(self, service: str, **_: Any) -> Any:
+        if service not in _CLIENTS:
+            _CLIENTS[service] = boto3.session.Session.client(self, service)
+        return _CLIENTS[service]
+
+
+_CLIENTS: dict[str, Any] = {}
+
+
+@cache
+def session() -> Session:
+    """The one session; to be asked for under moto, whose credentials it keeps."""
+    return Session(region_name=REGION)
+
+
 def client(name: str) -> Any:
-    return boto3.client(name, region_name=REGION)
+    return session().client(name)
 
 
 def outcome(one: Check, seen: Seen) -> tuple[Outcome, str]:

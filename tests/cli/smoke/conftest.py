@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
 
-import boto3
 import pytest
 from moto import mock_aws
 from smoke import deployment as smoke_deployment
@@ -16,7 +15,7 @@ from smoke.progress import Progress
 from smoke.settings import ENGINES
 from smoke.table import CensusTable
 
-from cli.smoke.asking import REGION, charge, client
+from cli.smoke.asking import REGION, charge, client, session
 from dpjobs.ledger.dynamodb import DynamoDBLedger
 
 PREFIX = "dp-smoke-0a1b2c"
@@ -37,7 +36,7 @@ def aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
 
 @pytest.fixture
 def account() -> Account:
-    return Account(boto3.session.Session(region_name=REGION), REGION)
+    return Account(session(), REGION)
 
 
 @pytest.fixture

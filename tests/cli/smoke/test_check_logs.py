@@ -183,7 +183,7 @@ def test_the_very_refusal_of_a_table_without_a_total_will_do(seen: Seen, refused
     assert outcome(check_glue.glue_no_total, seen)[0] == Outcome.FAILED
 
 
-@pytest.mark.parametrize("message", ["", "SystemExit: 2", "No module named tmlt", "the data set has no budget"])
+@pytest.mark.parametrize("message", ["SystemExit: 2", "the data set has no budget"])
 def test_another_failure_will_not(seen: Seen, refused: str, message: str) -> None:
     unknown(seen, "FAILED", message)
     what, saw = outcome(check_glue.glue_no_total, seen)

@@ -15,7 +15,6 @@ from smoke.settings import ENGINES, SETTINGS
 from cli.smoke.asking import charge, client, outcome
 from dpcloud import cost as cost_command
 
-REGION = "us-east-1"
 DOCS = Path(__file__).parents[3] / "docs/operations.md"
 
 

@@ -8,7 +8,6 @@ import threading
 import time
 from pathlib import Path
 
-import boto3
 import pytest
 from boto3.exceptions import S3UploadFailedError
 from smoke import __main__ as smoke_main
@@ -20,7 +19,8 @@ from smoke.checks import Outcome, Result, Seen, Stage
 from smoke.deployment import CdkError, Deployment
 from smoke.progress import Progress
 
-REGION = "us-east-1"
+from cli.smoke.asking import client
+
 OTHERS = ("differential-privacy-storage-bucket1", "dp-smoke-0a1b2cd-storage-bucket1", "dp-smoke-0a1b2c")
 
 
@@ -108,7 +108,7 @@ def test_what_goes_wrong_in_one_check_is_its_own(fakes: Fakes, seen: Seen, monke
 
 
 def test_what_is_destroyed_was_seen_before(fakes: Fakes, seen: Seen, monkeypatch: pytest.MonkeyPatch) -> None:
-    formation, s3, dynamodb = (boto3.client(name, region_name=REGION) for name in ("cloudformation", "s3", "dynamodb"))
+    formation, s3, dynamodb = (client(name) for name in ("cloudformation", "s3", "dynamodb"))
     stack = seen.deployment.stacks["storage"]
     formation.create_stack(StackName=stack, TemplateBody='{"Resources": {"T": {"Type": "AWS::SNS::Topic"}}}')
     s3.create_bucket(Bucket=f"{stack}-bucket1")
@@ -133,7 +133,7 @@ def test_what_cannot_be_taken_away_is_said(
     fakes: Fakes, seen: Seen, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stack = f"{seen.deployment.prefix}-emr"
-    boto3.client("cloudformation", region_name=REGION).create_stack(
+    client("cloudformation").create_stack(
         StackName=stack, TemplateBody='{"Resources": {"T": {"Type": "AWS::SNS::Topic"}}}'
     )
     fakes.fails["destroy"] = CdkError("cdk destroy ended with 1")
@@ -195,7 +195,7 @@ def test_a_failing_cdk_is_quoted_and_one_that_hangs_is_ended(
 
 def test_the_sweep_takes_its_own_and_no_other(seen: Seen, account: Account) -> None:
     prefix = seen.deployment.prefix
-    s3, logs, dynamodb = (boto3.client(name, region_name=REGION) for name in ("s3", "logs", "dynamodb"))
+    s3, logs, dynamodb = (client(name) for name in ("s3", "logs", "dynamodb"))
     mine = f"{prefix}-storage-bucket1"
     for name in (mine, *OTHERS):
         s3.create_bucket(Bucket=name)
