@@ -142,6 +142,11 @@ def test_a_start_that_is_refused_is_as_good(seen: Seen, two_runs: Callable[..., 
     what, saw = outcome(check_glue.glue_fixed, seen)
     assert what == Outcome.PASSED
     assert "InvalidInputException" in saw
+    for name in (runs.MOVED, runs.RENAMED):  # another refusal is no answer
+        taken = seen.probes[name].message
+        seen.probes[name].message = "AWS refuses to start it: ThrottlingException"
+        assert outcome(check_glue.glue_fixed, seen)[0] == Outcome.FAILED
+        seen.probes[name].message = taken
 
 
 def test_what_is_left_in_the_warehouse_is_found(seen: Seen, bucket: str, two_runs: Callable[..., None]) -> None:
