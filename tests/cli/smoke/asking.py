@@ -43,10 +43,10 @@ def outcome(one: Check, seen: Seen) -> tuple[Outcome, str]:
     return found.outcome, found.saw
 
 
-def charge(seen: Seen, run_id: str, release: str | None) -> None:
+def charge(seen: Seen, run_id: str, release: str | None, epsilon: str = "0.5") -> None:
     """Charge a run as a job would, and commit a release."""
     ledger = DynamoDBLedger(seen.deployment.outputs["LedgerTableArn"])
-    ledger.reserve([Reservation(run_id, seen.address, PrivacyBudget(Decimal("0.5")), "digest")])
+    ledger.reserve([Reservation(run_id, seen.address, PrivacyBudget(Decimal(epsilon)), "digest")])
     if release is not None:
         ledger.commit(run_id, release)
 

@@ -55,13 +55,20 @@ def test_what_the_daemons_write_is_found(seen: Seen) -> None:
         Outcome.FAILED,
         "no log group of the jobs is there: the runs' output went elsewhere",
     )
-    log(f"/aws-glue/{seen.deployment.prefix}/error", "executor", "block of 12 bytes")
+    log(f"/aws-glue/{seen.deployment.prefix}/error", "executor", "block of 12 bytes, read 19178492 in all")
     assert "Spark's daemons" in outcome(check_glue.glue_logs, seen)[1]
     seen.deployment.daemon_logs = True
     what, saw = outcome(check_glue.glue_logs, seen)
     assert (what, "--daemon-logs" in saw) == (Outcome.SKIPPED, True)
     log(f"/aws-glue/{seen.deployment.prefix}/output", "run", "read 19178492 in all")
     assert outcome(check_glue.glue_logs, seen)[0] == Outcome.FAILED
+
+
+def test_a_cluster_without_logs_is_found(seen: Seen, bucket: str) -> None:
+    client("s3").put_object(Bucket=bucket, Key="data/census.csv", Body=b"19178492")
+    assert outcome(check_emr.emr_logs, seen) == (Outcome.FAILED, "the cluster has put no logs there")
+    client("s3").put_object(Bucket=bucket, Key="emr/cluster-logs/j-1/stdout", Body=b"no number")
+    assert outcome(check_emr.emr_logs, seen) == (Outcome.PASSED, "1 files")
 
 
 def test_a_group_without_any_output_is_found(seen: Seen) -> None:

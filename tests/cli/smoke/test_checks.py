@@ -14,6 +14,8 @@ from smoke.settings import ENGINES, SETTINGS
 
 from cli.smoke.asking import charge, client, outcome
 from dpcloud import cost as cost_command
+from dpjobs.ledger.base import Balance
+from dpjobs.ledger.dynamodb import DynamoDBLedger
 
 DOCS = Path(__file__).parents[3] / "docs/operations.md"
 
@@ -102,6 +104,42 @@ def test_a_run_that_was_charged_twice_is_found(seen: Seen, two_runs: Callable[..
     assert outcome(check_answers.charged, seen)[0] == Outcome.FAILED
 
 
+def test_a_run_that_was_charged_another_epsilon_is_found(seen: Seen, two_runs: Callable[..., None]) -> None:
+    two_runs(value=20_000.0)
+    seen.steps["tumult-ana"] = Run("step tumult-ana", "step", "", "FAILED")
+    charge(seen, "step", "{}", epsilon="0.25")
+    assert "3 runs of epsilon 0.5 each have spent 1.25" in outcome(check_answers.charged, seen)[1]
+
+
+def test_a_balance_that_is_not_its_historys_is_found(
+    seen: Seen, two_runs: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two_runs(value=20_000.0)
+    more = Balance(total=4 * 10**9, spent=15 * 10**8)
+    monkeypatch.setattr(DynamoDBLedger, "balance", lambda *_: more)
+    assert outcome(check_answers.charged, seen) == (
+        Outcome.FAILED,
+        "spent is 1.5, but the history says otherwise",
+    )
+
+
+def test_a_run_that_is_not_in_the_ledger_is_found(seen: Seen, bucket: str) -> None:
+    run = Run("Glue run tumult-ana", "jr_1", f"s3://{bucket}/releases/glue/", "SUCCEEDED")
+    seen.glue_runs["tumult-ana"] = run
+    client("s3").put_object(Bucket=bucket, Key="releases/glue/jr_1.json", Body=b"{}")
+    assert outcome(check_glue.glue_releases, seen) == (Outcome.FAILED, f"{run.name}: no release in the ledger")
+
+
+def test_no_answer_is_no_proof(seen: Seen, bucket: str) -> None:
+    """Where no run has succeeded nothing is charged, and nothing is left in the warehouse."""
+    seen.glue_runs["tumult-ana"] = Run("Glue run tumult-ana", "jr_1", "", "FAILED")
+    for one in (check_answers.charged, check_answers.warehouse, check_glue.glue_releases, check_glue.glue_metrics):
+        assert outcome(one, seen) == (Outcome.FAILED, "no run has succeeded")
+    for name in (runs.MOVED, runs.RENAMED):
+        seen.probes = {name: Run(name, "jr_2", "", "SUCCEEDED")}
+        assert outcome(check_glue.glue_fixed, seen)[0] == Outcome.SKIPPED
+
+
 def test_a_failed_run_is_found_with_its_message(seen: Seen, two_runs: Callable[..., None]) -> None:
     two_runs()
     seen.glue_runs["tumult-ana"].state, seen.glue_runs["tumult-ana"].message = "FAILED", "No module named tmlt"
@@ -166,6 +204,8 @@ def test_a_job_that_fixes_less_than_its_template_is_found(seen: Seen, bucket: st
     assert outcome(check_glue.glue_jobs, seen)[0] == Outcome.PASSED
     glue.create_job(Name=names[1], Role="r", Command={"Name": "glueetl"}, NonOverridableArguments={"--conf": "x"})
     assert "--ledger" in outcome(check_glue.glue_jobs, seen)[1]
+    glue.create_job(Name=names[1], Role="r", Command={"Name": "glueetl"}, NonOverridableArguments={**fixed, "-x": ""})
+    assert "not fixed as in the template: -x" in outcome(check_glue.glue_jobs, seen)[1]
     other = {**fixed, "--ledger": "arn:of:another"}
     glue.create_job(Name=names[1], Role="r", Command={"Name": "glueetl"}, NonOverridableArguments=other)
     assert "another ledger" in outcome(check_glue.glue_jobs, seen)[1]
