@@ -160,7 +160,7 @@ def test_an_interrupt_ends_the_cdk(
     """No command line of the CDK goes on deploying behind the removal."""
     started = tmp_path / "started"
     script = tmp_path / "cdk"
-    script.write_text(f"#!/bin/sh\necho $$ > {started}\nexec sleep 60\n")
+    script.write_text(f"#!/bin/sh\necho $$ > {started}\nexec sleep 100\n")
     script.chmod(script.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setattr(smoke_deployment, "_CDK", script)
 
