@@ -139,6 +139,8 @@ def test_what_the_cdk_left_is_found_though_it_was_swept(seen: Seen) -> None:
         assert outcome(check_storage.data_destroyed, seen) == (Outcome.FAILED, f"{lacks} was seen before")
     seen.stood = [complete, bucket, table]
     assert outcome(check_storage.data_destroyed, seen)[0] == Outcome.PASSED
+    seen.stood = [f"stack {prefix}-storage (UPDATE_COMPLETE)", bucket, table]
+    assert outcome(check_storage.data_destroyed, seen)[0] == Outcome.PASSED
     for left in (bucket, table):
         seen.destroyed_left = [left, "log group /aws-glue/x"]
         what, saw = outcome(check_storage.data_destroyed, seen)
