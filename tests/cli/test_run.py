@@ -451,8 +451,8 @@ FOUND = (Decimal("0.07"), 0.01, 131.06, RoundedLaplace(1 / Fraction("0.07")))
         ),
         (
             found_bounds(FALLBACK.lower, FALLBACK.upper, "fallback", *FOUND),
-            "NO BOUNDS FOUND for epsilon 0.07 (too few rows): clamped to -1.04858e+06 to 1.04858e+06, a fixed range "
-            "that has nothing to do with the data; give --lower and --upper; ",
+            "NO BOUNDS FOUND for epsilon 0.07 (too few numbers in the column): clamped to -1,048,576 to 1,048,576, "
+            "a fixed range that has nothing to do with the data; give --lower and --upper; ",
         ),
     ],
     ids=["given", "private", "fallback"],
