@@ -19,7 +19,10 @@ _GLUE_ATTEMPT = re.compile(r"_attempt_\d+$")
 
 @dataclass(frozen=True)
 class Arguments:
-    """What a cluster script was given; `platform_run_id` is Glue's job run id, None on EMR."""
+    """What a cluster script was given; `platform_run_id` is Glue's job run id, None on EMR.
+
+    `by_address` says that the job's owner has pinned the data set's name to be the table's address.
+    """
 
     query: Query
     column: str | None
@@ -28,6 +31,7 @@ class Arguments:
     uri: str
     format: str | None
     dataset: str | None
+    by_address: bool
     ledger: str | None
     releases: str | None
     run_id: str | None
@@ -163,6 +167,7 @@ def _arguments(known: argparse.Namespace, platform_run_id: str | None) -> Argume
         uri=known.uri,
         format=known.format,
         dataset=None if known.dataset == BY_ADDRESS else known.dataset,
+        by_address=known.dataset == BY_ADDRESS,
         ledger=known.ledger,
         releases=known.releases,
         run_id=known.run_id,

@@ -15,8 +15,9 @@ from dpjobs.addresses import Place, dataset_of, is_local, normalized
 from dpjobs.arguments import Arguments
 from dpjobs.backends.spark.backend import SparkBackend
 from dpjobs.backends.spark.session import PRIVATE_SETTINGS
-from dpjobs.errors import INTERRUPTED, SPENT, DpError, InputError
+from dpjobs.errors import INTERRUPTED, SPENT, BudgetError, DpError, InputError
 from dpjobs.ledger import Ledger, SQLiteLedger
+from dpjobs.ledger.base import no_budget
 from dpjobs.query import check_dataset, check_run_id
 from dpjobs.release import Copies
 from dpjobs.source import format_of
@@ -52,7 +53,13 @@ def _run(arguments: Arguments, engine: str) -> str:
     dataset = check_dataset(arguments.dataset or address)
     ledger = _ledger(arguments.ledger)
     # before the address is looked at: who may not ask of a table does not even learn whether it is there
-    ledger.admit(dataset, Place(address))
+    try:
+        ledger.admit(dataset, Place(address))
+    except BudgetError:
+        if not arguments.by_address:
+            raise
+        # who may not choose the name learns no other from a refusal: not which tables lie in a folder
+        raise no_budget(dataset) from None
     copies = Copies(arguments.releases) if arguments.releases else None
     if copies:
         copies.check(new_run=False)

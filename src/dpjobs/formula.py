@@ -19,6 +19,13 @@ class Formula:
         """Write it in SQL: `k` is the column's name, `divided_by` the dialect's operator between whole numbers."""
         raise NotImplementedError
 
+    def linear(self) -> "dict[Formula, int]":
+        """Return it as a sum: whole multiples of ONE, K and formulas that are no sums themselves.
+
+        A total over all rows is then the same sum of their totals, in whole numbers of any size.
+        """
+        return {self: 1}
+
     def __add__(self, other: "Formula | int") -> "Formula":
         return _Binary(self, "+", of(other))
 
@@ -64,6 +71,9 @@ class _Constant(Formula):
     def value(self, k: int) -> int:
         return self.number
 
+    def linear(self) -> dict[Formula, int]:
+        return {ONE: self.number}
+
     def sql(self, k: str, divided_by: str = "div") -> str:
         return f"cast({self.number} as bigint)"  # else a small one makes the whole sum one of 32 bits
 
@@ -79,6 +89,17 @@ class _Binary(Formula):
 
     def value(self, k: int) -> int:
         return _SIGNS[self.sign](self.left.value(k), self.right.value(k))
+
+    def linear(self) -> dict[Formula, int]:
+        left, right = self.left.linear(), self.right.linear()
+        if self.sign == "*":
+            for factor, other in ((left, right), (right, left)):
+                if factor.keys() == {ONE}:
+                    return {atom: factor[ONE] * times for atom, times in other.items()}
+            return {self: 1}
+        return {
+            atom: _SIGNS[self.sign](left.get(atom, 0), right.get(atom, 0)) for atom in dict.fromkeys([*left, *right])
+        }
 
     def sql(self, k: str, divided_by: str = "div") -> str:
         return f"({self.left.sql(k, divided_by)} {self.sign} {self.right.sql(k, divided_by)})"

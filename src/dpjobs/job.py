@@ -56,7 +56,6 @@ def run(
     """
     for spec in specs:
         answers.check_epsilon(spec)
-        _backend_for(spec, backends)
     reservations = _reservations(specs, Place(dataset_of(specs[0].uri)))
     outcome = Outcome(ledger.check(reservations))
     _repeat(specs, ledger, outcome)

@@ -165,9 +165,8 @@ def _unread(footer: Any) -> Iterator[tuple[int, str]]:
         chunks = footer.row_group(group)
         for leaf in range(chunks.num_columns):
             chunk = chunks.column(leaf)
-            yield from (
-                (leaf, name) for name in sorted({chunk.compression} - _CODECS | {*chunk.encodings} - _ENCODINGS)
-            )
+            unread = {chunk.compression} - _CODECS | {*chunk.encodings} - _ENCODINGS
+            yield from ((leaf, how) for how in sorted(unread))
 
 
 def _footer(path: str, size: int, read: Read) -> Any:

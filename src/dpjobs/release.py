@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from dpjobs import FORMAT
 from dpjobs.draws import Draws
@@ -125,7 +124,7 @@ class Copies:
     def check(self, new_run: bool) -> None:
         """Raise InputError when copies cannot be written there; `new_run`: no copy of it can exist yet."""
         if self._s3:
-            if not urlsplit(self.place).netloc:
+            if not self.place.partition("://")[2].partition("/")[0]:
                 raise InputError.of("no bucket in the output", self.place, "s3://bucket/prefix")
             return
         allowed = "a folder that is there, or a new .json file in one"
@@ -200,8 +199,8 @@ def _put(uri: str, text: str) -> None:
     import boto3
     from botocore.exceptions import BotoCoreError, ClientError
 
-    parts = urlsplit(uri)
-    bucket, key, body = parts.netloc, parts.path.lstrip("/"), text.encode()
+    bucket, _, key = uri.partition("://")[2].partition("/")  # no URL: '#' and '?' are characters of a key
+    key, body = key.lstrip("/"), text.encode()
     try:
         s3 = boto3.client("s3")
         try:

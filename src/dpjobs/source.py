@@ -12,7 +12,7 @@ from typing import Protocol
 from urllib.parse import unquote
 
 from dpjobs import header, parquet
-from dpjobs.addresses import is_local
+from dpjobs.addresses import is_local, within
 from dpjobs.errors import InputError, quoted
 from dpjobs.identity import identity
 from dpjobs.parquet import Column
@@ -131,6 +131,8 @@ def inspect(uri: str, format_: str, files: Files) -> Source:
         raise InputError.of("nothing to read, zero bytes", uri, _READABLE)
     if is_local(uri):
         _refuse_twice(kept)
+    else:
+        _refuse_files_that_are_folders(entry, kept, files)
     partitions = _partitions(entry, kept) if entry.is_folder else ()
     if format_ == "parquet":
         found = _parquet_columns(uri, kept, files)
@@ -167,6 +169,24 @@ def _refuse_twice(files: list[Entry]) -> None:
             seen[known] = entry.path
 
 
+def _refuse_files_that_are_folders(entry: Entry, kept: list[Entry], files: Files) -> None:
+    """Raise InputError where a store of objects has one that is a folder of others, too: Spark reads those instead.
+
+    In a folder they would then be read twice, each row with the noise for one.
+    """
+    both = {e.path for e in kept} & {outer for e in kept for outer in _above(e.path, entry.path)}
+    if not entry.is_folder and [e.path for e in files.children(entry.path)] != [entry.path]:
+        both = {entry.path}
+    if both:
+        raise InputError.of("a file that is a folder, too", min(both), "an address that is either")
+
+
+def _above(path: str, root: str) -> list[str]:
+    """The folders that a path lies in, below the root."""
+    parts = path.removeprefix(root).strip("/").split("/")
+    return ["/".join([root.rstrip("/"), *parts[:i]]) for i in range(1, len(parts))]
+
+
 def _visible(entries: list[Entry]) -> list[Entry]:
     """Leave out what Spark skips, by name: hidden files and folders, but no partition."""
     kept = (e for e in entries if not e.name.startswith(".") and (_is_partition(e) or not e.name.startswith("_")))
@@ -188,6 +208,8 @@ def _endings(folder: Entry, files: Files) -> list[str]:
 def _walk(folder: Entry, format_: str, files: Files) -> list[Entry]:
     found: list[Entry] = []
     for entry in _visible(files.children(folder.path)):
+        if not within(entry.path, folder.path):  # a key with /../ in it: Hadoop shows another folder in its place
+            raise InputError.of("an object in it whose key has '..'", folder.path, "keys without '..'")
         if not entry.is_folder:
             found.append(entry)
         elif format_ == "parquet" or _is_partition(entry):

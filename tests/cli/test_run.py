@@ -2,6 +2,7 @@
 
 import csv
 import json
+import logging
 import os
 import random
 import shutil
@@ -10,12 +11,23 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dpcloud.cli import main
+from dpcloud.show import show_releases
+from dpjobs import job
+from dpjobs.bounds import FALLBACK
+from dpjobs.engines.base import Noisy
+from dpjobs.estimate import estimate
 from dpjobs.ledger import SQLiteLedger
+from dpjobs.measurement import plan
+from dpjobs.noise import RoundedLaplace
+from dpjobs.query import Bounds, JobSpec, PrivacyBudget, Query
+from dpjobs.release import found_bounds, given_bounds, to_json
 
 pytestmark = pytest.mark.slow
 
@@ -388,3 +400,68 @@ def test_nobody_reads_the_answer(place: Place, both: "subprocess.CompletedProces
     assert done.stderr.count("\n") == 1
     assert "the release is stored but could not be shown (the output was closed)" in done.stderr
     assert "for both engines, is 'first'" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--lower", "-1.5", "--upper", "5", "--confidence", "0.9"], {"bounds": Bounds(-1.5, 5), "confidence": 0.9}),
+        (["--bounds-share", "0.25"], {"bounds_share": Decimal("0.25")}),
+        ([], {}),
+    ],
+)
+def test_the_job_is_asked_what_the_command_says(
+    words: list[str],
+    told: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """And what a library logs on the way is not shown: py4j writes Java's texts, which can quote cells."""
+    seen: list[JobSpec] = []
+
+    def run(specs: list[JobSpec], *_: object) -> job.Outcome:
+        seen.extend(specs)
+        logging.getLogger("py4j").error("a cell: 918273")
+        return job.Outcome({spec.run_id: "{}" for spec in specs})
+
+    monkeypatch.setattr(job, "run", run)
+    monkeypatch.chdir(tmp_path)
+    Path("t.csv").write_text("x\n1\n")
+    asked = ["--engine", "tumult", "--query", "variance", "--column", "x", "--epsilon", "0.7", "--dataset", "d"]
+    try:
+        main(["run", "--file", "t.csv", *asked, "--run-id", "mine", "--json", *words])
+    finally:
+        logging.disable(logging.NOTSET)  # `dpcloud run` ends with its process, and so leaves it off
+    budget, path = PrivacyBudget(Decimal("0.7")), str(tmp_path.resolve() / "t.csv")
+    assert seen == [JobSpec("mine", "d", "tumult", Query.VARIANCE, "x", budget, path, "csv", **told)]
+    assert caplog.records == []
+
+
+FOUND = (Decimal("0.07"), 0.01, 131.06, RoundedLaplace(1 / Fraction("0.07")))
+
+
+@pytest.mark.parametrize(
+    ("bounds", "said"),
+    [
+        (given_bounds(-4, 8), "values clamped to -4 to 8, as given; "),
+        (
+            found_bounds(-4, 8, "private", *FOUND),
+            "values clamped to -4 to 8, found privately for epsilon 0.07 (part of what was spent); ",
+        ),
+        (
+            found_bounds(FALLBACK.lower, FALLBACK.upper, "fallback", *FOUND),
+            "NO BOUNDS FOUND for epsilon 0.07 (too few numbers in the column): clamped to -1,048,576 to 1,048,576, "
+            "a fixed range that has nothing to do with the data; give --lower and --upper; ",
+        ),
+    ],
+    ids=["given", "private", "fallback"],
+)
+def test_where_bounds_are_from_is_said(bounds: dict[str, Any], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    budget = PrivacyBudget(Decimal("0.7"))
+    spec = JobSpec("mine", "d", "pipelinedp", Query.MEAN, "x", budget, "/t.csv", "csv", Bounds(-4, 8))
+    of = plan(spec.query, spec.bounds, budget.epsilon)
+    noisy = [Noisy(m, 1000, RoundedLaplace(m.scale)) for m in of.measurements]
+    text = to_json(spec, of, noisy, estimate(of, noisy, 0.95), "1", bounds)
+    show_releases(job.Outcome({"mine": text}, {"mine": 1.0}), None)
+    assert f"PipelineDP: {said}run id mine.\n" in capsys.readouterr().out

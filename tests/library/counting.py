@@ -3,15 +3,14 @@
 import json
 import os
 import secrets
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dpjobs.measurement import Measurement
-
-from dpjobs.bounds import BINS
+from dpjobs.backends.base import Backend
 from dpjobs.engines.base import Engine, Noisy
 from dpjobs.noise import RoundedLaplace
+from dpjobs.plan import Plan
+from dpjobs.source import Source
 
 
 class CountingEngine(Engine):
@@ -23,18 +22,14 @@ class CountingEngine(Engine):
     def __init__(self, log: Path) -> None:
         self._log = log
 
-    def _measure(self, frame: object, measurements: Sequence[Measurement]) -> list[Noisy]:
-        values = [1_000 + secrets.randbelow(10**6) for _ in measurements]
-        self._note("totals", values)
-        return [Noisy(m, value, RoundedLaplace(m.scale)) for m, value in zip(measurements, values, strict=True)]
-
-    def _histogram(
-        self, frame: object, column: str, bins: Sequence[int], measurement: Measurement
-    ) -> tuple[list[int], RoundedLaplace]:
-        # always something to find, and always another thing
-        counts = [secrets.randbelow(10**6) if bin_ in range(5, 40) else 0 for bin_ in BINS]
-        self._note("histogram", counts)
-        return counts, RoundedLaplace(measurement.scale)
+    def _measure(self, backend: Backend, table: Source, plan: Plan) -> list[Noisy]:
+        if plan.bins:  # always something to find, and always another thing
+            values = [secrets.randbelow(10**6) if cell.bin in range(5, 40) else 0 for cell in plan.live]
+        else:
+            values = [1_000 + secrets.randbelow(10**6) for _ in plan.live]
+        self._note("histogram" if plan.bins else "totals", values)
+        cells = zip(plan.live, values, strict=True)
+        return [Noisy(cell, value, RoundedLaplace(cell.scale)) for cell, value in cells]
 
     def _note(self, stage: str, values: list[int]) -> None:
         line = json.dumps({"stage": stage, "values": values}) + "\n"

@@ -21,19 +21,23 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import boto3.session
-from dpjobs.prepare import CELL
-from dpjobs.session import local_session
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from dpcloud.java import use_java
-from dpjobs import engines, job, prepare
+from dpjobs import engines, job
+from dpjobs.backends.base import Backend
+from dpjobs.backends.spark import rows
+from dpjobs.backends.spark.backend import SparkBackend
+from dpjobs.backends.spark.rows import CELL
+from dpjobs.backends.spark.session import local_session
 from dpjobs.engines.pipelinedp import PipelineDPEngine
 from dpjobs.errors import LedgerError
 from dpjobs.ledger import Ledger, SQLiteLedger, dynamodb_table
 from dpjobs.ledger.dynamodb import DynamoDBLedger
 from dpjobs.query import Bounds, JobSpec, PrivacyBudget, Query
 from dpjobs.release import Copies
+from dpjobs.statistics import STATISTICS
 from library.counting import CountingEngine
 
 SECRET = "7654321.125"
@@ -69,13 +73,12 @@ def arm(seam: str, how: str, ledger: Any) -> None:
     counted = itertools.count(1)
     places: dict[str, tuple[Any, str, Callable[..., bool]]] = {
         "reserve": (ledger, "reserve", lambda *_: True),
-        "prepare": (prepare, "prepare", lambda *_: True),
-        "histogram": (CountingEngine, "histogram", lambda *_: True),
-        "totals": (CountingEngine, "measure", lambda *_: True),
-        "second totals": (CountingEngine, "measure", lambda *_: next(counted) == 2),
+        "histogram": (CountingEngine, "measure", lambda *given: given[-1].bins),
+        "totals": (CountingEngine, "measure", lambda *given: not given[-1].bins),
+        "second totals": (CountingEngine, "measure", lambda *given: not given[-1].bins and next(counted) == 2),
         "store of histogram": (ledger, "store_draws", lambda _, stage, __: stage == "histogram"),
         "store of totals": (ledger, "store_draws", lambda _, stage, __: stage == "totals"),
-        "estimate": (job, "estimate", lambda *_: True),
+        "estimate": (type(STATISTICS[Query.VARIANCE]), "estimate", lambda *_: True),
         "commit": (ledger, "commit", lambda *_: True),
         "copy": (Copies, "write", lambda *_: True),
         "real totals": (PipelineDPEngine, "measure", lambda *_: True),
@@ -115,9 +118,9 @@ def _in_the_middle(real: Callable[[], Any], happens: Callable[[], NoReturn], led
     return real()
 
 
-def _quote_the_cell(rows: DataFrame, _: Any) -> DataFrame:
+def _quote_the_cell(read: DataFrame, _: Any) -> DataFrame:
     """What ANSI mode does with a cell it cannot cast: an exception of Spark's own that quotes it."""
-    return rows.select(F.raise_error(F.concat(F.lit("cell "), F.col(CELL))).cast("bigint").alias("sum"))
+    return read.select(F.raise_error(F.concat(F.lit("cell "), F.col(CELL))).cast("bigint").alias("sum"))
 
 
 def _ledger(name: str) -> Ledger:
@@ -149,7 +152,7 @@ def run(order: dict[str, Any], spark: SparkSession) -> dict[str, Any]:
     if "log" in order:
         engines.load = lambda _: CountingEngine(Path(order["log"]))  # type: ignore[assignment]
     if order.get("hostile"):
-        prepare.prepare = _quote_the_cell
+        rows.cells = _quote_the_cell
     if order.get("seam"):
         arm(order["seam"], order["how"], ledger)
     measure = PipelineDPEngine.measure
@@ -164,12 +167,12 @@ def run(order: dict[str, Any], spark: SparkSession) -> dict[str, Any]:
     PipelineDPEngine.measure = noting  # type: ignore[method-assign]
 
     @contextlib.contextmanager
-    def start(_: object) -> Iterator[SparkSession]:
+    def start(_: object) -> Iterator[Backend]:
         assert order.get("spark", True), "Spark was started"
-        yield spark
+        yield SparkBackend(spark)
 
     try:
-        outcome = job.run(specs, ledger, start)
+        outcome = job.run(specs, ledger, {"spark": start})
         if "copies" in order:
             Copies(order["copies"]).write(outcome.releases)
     except (Exception, KeyboardInterrupt) as error:

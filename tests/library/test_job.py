@@ -1,27 +1,34 @@
 """The way in one process: what is asked of an engine in all, who wins a race, what is pure, what is noticed."""
 
-import contextlib
+import gzip
 import json
 import os
-from collections.abc import Sequence
+import random
 from dataclasses import fields, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
-from dpjobs.measurement import Measurement
 
-from dpjobs import engines, job
+from dpjobs import answers, engines, job
 from dpjobs.addresses import place_of
+from dpjobs.backends.base import Backend
+from dpjobs.backends.duckdb import DuckDBBackend
+from dpjobs.backends.spark import rows
+from dpjobs.backends.spark.backend import SparkBackend
 from dpjobs.bounds import BINS
 from dpjobs.engines.base import Engine, Noisy
 from dpjobs.errors import BudgetError, InputError, LedgerError, RunError
 from dpjobs.ledger import Reservation, SQLiteLedger
+from dpjobs.plan import SEPARATE, Cell, Plan
 from dpjobs.query import Bounds, JobSpec, PrivacyBudget, Query
+from dpjobs.source import Source
+from dpjobs.statistics import STATISTICS
+from library.answering import NOWHERE, Told, through
 from library.counting import CountingEngine, drawn
 
-pytestmark = pytest.mark.slow
+HERE = through(Told())
 
 
 @pytest.fixture
@@ -51,10 +58,6 @@ def spec(table: Path, **changed: Any) -> JobSpec:
     return JobSpec(**{**told, **changed})
 
 
-def no_spark(_: object) -> None:
-    raise AssertionError("Spark was started")
-
-
 @pytest.fixture
 def counting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The counting engine in the place of all others; returns its log."""
@@ -71,22 +74,22 @@ def use(monkeypatch: pytest.MonkeyPatch, engine: Engine) -> None:
 
 
 class Recorder(Engine):
-    """Notes the epsilon of all that it is asked for, and draws what is easily read."""
+    """Notes all that it is asked for, and draws what is easily read."""
 
     version = "0"
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, finds: bool) -> None:
         self.name = name  # type: ignore[misc]
-        self.asked: list[Measurement] = []
+        self.recipe = engines.ENGINES[name].recipe  # type: ignore[misc]
+        self.finds = finds  # bounds; else they are the fallback, which costs as much
+        self.asked: list[Plan] = []
 
-    def _measure(self, frame: object, measurements: Sequence[Measurement]) -> list[Noisy]:
-        self.asked += measurements
-        noise = engines.ENGINES[self.name].noise
-        return [Noisy(m, 100, noise(m.scale)) for m in measurements]
+    def _measure(self, backend: Backend, table: Source, plan: Plan) -> list[Noisy]:
+        self.asked.append(plan)
+        return [Noisy(cell, self._value(cell), engines.ENGINES[self.name].noise(cell.scale)) for cell in plan.live]
 
-    def _histogram(self, frame: object, column: str, bins: Sequence[int], measurement: Measurement) -> tuple:
-        self.asked.append(measurement)
-        return [10**9 if bin_ == 40 else 0 for bin_ in bins], engines.ENGINES[self.name].noise(measurement.scale)
+    def _value(self, cell: Cell) -> int:
+        return 100 if cell.bin is None else 10**9 if cell.bin == 40 and self.finds else 0
 
 
 SHARES = {"0.00003": "0.45", "0.333333333": "0.1", "7.000000001": "0.123456789", "1000": "0.9"}
@@ -98,7 +101,6 @@ ASKED = [(query, bounds) for query, bounds in ASKED if query is not Query.COUNT 
 @pytest.mark.parametrize("engine", engines.ENGINES)
 @pytest.mark.parametrize(("query", "bounds"), ASKED, ids=str)
 def test_an_engine_is_asked_for_no_more_than_epsilon_and_the_release_says_all_of_it(
-    spark,
     table: Path,
     ledger: SQLiteLedger,
     monkeypatch: pytest.MonkeyPatch,
@@ -107,36 +109,41 @@ def test_an_engine_is_asked_for_no_more_than_epsilon_and_the_release_says_all_of
     bounds: Bounds,
 ) -> None:
     for i, (epsilon, share) in enumerate((Decimal(epsilon), Decimal(share)) for epsilon, share in SHARES.items()):
-        recorder = Recorder(engine)
+        recorder = Recorder(engine, finds=i % 2 == 0)
         use(monkeypatch, recorder)
         asked = {"engine": engine, "query": query, "bounds": bounds, "bounds_share": share, "run_id": f"run-{i}"}
         one = spec(table, **asked, budget=PrivacyBudget(epsilon))
-        outcome = job.run([one], ledger, lambda _: contextlib.nullcontext(spark))
-        parts = [m.epsilon for m in recorder.asked]
-        assert not any(m.constant for m in recorder.asked)
+        outcome = job.run([one], ledger, HERE)
+        assert not any(cell.constant for plan in recorder.asked for cell in plan.live)
+        parts = [plan.epsilon for plan in recorder.asked]
         # each part is rounded down to billionths, so that as many of them at most are left over
         rest = epsilon - sum(parts, Decimal(0))
-        assert 0 <= rest < Decimal(3) / 10**9 or (bounds == Bounds(0, 0) and not parts)  # 0 whatever the table holds
+        assert 0 <= rest < Decimal(3) / 10**9 or not recorder.asked or len(recorder.asked) < 1 + one.finds_bounds
+        if bounds in (Bounds(-3, 10), None):
+            assert rest < Decimal(3) / 10**9
         release = json.loads(outcome.releases[one.run_id], parse_float=Decimal)
-        said = [Decimal(m["epsilon"]) for m in release["measurements"]]
-        if release["bounds"] is not None:
-            said.append(Decimal(release["bounds"]["epsilon"]))
-        assert sorted(e for e in said if e) == sorted(parts)
         assert release["epsilon"] == epsilon
+        said = [Decimal(c["epsilon"]) for c in release["cells"] if c["epsilon"]]
+        if recorder.asked and not recorder.asked[-1].bins:
+            plan = recorder.asked[-1]
+            assert said == [cell.epsilon for cell in plan.live]
+            shared = len(plan.live) == 1 or engines.ENGINES[engine].recipe != SEPARATE
+            assert plan.epsilon == (said[0] if shared else sum(said))
+            assert len(set(said)) == 1
         if one.finds_bounds:
+            assert parts[0] == Decimal(release["bounds"]["epsilon"])
             assert parts[0] == (epsilon * share).quantize(Decimal("1e-9"), rounding="ROUND_FLOOR")
-            assert max(parts[1:]) - min(parts[1:]) == 0
-        # and the noise is that of the share, for the sensitivity of the integers
-        for m in release["measurements"]:
-            scale = float(m["sensitivity"]) / float(m["epsilon"]) if m["epsilon"] else 0
-            assert float(m["scale"]) == pytest.approx(scale, rel=1e-9)
+        # and the noise is that of epsilon, for what a row moves all of them by
+        for c in release["cells"]:
+            scale = float(c["sensitivity"]) / float(c["epsilon"]) if c["epsilon"] else 0
+            assert float(c["scale"]) == pytest.approx(scale, rel=1e-9)
 
 
 # -- races
 
 
 def test_a_run_shows_the_release_that_is_stored_and_not_its_own(
-    spark, table: Path, ledger: SQLiteLedger, counting: Path, monkeypatch: pytest.MonkeyPatch
+    table: Path, ledger: SQLiteLedger, counting: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another process with this run id, of a version that words its releases otherwise, commits first."""
     commit = ledger.commit
@@ -146,25 +153,25 @@ def test_a_run_shows_the_release_that_is_stored_and_not_its_own(
         return commit(run_id, release)
 
     monkeypatch.setattr(ledger, "commit", late)
-    outcome = job.run([spec(table)], ledger, lambda _: contextlib.nullcontext(spark))
+    outcome = job.run([spec(table)], ledger, HERE)
     assert outcome.releases == {"run-1": '{"of": "another"}'}
     assert outcome.seconds == {}
 
 
 def test_so_does_one_that_only_had_to_finish(
-    spark, table: Path, ledger: SQLiteLedger, counting: Path, monkeypatch: pytest.MonkeyPatch
+    table: Path, ledger: SQLiteLedger, counting: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commit = ledger.commit
     monkeypatch.setattr(ledger, "commit", lambda *_: 1 / 0)
     with pytest.raises(RunError):
-        job.run([spec(table)], ledger, lambda _: contextlib.nullcontext(spark))
+        job.run([spec(table)], ledger, HERE)
     monkeypatch.setattr(ledger, "commit", lambda run_id, release: [commit(run_id, "{}"), commit(run_id, release)][1])
-    assert job.run([spec(table)], ledger, no_spark).releases == {"run-1": "{}"}
+    assert job.run([spec(table)], ledger, NOWHERE).releases == {"run-1": "{}"}
     assert len(drawn(counting, "totals")) == 1
 
 
 def test_a_run_goes_on_from_the_draws_that_are_stored_and_not_from_its_own(
-    spark, table: Path, ledger: SQLiteLedger, counting: Path, monkeypatch: pytest.MonkeyPatch
+    table: Path, ledger: SQLiteLedger, counting: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another process with this run id stores first, each stage."""
     store = ledger.store_draws
@@ -174,19 +181,16 @@ def test_a_run_goes_on_from_the_draws_that_are_stored_and_not_from_its_own(
         stages.append(stage)
         record = json.loads(text)
         record["engine_version"] = f"the other's {stage}"
-        if stage == "totals":
-            record["totals"][0]["value"] = 777
-        else:
-            record["counts"] = [10**6 if bin_ == BINS[120] else 0 for bin_ in BINS]
+        record["values"] = [777] if stage == "totals" else [10**6 if bin_ == BINS[120] else 0 for bin_ in BINS]
         first = json.dumps(record)
         assert store(run_id, stage, first) == first
         return store(run_id, stage, text)
 
     monkeypatch.setattr(ledger, "store_draws", late)
-    outcome = job.run([spec(table, bounds=None)], ledger, lambda _: contextlib.nullcontext(spark))
+    outcome = job.run([spec(table, bounds=None)], ledger, HERE)
     assert stages == ["histogram", "totals"]
     release = json.loads(outcome.releases["run-1"])
-    [said] = release["measurements"]
+    [said] = release["cells"]
     assert said["value"] == 777 * said["step"]
     # the bin's edges, and no others: the totals were measured between the other's bounds
     low, high = release["bounds"]["lower"], release["bounds"]["upper"]
@@ -199,26 +203,26 @@ def test_a_run_goes_on_from_the_draws_that_are_stored_and_not_from_its_own(
 
 
 def test_a_release_follows_from_the_stored_draws_alone_whatever_is_installed_by_then(
-    spark, table: Path, ledger: SQLiteLedger, counting: Path, monkeypatch: pytest.MonkeyPatch
+    table: Path, ledger: SQLiteLedger, counting: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = spec(table, query=Query.VARIANCE, bounds=None)
-    release = job.run([one], ledger, lambda _: contextlib.nullcontext(spark)).releases["run-1"]
+    release = job.run([one], ledger, HERE).releases["run-1"]
     table.unlink()
     monkeypatch.setattr(CountingEngine, "version", "counting 2")
-    assert job.release_of(one, ledger.find("run-1").draws) == release
+    assert answers.release_of(one, ledger.find("run-1").draws) == release
     assert json.loads(release)["engine_version"] == "counting 1"
 
 
 def test_stored_draws_of_another_hand_are_one_line_and_what_is_spent(
-    spark, table: Path, ledger: SQLiteLedger, counting: Path
+    table: Path, ledger: SQLiteLedger, counting: Path
 ) -> None:
     one = spec(table)
     ledger.reserve([Reservation("run-1", one.dataset, one.budget, one.digest(), place_of(str(table)))])
     ledger.store_draws("run-1", "totals", '{"totals": [{"value": 7654321}]}')
     with pytest.raises(RunError) as told:
-        job.run([one], ledger, no_spark)
+        job.run([one], ledger, NOWHERE)
     text = str(told.value)
-    assert "the stored totals of the run cannot be read: malformed, or drawn for another plan" in text
+    assert "the stored draws of the run cannot be read: malformed, or drawn for another plan" in text
     assert "the run 'run-1' could not go on after its reservation, whose epsilon stays spent" in text
     assert "7654321" not in text
     assert "\n" not in text
@@ -228,26 +232,26 @@ def test_stored_draws_of_another_hand_are_one_line_and_what_is_spent(
 
 
 def test_an_estimate_that_fails_is_one_draw_however_often_it_is_tried(
-    spark, table: Path, ledger: SQLiteLedger, counting: Path, monkeypatch: pytest.MonkeyPatch
+    table: Path, ledger: SQLiteLedger, counting: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """22 draws for 4 charges is what this was."""
-    monkeypatch.setattr(job, "estimate", lambda *_: 1 / 0)
+    monkeypatch.setattr(type(STATISTICS[Query.SUM]), "estimate", lambda *_: 1 / 0)
     for _ in range(5):
         with pytest.raises(RunError, match="after its reservation, whose epsilon stays spent"):
-            job.run([spec(table)], ledger, lambda _: contextlib.nullcontext(spark))
+            job.run([spec(table)], ledger, HERE)
     assert len(drawn(counting, "totals")) == 1
     assert ledger.balance(str(table)).spent == 10**9
 
 
 def test_a_commit_that_fails_says_what_stays_spent(
-    spark, table: Path, ledger: SQLiteLedger, counting: Path, monkeypatch: pytest.MonkeyPatch
+    table: Path, ledger: SQLiteLedger, counting: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> str:
         raise LedgerError("the ledger is locked: given 'it'; allowed: one that is not")
 
     monkeypatch.setattr(ledger, "commit", fail)
     with pytest.raises(RunError, match=r"^the ledger is locked: .*; the run 'run-1' .* whose epsilon stays spent; "):
-        job.run([spec(table)], ledger, lambda _: contextlib.nullcontext(spark))
+        job.run([spec(table)], ledger, HERE)
 
 
 # -- who may ask
@@ -260,7 +264,7 @@ def test_a_table_is_not_looked_at_before_the_ledger_knows_of_its_budget(tmp_path
     texts = []
     for path in (there, missing):
         with pytest.raises(BudgetError, match="the data set has no budget") as told:
-            job.run([spec(path)], strict, no_spark)
+            job.run([spec(path)], strict, NOWHERE)
         texts.append(str(told.value).replace(path.name, ""))
     assert texts[0] == texts[1]
 
@@ -270,22 +274,47 @@ def test_a_linked_file_is_refused_before_spark_starts(table: Path, ledger: SQLit
     link = tmp_path / "link.csv"
     link.hardlink_to(table)
     with pytest.raises(BudgetError, match="the data set 'census'"):
-        job.run([spec(link)], ledger, no_spark)
+        job.run([spec(link)], ledger, NOWHERE)
     assert ledger.datasets() == ["census"]
+
+
+def test_no_row_is_read_but_by_the_engine(spark, ledger: SQLiteLedger, counting: Path, tmp_path: Path) -> None:
+    """Whether a file can be read to its end is told of its rows: before the reservation it would cost nothing."""
+    path = tmp_path / "t.csv.gz"
+    chance = random.Random(1)
+    lines = b"x,y\n" + b"".join(b"%d,a\n" % chance.randrange(10**9) for _ in range(30_000))
+    path.write_bytes(gzip.compress(lines)[:-1000])
+    with DuckDBBackend.open(None) as duckdb:
+        for n, backend in enumerate((SparkBackend(spark), duckdb)):
+            outcome = job.run([spec(path, run_id=f"run-{n}")], ledger, through(backend))
+            assert list(outcome.releases) == [f"run-{n}"]  # the counting engine reads none
+
+
+def test_what_spark_cannot_begin_to_read_costs_nothing(
+    spark, table: Path, ledger: SQLiteLedger, counting: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise ValueError("cell 918273")
+
+    monkeypatch.setattr(rows, "read", refuse)
+    with pytest.raises(InputError, match=r"^Spark cannot read this table: given ") as told:
+        job.run([spec(table)], ledger, through(SparkBackend(spark)))
+    assert "918273" not in str(told.value)
+    assert ledger.datasets() == []
 
 
 # -- what is noticed
 
 
 def test_a_table_that_changed_since_is_noticed(
-    spark, table: Path, ledger: SQLiteLedger, counting: Path, monkeypatch: pytest.MonkeyPatch
+    table: Path, ledger: SQLiteLedger, counting: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def again() -> list[str]:
-        outcome = job.run([spec(table)], ledger, no_spark)
+        outcome = job.run([spec(table)], ledger, NOWHERE)
         assert outcome.releases == first.releases
         return outcome.notices
 
-    first = job.run([spec(table)], ledger, lambda _: contextlib.nullcontext(spark))
+    first = job.run([spec(table)], ledger, HERE)
     assert (first.notices, again()) == ([], [])
     status = table.stat()
     os.utime(table, ns=(0, status.st_mtime_ns + 1))
@@ -340,7 +369,7 @@ def test_a_run_that_was_reserved_for_other_rows_reads_none(
     with pytest.raises(
         RunError, match=r"^the table has changed since the run 'run-1' was reserved, whose epsilon stays"
     ):
-        job.run([one], ledger, no_spark)
+        job.run([one], ledger, NOWHERE)
     assert drawn(counting, "totals") == []
 
 
@@ -358,19 +387,19 @@ def test_a_run_that_was_reserved_reads_no_table_that_has_its_budget_elsewhere(
     os.utime(table, ns=(times.st_atime_ns, times.st_mtime_ns))
     assert place_of(str(table)).state == ledger.find("run-1").state
     with pytest.raises(BudgetError, match="the table has its budget under another name"):
-        job.run([one], ledger, no_spark)
+        job.run([one], ledger, NOWHERE)
     with pytest.raises(BudgetError, match="the table has its budget under another name"):
         ledger.reserve([Reservation("run-1", one.dataset, one.budget, one.digest(), place_of(str(table)))])
 
 
 def test_an_engine_that_does_not_load_costs_nothing(
-    spark, monkeypatch: pytest.MonkeyPatch, table: Path, ledger: SQLiteLedger
+    monkeypatch: pytest.MonkeyPatch, table: Path, ledger: SQLiteLedger
 ) -> None:
     def load(name: str) -> Engine:
         raise ImportError("/opt/secret/place/libengine.so")
 
     monkeypatch.setattr(job, "_load_in_background", lambda _: load)
     with pytest.raises(InputError, match=r"the engine does not load \(ImportError\): given 'pipelinedp'") as e:
-        job.run([spec(table)], ledger, lambda _: contextlib.nullcontext(spark))
+        job.run([spec(table)], ledger, HERE)
     assert "secret" not in str(e.value)
     assert ledger.find("run-1") is None

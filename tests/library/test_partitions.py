@@ -6,12 +6,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from dpjobs.measurement import plan
-from dpjobs.remote import HadoopFiles
 
+from dpjobs.backends.spark.hadoop import HadoopFiles
 from dpjobs.errors import InputError
 from dpjobs.query import Bounds, Query
 from dpjobs.source import LocalFiles, format_of, inspect
+from library.plans import plan
 from library.tables import exact, source_of
 
 pytestmark = pytest.mark.slow

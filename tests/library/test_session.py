@@ -9,16 +9,17 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from dpjobs import session
+from dpjobs.backends.spark import session
 
 HOLDER = """
 import sys
-from dpjobs import session
+from dpjobs.backends.spark import session
 with session._scratch() as folder:
     (folder / "sums").write_text("of the raw table")
     print(folder, flush=True)
@@ -168,3 +169,34 @@ def test_signals_while_java_works(spark) -> None:
         with pytest.raises(KeyboardInterrupt):
             spark._jvm.java.lang.Thread.sleep(20_000)
         assert system.getProperty("java.specification.version") is not None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_java_starts_leaves_no_java(number: signal.Signals, tmp_path: Path) -> None:
+    """Java would wait for ever for somebody to tell its port to."""
+    table = tmp_path / "table.csv"
+    table.write_text("x\n1\n")
+    words = ["run", "--query", "COUNT", "--epsilon", "1", "--file", str(table), "--json"]
+    environment = {**os.environ, "DPCLOUD_HOME": str(tmp_path / "home"), "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(
+        [sys.executable, "-m", "dpcloud", *words],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    ) as process:
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        deadline = time.monotonic() + 60
+        while not (java := [int(c) for c in children.read_text().split()]) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(0.2)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=60)
+    assert (out, err) == ("", "dpcloud: was interrupted; nothing is spent\n")
+    assert process.returncode == {signal.SIGINT: 130, signal.SIGTERM: 143}[number]
+    deadline = time.monotonic() + 30
+    while alive := [pid for pid in java if Path(f"/proc/{pid}").exists()]:
+        assert time.monotonic() < deadline, alive
+        time.sleep(0.1)

@@ -23,11 +23,11 @@ pytestmark = pytest.mark.slow
 SEAMS = {
     "before reserve": (0, ""),
     "after reserve": (1, ""),
-    "after prepare": (1, "histogram"),
     "after histogram": (1, ""),
     "before store of histogram": (1, ""),
     "in store of histogram": (1, ""),
     "after store of histogram": (1, "histogram"),
+    "before totals": (1, "histogram"),
     "after totals": (1, "histogram"),
     "in store of totals": (1, "histogram"),
     "after store of totals": (1, "histogram totals"),
@@ -150,11 +150,11 @@ class Watch:
         """At most one draw of each is to be seen, anywhere: the one in the row."""
         [run] = self._ledger.history("census")
         histogram, totals = (json.loads(run.draws[stage]) for stage in ("histogram", "totals"))
-        assert histogram["counts"] in drawn(self._log, "histogram")
-        values = [total["value"] for total in totals["totals"]]
+        assert histogram["values"] in drawn(self._log, "histogram")
+        values = totals["values"]
         assert values in drawn(self._log, "totals")
         release = json.loads(run.release)
-        for value, said in zip(values, release["measurements"], strict=True):
+        for value, said in zip(values, release["cells"], strict=True):
             assert said["value"] == value * said["step"]
         assert (self._copies / "run-1.json").read_text() == run.release + "\n"
 

@@ -238,13 +238,18 @@ class Ledger(ABC):
     def _refuse_unless(self, dataset: str, asked: int, balance: Balance | None) -> None:
         """Raise BudgetError unless the balance covers what is asked."""
         if balance is None:
-            raise BudgetError.of("the data set has no budget", dataset, "a data set with a total (budget set)")
+            raise no_budget(dataset)
         if balance.spent + asked > balance.total:
             raise BudgetError.of(
                 f"not enough budget for {quoted(dataset)}",
                 plain(Decimal(asked) / BILLION),
                 f"at most {plain(balance.left)}, which is left of {plain(Decimal(balance.total) / BILLION)}",
             )
+
+
+def no_budget(dataset: str) -> BudgetError:
+    """The refusal of a data set of which nothing is known."""
+    return BudgetError.of("the data set has no budget", dataset, "a data set with a total (budget set)")
 
 
 def _fits(what: str, text: str, most: int) -> None:

@@ -120,10 +120,14 @@ class TestTumult(EngineContract):
         assert self.spark.catalog.listTables() == []
 
     def test_a_mechanism_that_is_not_known_is_refused(self, engine) -> None:
-        """Over doubles Tumult would draw other noise than what a release would say."""
+        """Over doubles Tumult would draw other noise than what a release would say.
+
+        What it had written until then is taken away, too: its temporary tables count as raw data.
+        """
         frame = self.spark.range(3).selectExpr("cast(id as double) as sum")
         with pytest.raises(AssertionError, match="does not know"):
             engine.measure(Frames(self.spark, frame), None, separate(Cell("sum", 0, 2, ONE, 2, Decimal(1))))
+        assert [d.name for d in self.spark.catalog.listDatabases()] == ["default"]
 
     def test_it_needs_spark(self, engine) -> None:
         with pytest.raises(TypeError, match="needs Spark"):

@@ -199,6 +199,7 @@ def _start(settings: dict[str, str], empty: Path) -> SparkSession:
     builder = SparkSession.builder.master("local[*]").appName("dpcloud")
     for key, value in settings.items():
         builder = builder.config(key, value)
+    before = _children()
     try:
         # The JVM and its Python workers inherit these for their whole life, and must not write there.
         with silent():
@@ -206,6 +207,19 @@ def _start(settings: dict[str, str], empty: Path) -> SparkSession:
     except Exception:  # the library's text names Java internals, not what the user can do
         java = os.environ.get("JAVA_HOME", "java")
         raise InputError.of("Spark did not start", java, "a working Java 17 with 2 GiB of free memory") from None
+    except BaseException:  # a signal: Java would find nobody to tell its port to, and wait for ever
+        for child in _children() - before:
+            with contextlib.suppress(OSError):
+                os.killpg(child, signal.SIGKILL) if os.getpgid(child) == child else os.kill(child, signal.SIGKILL)
+        raise
+
+
+def _children() -> set[int]:
+    found: set[int] = set()
+    for task in Path("/proc/self/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            found |= {int(child) for child in task.read_text().split()}
+    return found
 
 
 _SYSTEM_TRUST = Path("/etc/ssl/certs/java/cacerts")
