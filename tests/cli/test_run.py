@@ -16,15 +16,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dpjobs.estimate import estimate
+from dpjobs.measurement import plan
 
 from dpcloud.cli import main
 from dpcloud.show import show_releases
 from dpjobs import job
 from dpjobs.bounds import FALLBACK
 from dpjobs.engines.base import Noisy
-from dpjobs.estimate import estimate
 from dpjobs.ledger import SQLiteLedger
-from dpjobs.measurement import plan
 from dpjobs.noise import RoundedLaplace
 from dpjobs.query import Bounds, JobSpec, PrivacyBudget, Query
 from dpjobs.release import found_bounds, given_bounds, to_json
