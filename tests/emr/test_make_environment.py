@@ -332,7 +332,8 @@ def test_the_engines_run_on_it(booted, tmp_path, engine) -> None:
     SQLiteLedger(tmp_path / "ledger.sqlite").set_total(str((tmp_path / "table.csv").resolve()), Decimal(5))
     home = Path(pyspark.__file__).parent
     script = "run_tmlt_ana_spark.py" if engine == "tumult" else "run_pipelinedp_spark.py"
-    words = ["--engine", engine, "-c", "x", "-e", "4", "-f", "table.csv", "-q", "mean", "--lower", "0", "--upper", "100"]
+    words = ["-c", "x", "-e", "4", "-f", "table.csv", "-q", "mean", "--lower", "0", "--upper", "100"]
+    words += ["--engine", engine]
     command = [home / "bin" / "spark-submit", "--master", "local[2]", "--py-files", library]
     done = subprocess.run(
         [*command, ROOT / "emr_assets" / script, *words, "--ledger", "ledger.sqlite"],
