@@ -55,8 +55,8 @@ def show_releases(outcome: Outcome, balance: Balance | None) -> None:
     console.print(table, soft_wrap=False)
     if len(releases) > 1:
         spent = [Decimal(r["epsilon"]) for r in releases if r["run_id"] in outcome.seconds]
-        engines = "Both" if len(releases) == 2 else len(releases)
-        console.print(f"{engines} engines: epsilon is spent once for each, {plain(sum(spent, Decimal(0)))} in all.")
+        in_all = plain(sum(spent, Decimal(0)))
+        console.print(f"{len(releases)} engines: epsilon is spent once for each, {in_all} in all.")
     console.print(f"Protects {first['protects']}.")
     for r in releases:
         title = ENGINES[r["engine"]].title

@@ -103,8 +103,8 @@ def test_before_the_reservation(interrupted: Callable[..., str], ledger: SQLiteL
 
 def test_where_the_job_itself_did_not_tell(interrupted: Callable[..., str]) -> None:
     assert interrupted(reserved).startswith("was interrupted; its epsilon stays spent; the same command with its run")
-    line = interrupted(reserved, "--engine", "both")
-    assert line.endswith("(the run id of this command, for both engines, is 'mine')")
+    line = interrupted(reserved, "--engine", "opendp,pipelinedp")
+    assert line.endswith("(the run id of this command, for all engines, is 'mine')")
 
 
 def test_while_the_release_is_shown(interrupted: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
