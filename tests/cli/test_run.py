@@ -16,8 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dpjobs.estimate import estimate
-from dpjobs.measurement import plan
 
 from dpcloud.cli import main
 from dpcloud.show import show_releases

@@ -261,7 +261,7 @@ def test_two_at_once_make_one(room) -> None:
     assert room.left() == WHOLE
 
 
-# What follows needs the real wheels, 184 MB from PyPI once.
+# What follows needs the real wheels, 248 MB from PyPI once.
 
 
 @pytest.fixture(scope="module")
