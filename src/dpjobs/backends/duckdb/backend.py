@@ -113,7 +113,9 @@ class DuckDBBackend(Backend):
     def _connected(self, reader: Any, paths: Sequence[str] = ()) -> Iterator[Any]:
         with contextlib.closing(self._connection(paths)) as connection:
             if reader is not None:
+                connection.create_function(sql.EXACT, float, ["VARCHAR"], "DOUBLE")
                 connection.register("batches", reader)
+            connection.execute("set enable_external_access = false; set lock_configuration = true")
             yield connection
 
     def _open(self, path: str) -> Any:
@@ -137,7 +139,6 @@ class DuckDBBackend(Backend):
         connection = duckdb.connect(":memory:", config=settings)
         connection.execute("set enable_progress_bar = false")
         connection.execute(f"set allowed_paths = [{', '.join(map(sql.literal, paths))}]")
-        connection.execute("set enable_external_access = false; set lock_configuration = true")
         return connection
 
 

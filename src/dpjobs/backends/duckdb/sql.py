@@ -22,6 +22,10 @@ _NUMBER = (
     rf"{_SPACE}\z"
 )
 _REPEATED = 1000  # the most that RE2 repeats
+_LONG = 100_000
+"""Characters: DuckDB takes no exponent beyond 655,360 as it is, which shows in numbers of about as many digits."""
+EXACT = "exact_double"
+"""The function that reads such a number."""
 
 
 def literal(text: str) -> str:
@@ -80,7 +84,8 @@ def number(text: str) -> str:
     found = f"regexp_extract({text}, '{_NUMBER}', 1)"
     return (
         f"(case when {found} = '' then null when lower({found}) = 'true' then 1.0::double "
-        f"when lower({found}) = 'false' then 0.0::double else try_cast({found} as double) end)"
+        f"when lower({found}) = 'false' then 0.0::double when length({found}) > {_LONG} then {EXACT}({found}) "
+        f"else try_cast({found} as double) end)"
     )
 
 
