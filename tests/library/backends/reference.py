@@ -14,19 +14,20 @@ from dpjobs.source import Source
 
 MAX_LINE = 1 << 20
 _BLANK = bytes(range(33)).decode("latin-1")
-_NUMBER = re.compile(r"[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|inf|infinity)", re.ASCII | re.IGNORECASE)
+_NUMBER = re.compile(r"[+-]?((\d++(\.\d*+)?|\.\d++)(e[+-]?\d++)?|inf|infinity)", re.ASCII | re.IGNORECASE)
 
 
-def lines(paths: tuple[str, ...], headers: frozenset[bytes], limit: int) -> Iterator[str]:
+def _content(path: Path) -> bytes:
+    return {".gz": gzip.decompress, ".bz2": bz2.decompress}.get(path.suffix, bytes)(path.read_bytes())
+
+
+def _lines(content: bytes, headers: frozenset[bytes], limit: int) -> Iterator[str]:
     """The lines that are rows, as far as they are read, one character a byte."""
-    for path in paths:
-        content = Path(path).read_bytes()
-        content = {".gz": gzip.decompress, ".bz2": bz2.decompress}.get(Path(path).suffix, bytes)(content)
-        whole = content.removeprefix(b"\xef\xbb\xbf").split(b"\n")
-        for line in whole if whole[-1] else whole[:-1]:
-            text = line[:limit].decode("latin-1")
-            if text.strip(_BLANK) and line not in headers:
-                yield text
+    whole = content.removeprefix(b"\xef\xbb\xbf").split(b"\n")
+    for line in whole if whole[-1] else whole[:-1]:
+        text = line[:limit].decode("latin-1")
+        if text.strip(_BLANK) and line not in headers:
+            yield text
 
 
 def cells(line: str) -> list[str]:
@@ -95,17 +96,23 @@ def of_texts(texts: list[str | None], plan: Plan) -> list[int]:
     return of_numbers([number(text) for text in texts], plan)
 
 
+def texts(source: Source, column: str | None, limit: int) -> list[str | None]:
+    """The cells of a column, of all rows; without a column the rows."""
+    place = None if column is None else list(source.columns).index(column)
+    contents = tuple(_content(Path(path)) for path in source.paths)
+    return list(_texts(contents, source.headers, place, limit))
+
+
 @lru_cache(maxsize=4)
-def texts(paths: tuple[str, ...], headers: frozenset[bytes], place: int | None, limit: int) -> list[str | None]:
-    rows = lines(paths, headers, limit)
+def _texts(contents: tuple[bytes, ...], headers: frozenset[bytes], place: int | None, limit: int) -> tuple[str, ...]:
+    rows = [row for content in contents for row in _lines(content, headers, limit)]
     if place is None:
-        return list(rows)
+        return tuple(rows)
     parsed = (cells(row) for row in rows)
-    return [row[place] if place < len(row) else "" for row in parsed]
+    return tuple(row[place] if place < len(row) else "" for row in parsed)
 
 
 def of_csv(source: Source, plan: Plan, limit: int = MAX_LINE) -> list[int]:
     """The totals of a plan for CSV files; the column is none of the folders'."""
-    place = None if plan.column is None else list(source.columns).index(plan.column)
-    found = texts(source.paths, source.headers, place, limit)
-    return [len(found) for _ in plan.live] if place is None else of_texts(found, plan)
+    found = texts(source, plan.column, limit)
+    return [len(found) for _ in plan.live] if plan.column is None else of_texts(found, plan)

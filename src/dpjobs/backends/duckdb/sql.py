@@ -5,6 +5,8 @@ text, but there is no looking ahead. So each pattern is written such that the ne
 which is RE2's fastest way, too.
 """
 
+from fractions import Fraction
+
 from dpjobs.bounds import HIGHEST, LOWEST, OFFSET
 from dpjobs.plan import Grid
 
@@ -22,6 +24,8 @@ _NUMBER = (
     rf"{_SPACE}\z"
 )
 _REPEATED = 1000  # the most that RE2 repeats
+_EXACT = 1 << 53
+"""Whole numbers up to here are exact doubles."""
 _LONG = 100_000
 """Characters: DuckDB takes no exponent beyond 655,360 as it is, which shows in numbers of about as many digits."""
 EXACT = "exact_double"
@@ -98,6 +102,27 @@ def steps(x: str, grid: Grid) -> str:
     k = f"cast(({clamped} - {double(grid.origin)}) / {double(grid.step)} as bigint)"
     limited = f"least(greatest({k}, {grid.lower}::bigint), {grid.upper}::bigint)"
     return f"(case when {x} is null or isnan({x}) then null else {limited} end)"
+
+
+def steps_of_whole(x: str, grid: Grid) -> str | None:
+    """The same of a whole number, without a double; None for a grid where that might not give the same.
+
+    Where both bounds are whole numbers that doubles hold exactly, so is every number between them, and whatever lies
+    beyond, rounded to a double or not, becomes a bound. Where they also are whole steps from the origin, nothing that
+    `steps` computes of them is rounded.
+    """
+    bounds, origin, step = grid.bounds, Fraction(grid.origin), Fraction(grid.step)
+    low, high = Fraction(bounds.lower), Fraction(bounds.upper)
+    exact = low.denominator == high.denominator == 1 and max(-low, high) <= _EXACT
+    if (
+        not exact
+        or low == high
+        or step > 1
+        or ((low - origin) / step, (high - origin) / step) != (grid.lower, grid.upper)
+    ):
+        return None
+    above = f"least(greatest({x}, {low}::bigint), {high}::bigint) - {low}::bigint"
+    return f"(case when {x} is null then null else ({above}) * {1 / step}::bigint + {grid.lower}::bigint end)"
 
 
 def bin_of(x: str) -> str:

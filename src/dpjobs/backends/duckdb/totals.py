@@ -7,14 +7,17 @@ from dpjobs.formula import ONE, Formula, K
 from dpjobs.plan import Plan
 
 
-class Rows(NamedTuple):
-    """A query of all rows: with a text in the column `cell`, or (`is_text` false) a number in the column `x`.
+TEXT, DOUBLE, WHOLE = "text", "double", "whole"
 
-    `weight`: the column that tells how many rows of the table each of them stands for.
+
+class Rows(NamedTuple):
+    """A query of all rows, each with a text in the column `cell`, or with a number in the column `x`: see `kind`.
+
+    A whole number has 64 bits and a sign. `weight`: the column that tells how many rows of the table each of them stands for.
     """
 
     query: str
-    is_text: bool
+    kind: str
     weight: str | None = None
 
 
@@ -28,7 +31,7 @@ def counted(connection: Any, rows: Rows, plan: Plan) -> list[int]:
     sums = _sums(plan)
     wanted = ", ".join(f"coalesce(sum(s{i}{weight}), 0)" for i in range(1, len(sums)))
     rows_there = f"coalesce(sum({rows.weight}) filter (s0 is not null), 0)" if rows.weight else "count(s0)"
-    found = connection.execute(f"select {rows_there}{', ' * bool(wanted)}{wanted} from ({given})").fetchone()
+    [found] = connection.execute(f"select {rows_there}{', ' * bool(wanted)}{wanted} from ({given})").fetchall()
     values = dict(zip(sums, map(int, found), strict=True))
     if plan.counts:
         return [values[ONE] for _ in plan.live]
@@ -43,14 +46,20 @@ def _per_row(rows: Rows, plan: Plan) -> str:
     """
     keep = f", {rows.weight}" if rows.weight else ""
     if plan.counts:
-        filled = sql.filled("cell") if rows.is_text else "x is not null"
+        filled = sql.filled("cell") if rows.kind == TEXT else "x is not null"
         return f"select case when {filled} then 1 end as s0{keep} from ({rows.query})"
-    numbers = f"select {sql.number('cell')} as x{keep} from ({rows.query})" if rows.is_text else rows.query
+    if plan.grid is not None and rows.kind == WHOLE and (steps := sql.steps_of_whole("x", plan.grid)):
+        return _given(plan, f"select {steps} as k{keep} from ({rows.query})", keep)
+    x = {TEXT: sql.number("cell"), DOUBLE: "x", WHOLE: "x::double"}[rows.kind]
+    numbers = f"select {x} as x{keep} from ({rows.query})"
     if plan.bins:
         return f"select {sql.bin_of('x')} as b{keep} from ({numbers})"
     if plan.grid is None:
         raise ValueError("a plan for numbers has a grid")
-    steps = f"select {sql.steps('x', plan.grid)} as k{keep} from ({numbers})"
+    return _given(plan, f"select {sql.steps('x', plan.grid)} as k{keep} from ({numbers})", keep)
+
+
+def _given(plan: Plan, steps: str, keep: str) -> str:
     given = ", ".join(f"{'k' if s == ONE else s.sql('k', '//')} as s{i}" for i, s in enumerate(_sums(plan)))
     return f"select {given}{keep} from ({steps})"
 
