@@ -14,7 +14,7 @@ from dpjobs.addresses import is_local
 from dpjobs.backends.base import Backend
 from dpjobs.backends.duckdb import lines, parquet, sql
 from dpjobs.backends.duckdb.lines import to_ascii
-from dpjobs.backends.duckdb.totals import TEXT, Rows, counted
+from dpjobs.backends.duckdb.totals import NUMBER, TEXT, Rows, counted
 from dpjobs.errors import InputError
 from dpjobs.plan import Plan
 from dpjobs.source import Files, LocalFiles, Source
@@ -72,14 +72,15 @@ class DuckDBBackend(Backend):
             return [sum(parquet.rows_of(table.paths, self.files(table.root)))]
         column, files = table.columns[plan.column], self.files(table.root)
         found = parquet.footers(table.paths, files, plan.column)
-        cell = "cell" if column.kind == "text" else f"{parquet.number(column)} as x"
-        if column.kind == "number" and parquet.is_safe(table.paths, found):
+        cell, kind = ("cell", TEXT) if column.kind == "text" else (f"{parquet.number(column)} as x", NUMBER)
+        most = sum(one.metadata.num_rows for one in found)
+        if kind == NUMBER and column.kind == "number" and parquet.is_safe(table.paths, found):
             scan = f"({parquet.scan(table.paths, plan.column)})"
             with contextlib.closing(self._connection(table.paths)) as connection:
-                return counted(connection, Rows(f"select {cell} from {scan}", parquet.kind(column)), plan)
+                return counted(connection, Rows(f"select {cell} from {scan}", kind, most), plan)
         batches = parquet.batches(table.paths, found, self._open, column)
         with self._given(_reader(parquet.schema(column), batches)) as connection:
-            return counted(connection, Rows(f"select {cell} from batches", parquet.kind(column)), plan)
+            return counted(connection, Rows(f"select {cell} from batches", kind), plan)
 
     def _lines(self, paths: Sequence[str], table: Source, column: str | None) -> tuple[Rows, Any]:
         """A query of the files' lines, and the reader that it calls `batches`."""

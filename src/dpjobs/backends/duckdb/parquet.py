@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 
 from dpjobs.backends.duckdb import arrays, footer, sql
 from dpjobs.backends.duckdb.footer import CELL, Footer
-from dpjobs.backends.duckdb.totals import DOUBLE, TEXT, WHOLE
 from dpjobs.parquet import Column
 from dpjobs.source import Files
 
@@ -21,7 +20,6 @@ _BYTES = 1 << 25  # that the texts of a batch should not take together
 _GLOB = frozenset("*?[")  # what DuckDB reads as a pattern in a path
 _EXACT = 1 << 53  # whole numbers up to here are exact doubles, and so are powers of ten up to the 22nd
 _POWERS = 22
-_WHOLE = ("boolean", "integer", "long")
 _LARGEST = 10**38 - 1  # beyond 38 digits Spark's decimals are null
 
 _T = TypeVar("_T")
@@ -87,23 +85,13 @@ def schema(column: Column) -> Any:
 
 
 def number(column: Column) -> str:
-    """The number of a row that holds no text: a double, a whole number of 64 bits, or null."""
+    """The number of a row that holds no text; null where it has none."""
     if _is_wide(column):
         whole = f"({HIGH}::hugeint * {1 << 64}::hugeint + {LOW}::hugeint)"
         return f"(case when {whole} between -{_LARGEST} and {_LARGEST} then {_scaled(whole, column.scale or 0)} end)"
     if column.scale is not None:
         return _scaled(f"{CELL}::bigint", column.scale)
-    if column.read_as in _WHOLE or column.kind == "other":
-        return f"{CELL}::bigint"
-    return f"{CELL}::double"
-
-
-def kind(column: Column) -> str:
-    """What the rows hold: a text, a double or a whole number of 64 bits."""
-    if column.kind == "text":
-        return TEXT
-    whole = column.kind == "other" or (column.scale is None and column.read_as in _WHOLE)
-    return WHOLE if whole else DOUBLE
+    return f"{CELL}::integer" if column.read_as == "boolean" or column.kind == "other" else CELL
 
 
 def _scaled(whole: str, scale: int) -> str:
