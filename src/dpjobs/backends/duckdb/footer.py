@@ -32,7 +32,8 @@ class Footer:
 
     `metadata` is pyarrow's, without annotations and with that column as `cell`. `type` is how DuckDB's own reader
     takes it; `is_simple`: that opens the file, and gives the same numbers, whatever the values are. `is_alone`: no
-    other column's name differs in nothing but its case. `bytes_a_row` is what a value takes, on average, in the largest row group.
+    other column's name differs in nothing but its case. `bytes_a_row` is what a value takes on average, in the row
+    group where that is most.
     """
 
     metadata: Any

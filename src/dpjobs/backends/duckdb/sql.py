@@ -129,8 +129,8 @@ def near(x: str, grid: Grid) -> str:
 def steps_nearby(x: str, grid: Grid) -> str:
     """The same, as a double, for a number that is `near`, in sums alone: no branch, which is several times as fast.
 
-    A sum with 1.5 · 2⁵² has no room for a fraction, and rounds it half to even. |k − lower| − |k − upper| is twice the
-    clamped k, less lower + upper.
+    A sum with 1.5 · 2⁵² has no room for a fraction, and rounds it half to even. |k − lower| − |k − upper| is twice
+    the clamped k, less lower + upper.
     """
     y = x if grid.origin == 0 else f"({x} - {double(grid.origin)})"
     k = f"(({y} * {double(1 / grid.step)} + {double(_ROUNDER)}) - {double(_ROUNDER)})"
