@@ -13,11 +13,11 @@ from urllib.parse import unquote
 from dpjobs.addresses import is_local
 from dpjobs.backends.base import Backend
 from dpjobs.backends.duckdb import lines, parquet, sql
+from dpjobs.backends.duckdb.files import files_of
 from dpjobs.backends.duckdb.lines import to_ascii
 from dpjobs.backends.duckdb.totals import NUMBER, TEXT, Rows, counted
-from dpjobs.errors import InputError
 from dpjobs.plan import Plan
-from dpjobs.source import Files, LocalFiles, Source
+from dpjobs.source import Files, Source
 
 _NULL = "__HIVE_DEFAULT_PARTITION__"
 _SCRATCH = "dpcloud-duckdb-"
@@ -54,9 +54,7 @@ class DuckDBBackend(Backend):
 
     def files(self, uri: str) -> Files:
         """Return the reader of headers and schemas for an address."""
-        if is_local(uri):
-            return LocalFiles()
-        raise InputError.of("an address that DuckDB does not read", uri, "a path of this machine, or --on spark")
+        return files_of(uri)
 
     def check(self, table: Source, column: str | None) -> None:
         """Nothing is left to look at."""
@@ -69,16 +67,16 @@ class DuckDBBackend(Backend):
             with self._given(reader) as connection:
                 return counted(connection, rows, plan)
         if plan.column is None:
-            return [sum(parquet.rows_of(table.paths, self.files(table.root)))]
-        column, files = table.columns[plan.column], self.files(table.root)
+            return [sum(parquet.rows_of(table.paths, files_of(table.root)))]
+        column, files = table.columns[plan.column], files_of(table.root)
         found = parquet.footers(table.paths, files, plan.column)
         cell, kind = ("cell", TEXT) if column.kind == "text" else (f"{parquet.number(column)} as x", NUMBER)
         most = sum(one.metadata.num_rows for one in found)
-        if kind == NUMBER and column.kind == "number" and parquet.is_safe(table.paths, found):
+        if column.kind == "number" and is_local(table.root) and parquet.is_safe(table.paths, found):
             scan = f"({parquet.scan(table.paths, plan.column)})"
             with contextlib.closing(self._connection(table.paths)) as connection:
                 return counted(connection, Rows(f"select {cell} from {scan}", kind, most), plan)
-        batches = parquet.batches(table.paths, found, self._open, column)
+        batches = parquet.batches(table.paths, found, files, column)
         with self._given(_reader(parquet.schema(column), batches)) as connection:
             return counted(connection, Rows(f"select {cell} from batches", kind), plan)
 
@@ -87,7 +85,8 @@ class DuckDBBackend(Backend):
         place = None if column is None else list(table.columns).index(column)
         cell = "'x'" if place is None else sql.cell("line", place)
         blank = f" where {sql.not_blank('line')}" if not place else ""  # elsewhere a blank line's cell is empty
-        batches = lines.batches(paths, self._open, table.headers)
+        files = files_of(table.root)
+        batches = lines.batches(paths, files.open, table.headers, files.piece)
         return Rows(f"select {cell} as cell from batches{blank}", TEXT), _reader(lines.schema(), batches)
 
     def _partitions(self, table: Source, plan: Plan, column: str) -> list[int]:
@@ -104,7 +103,7 @@ class DuckDBBackend(Backend):
 
     def _rows_of(self, table: Source) -> list[int]:
         if table.format == "parquet":
-            return parquet.rows_of(table.paths, self.files(table.root))
+            return parquet.rows_of(table.paths, files_of(table.root))
         return [self._line_count(path, table) for path in table.paths]
 
     def _line_count(self, path: str, table: Source) -> int:
@@ -121,11 +120,6 @@ class DuckDBBackend(Backend):
             yield self._batches
         finally:
             self._batches.unregister("batches")
-
-    def _open(self, path: str) -> Any:
-        import pyarrow
-
-        return pyarrow.OSFile(path)
 
     def _connection(self, paths: Sequence[str]) -> Any:
         """A database of its own, in memory, that reads these files and nothing else."""

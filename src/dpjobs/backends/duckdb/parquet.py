@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from dpjobs.backends.duckdb import arrays, footer, sql
+from dpjobs.backends.duckdb.files import Opened
 from dpjobs.backends.duckdb.footer import CELL, Footer
 from dpjobs.parquet import Column
 from dpjobs.source import Files
@@ -56,9 +57,7 @@ def scan(paths: Sequence[str], column: str) -> str:
     return f"select {sql.quoted(column)} as {CELL} from read_parquet([{listed}], {how})"
 
 
-def batches(
-    paths: Sequence[str], found: Sequence[Footer], open_: Callable[[str], Any], column: Column
-) -> Iterator[Any]:
+def batches(paths: Sequence[str], found: Sequence[Footer], files: Opened, column: Column) -> Iterator[Any]:
     """Give Arrow record batches of all rows: `cell`, or `high` and `low` of whole numbers of more than 64 bits."""
     import pyarrow
     import pyarrow.parquet
@@ -67,7 +66,7 @@ def batches(
     if column.kind == "text":
         how["read_dictionary"] = [CELL]  # else a long text that many rows have is there as often
     for path, one in zip(paths, found, strict=True):
-        with open_(path) as file:
+        with files.open(path) as file:
             opened = pyarrow.parquet.ParquetFile(file, metadata=one.metadata, **how)
             for batch in opened.iter_batches(_size(one, column), columns=[CELL], use_threads=False):
                 yield pyarrow.record_batch(_arrays(batch.column(0), column), schema=schema(column))
