@@ -32,7 +32,6 @@ $(VENV)/.setup: requirements-setup.txt requirements.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-setup.txt
 	$(INSTALL) -r requirements.txt
 	$(UV) pip install --quiet --python $(BIN)/python --no-build-isolation --no-deps --editable .
-	$(BIN)/python -m dpcloud.startup
 	touch $@
 
 $(VENV)/.setup-cdk: $(VENV)/.setup requirements-cdk.txt package.json package-lock.json
@@ -51,9 +50,10 @@ $(VENV)/.setup-dev: $(VENV)/.setup $(VENV)/.setup-cdk requirements-dev.txt requi
 	$(UV) pip install --quiet --python $(CDK)/bin/python --require-hashes -r requirements-cdk-dev.txt
 	touch $@
 
-demo: $(VENV)/.setup  ## the main job: the private mean of TotalPop in a census table, by both engines
-	@rm -rf build/demo && mkdir -p build/demo && cp $(VENV)/share/dpcloud/census.csv build/demo/
-	DPCLOUD_HOME=build/demo/home $(BIN)/dpcloud run --engine both --query MEAN --column TotalPop --epsilon 1 \
+demo: $(VENV)/.setup  ## the main job: the private mean of TotalPop in a census table, by all engines
+	@rm -rf build/demo && mkdir -p build/demo
+	$(BIN)/dpcloud data generate --output build/demo/census.csv
+	DPCLOUD_HOME=build/demo/home $(BIN)/dpcloud run --engine all --unhardened --query MEAN --column TotalPop --epsilon 1 \
 	  --lower 0 --upper 20000 --file build/demo/census.csv --progress
 
 $(ENVIRONMENT): requirements-cluster.txt tools/environment.py

@@ -19,10 +19,10 @@ from rich.console import Console
 import command
 import report
 import ways
-from dpcloud.data.generate import ROWS_PER_FILE, table
+from dpcloud.data.generate import ROWS_PER_FILE, generate
 from dpcloud.java import use_java
-from dpjobs.engines import ENGINES
 from dpjobs.backends.spark.session import apply_settings, local_session
+from dpjobs.engines import ENGINES
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / "build" / "bench"
@@ -52,10 +52,10 @@ def main() -> None:
     asked = [f"{name}={os.environ[name]} " for name in ("BENCH_MAX", "BENCH_OWN_MAX") if os.environ.get(name)]
     results = report.Results("".join(asked) + "make bench", report.machine(HEAP))
     results.commands = command.measure(CACHE, say)
-    with local_session(CACHE, memory=HEAP, python_daemon=ENGINES["tumult"].daemon) as spark:
+    with local_session(CACHE, memory=HEAP) as spark:
         apply_settings(spark)
         results.machine["Java"] = str(spark._jvm.System.getProperty("java.version"))  # type: ignore[union-attr]
-        _warm_up(spark, _table(spark, sizes[0]))
+        _warm_up(spark, _table(sizes[0]))
         for rows in sizes:
             _measure(spark, rows, largest, results)
             results.write(RESULTS / name)
@@ -83,7 +83,7 @@ def _warm_up(spark: SparkSession, folder: Path) -> None:
 
 
 def _measure(spark: SparkSession, rows: int, largest: int, results: report.Results) -> None:
-    folder = _table(spark, rows)
+    folder = _table(rows)
     _into_cache(folder)
     for name, statistic in ways.STATISTICS.items():
         if name in ("COUNT", "SUM") and rows < min(largest, DEFAULT_MAX):
@@ -105,25 +105,22 @@ def _ways(statistic: ways.Statistic, own: bool) -> Iterator[tuple[str, Way]]:
             yield report.own(engine), ways.OWN[engine]
 
 
-def _table(spark: SparkSession, rows: int) -> Path:
+def _table(rows: int) -> Path:
     """Make the table once, of at least one file a core: from a single file every way would use a single core.
 
     Beyond LINKED_BEYOND rows it is the smaller table's files, each linked ten times: every way reads all of them.
     """
     made = CACHE / f"{rows}.parquet"
     if not made.exists() and rows > LINKED_BEYOND:
-        smaller = sorted(_table(spark, rows // 10).glob("*.parquet"))
+        smaller = sorted(_table(rows // 10).glob("*.parquet"))
         made.mkdir()
         for i in range(10):
             for file in smaller:
                 (made / f"part-{i}-{file.name}").symlink_to(file.resolve())
     if not made.exists():
         say(f"writing {made.relative_to(ROOT)}")
-        unfinished = made.with_suffix(".unfinished")
-        parts = max(os.cpu_count() or 1, rows // ROWS_PER_FILE)
-        frame = table(spark, rows=rows, seed=0, columns=ways.COLUMNS, parts=parts)
-        frame.write.mode("overwrite").parquet(str(unfinished))
-        unfinished.rename(made)
+        rows_per_file = min(ROWS_PER_FILE, -(-rows // max(2, os.cpu_count() or 1)))
+        generate(rows=rows, output=made, format="parquet", columns=ways.COLUMNS, rows_per_file=rows_per_file)
     return made
 
 

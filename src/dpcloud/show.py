@@ -54,7 +54,8 @@ def show_releases(outcome: Outcome, balance: Balance | None) -> None:
     console.print(table, soft_wrap=False)
     if len(releases) > 1:
         spent = [Decimal(r["epsilon"]) for r in releases if r["run_id"] in outcome.seconds]
-        console.print(f"Both engines: epsilon is spent once for each, {plain(sum(spent, Decimal(0)))} in all.")
+        in_all = plain(sum(spent, Decimal(0)))
+        console.print(f"{len(releases)} engines: epsilon is spent once for each, {in_all} in all.")
     console.print(f"Protects {first['protects']}.")
     for r in releases:
         console.print(f"{ENGINES[r['engine']].title}: {_bounds(r)}run id {r['run_id']}.")

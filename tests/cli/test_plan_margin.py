@@ -10,11 +10,11 @@ from decimal import Decimal
 from fractions import Fraction
 
 import pytest
+from dpjobs.estimate import estimate
+from dpjobs.measurement import COUNT, SUM, SUM_OF_SQUARES, Measurement, Plan, plan
 
 from dpcloud.planning import Expected, epsilon_for, expected
 from dpjobs.engines.base import Noisy
-from dpjobs.estimate import estimate
-from dpjobs.measurement import COUNT, SUM, SUM_OF_SQUARES, Measurement, Plan, plan
 from dpjobs.noise import Noise, RoundedLaplace, TwoSidedGeometric
 from dpjobs.query import Bounds, Query
 

@@ -38,21 +38,16 @@ def free_port() -> int:
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Of the daemons and of spark-submit: our Java and Python, and silent logs as EMR and Glue will have.
-
-    The laptop's folder of settings, which is empty, and its archive of Java's classes halve a JVM's start.
-    """
+    """Of the daemons and of spark-submit: our Java and Python, and silent logs as EMR and Glue will have."""
     import pyspark
 
     from dpcloud.java import use_java
-    from dpjobs import session
 
     use_java()
-    empty = session._EMPTY if session._EMPTY.is_dir() else tmp_path_factory.mktemp("conf")
     return {
         **{k: v for k, v in os.environ.items() if not k.startswith(("SPARK_", "PYSPARK_", "PYTHONPATH"))},
         "SPARK_HOME": str(Path(pyspark.__file__).parent),
-        "SPARK_CONF_DIR": str(empty),
+        "SPARK_CONF_DIR": str(tmp_path_factory.mktemp("conf")),
         "SPARK_DAEMON_JAVA_OPTS": java_options(),
         "SPARK_LOCAL_IP": "127.0.0.1",
         "SPARK_DAEMON_MEMORY": "256m",
@@ -62,7 +57,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 def java_options() -> str:
     """Silent, and quick to start: these JVMs live for seconds."""
-    from dpjobs import session
+    from dpjobs.backends.spark import session
 
     return " ".join(session._java_options(small=True, s3=False))
 

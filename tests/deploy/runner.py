@@ -24,7 +24,6 @@ from moto.glue.models import glue_backends
 from moto.moto_api import state_manager
 
 from dpcloud.java import use_java
-from dpjobs.session import BASE_ARCHIVE
 from emr.node import runnable
 from maven import s3_connector
 
@@ -182,9 +181,8 @@ class Runner:
             "PYSPARK_PYTHON": str(python),
             "PYSPARK_DRIVER_PYTHON": str(python),
             "SPARK_LOCAL_IP": "127.0.0.1",
-            # saves half of the seconds: no second compiler, and the classes that `make setup` kept
-            "SPARK_SUBMIT_OPTS": f"-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:SharedArchiveFile={BASE_ARCHIVE}",
-            "SPARK_CONF_DIR": str(ROOT / "src/dpjobs/conf"),
+            "SPARK_SUBMIT_OPTS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",  # quick to start
+            "SPARK_CONF_DIR": str(ROOT / "src/dpjobs/backends/spark/conf"),
         }
         began = time.monotonic()
         # not from the project's root, where the library could be found without the zip

@@ -13,7 +13,7 @@ import pytest
 from py4j.java_gateway import JavaGateway
 
 from dpcloud.java import use_java
-from dpjobs import session
+from dpjobs.backends.spark import session
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = ROOT / "emr_assets" / "software_settings.json"

@@ -14,10 +14,10 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-
-from dpjobs.engines.base import Noisy
 from dpjobs.estimate import Estimate, estimate
 from dpjobs.measurement import COUNT, SUM, SUM_OF_SQUARES, Measurement, Plan, plan
+
+from dpjobs.engines.base import Noisy
 from dpjobs.query import Bounds, Query
 
 pytestmark = pytest.mark.slow

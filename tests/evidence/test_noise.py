@@ -12,9 +12,9 @@ from decimal import Decimal
 from fractions import Fraction
 
 import pytest
+from dpjobs.measurement import COUNT, SUM, WIDTH, Measurement
 from scipy.stats import chi2
 
-from dpjobs.measurement import COUNT, SUM, WIDTH, Measurement
 from dpjobs.noise import Noise, RoundedLaplace
 
 pytestmark = pytest.mark.slow
@@ -73,6 +73,7 @@ FORK = """
 import os
 import numpy as np
 from dpjobs.engines import tumult_worker
+from randomgen import rdrand
 from tmlt.core.random import rng
 
 def two():
@@ -85,15 +86,25 @@ def two():
         os.wait()
         print(os.read(read, 100).decode())
 
+def refuse():
+    raise RuntimeError("this processor has none")
+
 two()
+rdrand.RDRAND, of_the_processor = refuse, rdrand.RDRAND
+tumult_worker.preload()
+two()
+rdrand.RDRAND = of_the_processor
 tumult_worker.preload()
 two()
 """
 
 
 def test_forked_workers_draw_different_noise() -> None:
-    """Workers are forked from a daemon that has Tumult's generator: without a new one they draw alike."""
+    """Workers are forked from a daemon that has Tumult's generator: without a new one they draw alike.
+
+    With the processor's own numbers, and where it has none, as ARM's, with those of the system.
+    """
     done = subprocess.run([sys.executable, "-c", FORK], capture_output=True, text=True, check=True)
-    plain, also, first, second = done.stdout.split()
+    plain, also, *renewed = done.stdout.split()
     assert plain == also
-    assert len({plain, first, second}) == 3
+    assert len({plain, *renewed}) == 5

@@ -4,10 +4,10 @@ from decimal import Decimal
 from fractions import Fraction
 
 import pytest
-
-from dpjobs.engines.base import Noisy
 from dpjobs.estimate import Estimate, estimate
 from dpjobs.measurement import COUNT, SUM, SUM_OF_SQUARES, Plan, plan
+
+from dpjobs.engines.base import Noisy
 from dpjobs.noise import RoundedLaplace
 from dpjobs.query import Bounds, Query
 

@@ -1,5 +1,6 @@
 """The Glue jobs: the article's sizes and questions, and nothing in them that lets a run's starter break the rules."""
 
+import json
 import re
 from typing import Any
 
@@ -287,3 +288,38 @@ def test_a_run_starts_only_when_the_roles_rights_are_there() -> None:
         policies = set(found.all("glue", "IAM::Policy"))
         for job in found.bodies("glue", "Glue::Job").values():
             assert policies <= set(job["DependsOn"])
+
+
+def waits_for(found: Scenario, key: str) -> set[str]:
+    """What of Glue's stack is there before this resource, and is deleted after it: it is named, or depended on."""
+    resources = found.templates["glue"]["Resources"]
+    seen: set[str] = set()
+    ahead = [key]
+    while ahead:
+        body = resources[ahead.pop()]
+        on = body.get("DependsOn", [])
+        named = re.findall(r'"(?:Ref|Fn::GetAtt)": \[?"(\w+)"', json.dumps(body.get("Properties", {})))
+        new = ({*([on] if isinstance(on, str) else on), *named} & set(resources)) - seen
+        seen |= new
+        ahead += new
+    return seen
+
+
+@pytest.mark.parametrize("which", ["isolated", "isolated-kms", "adopted-isolated"])
+def test_glue_can_remove_its_interfaces_until_their_group_is_gone(which: str) -> None:
+    """It does so by the role, minutes after a run, and EC2 deletes no group that an interface is in."""
+    found = scenario(which)
+    ((group, _),) = found.all("glue", "EC2::SecurityGroup").items()
+    outlive = waits_for(found, group)
+    policies = found.all("glue", "IAM::Policy")
+    allowed = {
+        action
+        for key in outlive & set(policies)
+        for each in policies[key]["PolicyDocument"]["Statement"]
+        for action in ([each["Action"]] if isinstance(each["Action"], str) else each["Action"])
+    }
+    assert {"ec2:DeleteNetworkInterface", "ec2:DescribeNetworkInterfaces"} <= allowed
+    assert outlive & set(found.all("glue", "IAM::Role"))
+    # and the jobs wait for all of it: who starts a run finds group and rights, and is gone before both
+    for job in found.all("glue", "Glue::Job"):
+        assert {group, *policies} <= waits_for(found, job)

@@ -1,10 +1,14 @@
 """Small tables with hostile rows, and the exact measurements of a table (tests only: these are true values)."""
 
+from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 
-from dpjobs import prepare
-from dpjobs.measurement import Plan
+from dpjobs.backends.spark import rows as prepare
+from dpjobs.backends.spark.backend import SparkBackend
+from dpjobs.plan import SEPARATE, Plan
 from dpjobs.source import LocalFiles, inspect
+from dpjobs.statistics import count
 
 HOSTILE_CELLS = [
     "NaN",
@@ -83,9 +87,11 @@ def source_of(path: Path, format_: str = "csv"):
 
 
 def exact(spark, path: Path, plan: Plan, column: str | None = "x", format_: str = "csv") -> dict[str, int]:
-    """The exact measurements of a table, as the engines would see them before their noise."""
-    rows = prepare.read(spark, source_of(path, format_), column)
-    frame = prepare.prepare(rows, plan)
-    names = [m.name for m in plan.measurements if m.name != "count"]
-    aggregates = ["count(1) as count", *(f"coalesce(sum({name}), 0) as {name}" for name in names)]
-    return frame.selectExpr(*aggregates).collect()[0].asDict()
+    """The exact totals of a table on Spark, by cell, and how many rows are counted for them."""
+    counting = () if any(cell.name == "count" for cell in plan.cells) else (count.cell(Decimal(1)),)
+    asked = replace(plan, column=column, recipe=SEPARATE, cells=(*plan.cells, *counting))
+    backend = SparkBackend.__new__(SparkBackend)  # with the session's settings as they are
+    backend._spark = spark
+    totals = backend.totals(source_of(path, format_), asked)
+    known = {cell.name: total for cell, total in zip(asked.live, totals, strict=True)}
+    return {cell.name: known.get(cell.name, 0) for cell in asked.cells}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from dpjobs.backends.spark.backend import SparkBackend
 from dpjobs.engines import ENGINES, load
 from dpjobs.query import Bounds, JobSpec, PrivacyBudget, Query
 from library.answering import answer
@@ -20,7 +21,7 @@ def ask(spark, path: Path, engine: str, query: Query, bounds: Bounds | None, eps
         "run", "data", engine, query, column, PrivacyBudget(Decimal(epsilon)), str(path), "csv", bounds,
         confidence=CONFIDENCE,
     )  # fmt: skip
-    return json.loads(answer(spark, load(engine), spec, source_of(path)))
+    return json.loads(answer(SparkBackend(spark), load(engine), spec, source_of(path)))
 
 
 def near_the_truth(release: dict, truth: float, rounding: float) -> bool:
@@ -88,7 +89,7 @@ def test_a_million_equal_rows(spark, tmp_path: Path) -> None:
         "run", "data", "pipelinedp", Query.VARIANCE, "x", PrivacyBudget(Decimal(1)), str(tmp_path / "t"), "parquet",
         Bounds(0, 10), confidence=CONFIDENCE,
     )  # fmt: skip
-    release = json.loads(answer(spark, load("pipelinedp"), spec, source_of(tmp_path / "t", "parquet")))
+    release = json.loads(answer(SparkBackend(spark), load("pipelinedp"), spec, source_of(tmp_path / "t", "parquet")))
     assert 0 <= release["value"] < 0.01
     assert release["interval"][0] == 0  # at 95 % it would be above in one run of 43
 
@@ -96,7 +97,7 @@ def test_a_million_equal_rows(spark, tmp_path: Path) -> None:
 def test_hostile_cells_through_both_engines(spark, tmp_path: Path) -> None:
     path = write_csv(tmp_path / "t.csv", [f"r,{cell},z".encode() for cell in HOSTILE_CELLS * 3])
     means = [ask(spark, path, engine, Query.MEAN, Bounds(-10, 10))["value"] for engine in ENGINES]
-    assert means[0] == pytest.approx(means[1], abs=0.5)
+    assert max(means) - min(means) < 0.5
 
 
 def test_a_release_holds_no_true_value(spark, tmp_path: Path) -> None:

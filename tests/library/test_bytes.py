@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from dpjobs import prepare
-from dpjobs.measurement import plan
+from dpjobs.backends.spark import rows as prepare
 from dpjobs.query import Bounds, Query
+from library.plans import plan
 from library.tables import exact, source_of, write_csv
 
 pytestmark = pytest.mark.slow

@@ -18,6 +18,7 @@ from dpjobs.arguments import parse_emr, parse_glue
 from dpjobs.errors import CopyError, DoubtError, DpError, InputError, InterruptError, LedgerError, RunError
 from dpjobs.ledger import SQLiteLedger
 from dpjobs.ledger.dynamodb import DynamoDBLedger
+from library.answering import Told
 from library.ledger import dynamodb_local
 
 WORDS = ["--s3_file", "s3://bucket/census.csv", "--query", "COUNT", "--epsilon", "1", "--format", "csv"]
@@ -80,7 +81,7 @@ def test_a_table_serves_on_every_platform(table: str, monkeypatch: pytest.Monkey
     seen: list[Any] = []
     DynamoDBLedger(table).set_total("s3://bucket/census.csv", Decimal(1))
     monkeypatch.setattr(job, "run", lambda specs, ledger, _: seen.append((specs[0], ledger)) or 1 / 0)
-    monkeypatch.setattr(cluster, "HadoopFiles", lambda _: None)
+    monkeypatch.setattr(cluster, "SparkBackend", lambda _: Told())
     context = SimpleNamespace(applicationId="application_1_0001", master="yarn")
     for parse, words, run_id in (
         (parse_glue, ["--JOB_RUN_ID", "jr_1", "--dataset", "by-address"], "jr_1"),
@@ -160,7 +161,7 @@ def spark_at_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     """Up to the door of the run, with a Spark that only says where it runs."""
     running = SimpleNamespace(sparkContext=SimpleNamespace(applicationId="application_1_0001", master="yarn"))
     monkeypatch.setattr(cluster, "_spark", lambda: contextlib.nullcontext(running))
-    monkeypatch.setattr(cluster, "HadoopFiles", lambda _: None)
+    monkeypatch.setattr(cluster, "SparkBackend", lambda _: Told())
 
 
 @pytest.mark.usefixtures("spark_at_hand")
@@ -304,3 +305,25 @@ def test_a_refusal_by_address_names_no_other_table(tmp_path: Path, capfd: pytest
     # the table's owner, who may, is told
     assert cluster.main([*words, "free", "--s3_file", "s3://bucket/data"], "pipelinedp", parse_glue) == 2
     assert "the data set 's3://bucket/data/patients.csv' (--dataset)" in capfd.readouterr().err
+
+
+def test_a_place_for_copies_that_is_not_there_costs_nothing(
+    ledger: SQLiteLedger, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """It is looked at before Spark starts; after the commit it would be a copy that failed."""
+    words = [*WORDS, "--ledger", str(ledger.path), "--releases", str(tmp_path / "missing")]
+    for parse in (parse_glue, parse_emr):
+        assert cluster.main(words, "pipelinedp", parse) == 2
+        assert "the output folder is not there: given " in capfd.readouterr().err
+
+
+@pytest.mark.usefixtures("spark_at_hand")
+def test_a_release_its_copy_and_what_is_to_be_known_of_it(
+    ledger: SQLiteLedger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    changed = ["the table has changed"]
+    monkeypatch.setattr(job, "run", lambda specs, *_: job.Outcome({specs[0].run_id: "{}"}, {}, changed))
+    words = [*WORDS, "--ledger", str(ledger.path), "--releases", str(tmp_path)]
+    assert cluster.main(words, "pipelinedp", parse_emr) == 0
+    assert capfd.readouterr() == ("{}\n", "note: the table has changed\n")
+    assert (tmp_path / "application_1_0001.json").read_text() == "{}\n"

@@ -7,13 +7,13 @@ from decimal import Decimal
 from fractions import Fraction
 
 import pytest
+from dpjobs.estimate import Estimate, estimate
+from dpjobs.measurement import COUNT, SUM, SUM_OF_SQUARES, Plan, plan
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from dpjobs.engines.base import Noisy
-from dpjobs.estimate import Estimate, estimate
 from dpjobs.interval import Term, quantile
-from dpjobs.measurement import COUNT, SUM, SUM_OF_SQUARES, Plan, plan
 from dpjobs.noise import Noise, RoundedLaplace, TwoSidedGeometric
 from dpjobs.query import LARGEST_BOUND, Bounds, JobSpec, PrivacyBudget, Query
 from dpjobs.release import given_bounds, to_json

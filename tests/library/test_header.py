@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from dpjobs.backends.spark.hadoop import HadoopFiles
 from dpjobs.errors import InputError
 from dpjobs.header import MAX_HEADER
-from dpjobs.measurement import plan
 from dpjobs.query import Bounds, Query
-from dpjobs.remote import HadoopFiles
 from dpjobs.source import inspect
+from library.plans import plan
 from library.tables import exact, source_of
 
 COUNT = plan(Query.COUNT, None, Decimal(1))

@@ -5,10 +5,10 @@ from decimal import Decimal
 from fractions import Fraction
 
 import pytest
+from dpjobs.measurement import COUNT, SUM, SUM_OF_SQUARES, WIDTH, Measurement, plan
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dpjobs.measurement import COUNT, SUM, SUM_OF_SQUARES, WIDTH, Measurement, plan
 from dpjobs.query import Bounds, Query
 
 finite = st.floats(-(2.0**100), 2.0**100, allow_nan=False)
@@ -38,6 +38,17 @@ def test_integers_fit_24_bits_and_rounding_is_as_said(limits: Bounds, query: Que
         assert off <= Fraction(of.rounding_per_row)
     if grid.step > 2.0**-199 and of.query is Query.SUM:
         assert max(abs(limits.lower), abs(limits.upper)) > grid.step / 2 * WIDTH  # the smallest step that fits
+
+
+@pytest.mark.parametrize("query", [Query.SUM, Query.MEAN, Query.VARIANCE])
+@pytest.mark.parametrize("cell", ["36028797018963971", "36028797018963980.5", "36028797018964029"])
+def test_rounding_holds_what_is_lost_when_a_cell_is_read(query: Query, cell: str) -> None:
+    """Beyond 2⁵³ doubles lie further apart than the steps of narrow bounds: a cell is off before it is measured."""
+    of = plan(query, Bounds(2.0**55, 2.0**55 + 64), Decimal(1))
+    grid = of.grid
+    k = min(max(round((float(cell) - grid.middle) / grid.step), grid.lower), grid.upper)
+    off = abs(Fraction(grid.middle) + k * Fraction(grid.step) - Fraction(cell))
+    assert 1 < off <= Fraction(of.rounding_per_row)
 
 
 @given(bounds, st.integers(-WIDTH, WIDTH))

@@ -12,12 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dpjobs import prepare
+from dpjobs.backends.spark import rows as prepare
+from dpjobs.backends.spark.hadoop import HadoopFiles
 from dpjobs.errors import InputError
-from dpjobs.measurement import plan
 from dpjobs.query import Bounds, Query
-from dpjobs.remote import HadoopFiles
 from dpjobs.source import LocalFiles, inspect
+from library.plans import plan
 from library.tables import exact, source_of
 
 pytestmark = pytest.mark.slow

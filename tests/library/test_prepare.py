@@ -2,17 +2,20 @@
 
 import csv
 import gzip
+import math
 from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dpjobs import prepare
+from dpjobs.backends.spark import rows as prepare
 from dpjobs.errors import InputError
-from dpjobs.measurement import plan
 from dpjobs.query import Bounds, Query
+from dpjobs.statistics.separate import squares_of
+from library.plans import separate as plan
 from library.tables import HOSTILE_CELLS, HOSTILE_LINES, exact, source_of, write_csv
 
 pytestmark = pytest.mark.slow
@@ -22,7 +25,7 @@ COUNT_ROWS = plan(Query.COUNT, None, Decimal(1))
 
 def moved_too_far(before: dict[str, int], after: dict[str, int], of=VARIANCE) -> list[str]:
     """The measurements that moved further than one row may move them."""
-    return [m.name for m in of.measurements if abs(after[m.name] - before[m.name]) > m.sensitivity]
+    return [m.name for m in of.cells if abs(after[m.name] - before[m.name]) > m.sensitivity]
 
 
 BASE = [b"r,%d,z" % value for value in range(-5, 6)]
@@ -56,6 +59,28 @@ def test_hostile_cells_are_nothing_or_one_clamped_value(spark, tmp_path: Path) -
     assert found["sum"] * float(of.grid.step) == expected
 
 
+def test_an_integer_that_doubles_round_beyond_its_bounds_is_clamped_again(spark, tmp_path: Path) -> None:
+    """x − middle loses a bit here, so that its quotient lies on a half; the noise is for a step less than that."""
+    of = plan(Query.MEAN, Bounds(float.fromhex("-0x1.b2cffffffffffp-13"), 1), Decimal(1))
+    lowest = of.grid.bounds.lower
+    assert round((lowest - of.grid.middle) / of.grid.step) == of.grid.lower - 1
+    found = exact(spark, write_csv(tmp_path / "t.csv", [f"1,{lowest!r},3".encode()]), of)
+    assert found == {"count": 1, "sum": of.grid.lower}
+    assert not moved_too_far({"count": 0, "sum": 0}, found, of)
+
+
+def test_squares_are_rounded_to_the_nearest_as_the_plan_says(spark, tmp_path: Path) -> None:
+    """Cut instead, each would be half a step too small, and the interval holds no more than half of one."""
+    of = plan(Query.VARIANCE, Bounds(0, 1000), Decimal(1))
+    grid, squares = of.grid, of.squares
+    cells = [0.1, 17.3, 33.3, 250.7, 333.3, 499.9, 501.1, 777.7, 990.9]  # of whole numbers squares lose nothing
+    integers = [round((cell - grid.middle) / grid.step) for cell in cells]
+    halves = [Fraction(k * k - squares.centre, 2**squares.shift) + Fraction(1, 2) for k in integers]
+    found = exact(spark, write_csv(tmp_path / "t.csv", [f"1,{cell},3".encode() for cell in cells]), of)
+    assert found["sum_of_squares"] == sum(map(math.floor, halves))
+    assert found["sum_of_squares"] != sum(math.floor(half - Fraction(1, 2)) for half in halves)
+
+
 def test_parquet_cells(spark, tmp_path: Path) -> None:
     values = [1.0, 2.0, None, float("nan"), float("inf"), float("-inf"), 1e308, -1e308, 5e-324]
     frame = spark.createDataFrame([(v,) for v in values], "x double").coalesce(1)
@@ -72,11 +97,11 @@ def test_parquet_types(spark, tmp_path: Path, type_: str) -> None:
     frame = spark.range(11).selectExpr(f"cast(id as {type_}) as `odd.name ``x`")
     frame.write.parquet(str(tmp_path / "t.parquet"))
     found = exact(spark, tmp_path / "t.parquet", VARIANCE, column="odd.name `x", format_="parquet")
-    squares = VARIANCE.squares
+    centre, _ = squares_of(VARIANCE.grid)
     assert found["count"] == 11
     assert found["sum"] * VARIANCE.grid.step == 55
-    measured = found["sum_of_squares"] * float(VARIANCE.measurement("sum_of_squares").step)
-    assert measured == pytest.approx(385 - 11 * squares.centre * VARIANCE.grid.step**2, abs=1e-3)
+    measured = found["sum_of_squares"] * float(VARIANCE.cell("sum_of_squares").step)
+    assert measured == pytest.approx(385 - 11 * centre * VARIANCE.grid.step**2, abs=1e-3)
 
 
 def test_count_of_a_column_counts_what_is_not_empty(spark, tmp_path: Path) -> None:
@@ -128,7 +153,7 @@ def test_folders_gzip_blank_lines_and_odd_names(spark, tmp_path: Path) -> None:
 def test_only_the_needed_column_is_parsed_and_once(spark, tmp_path: Path) -> None:
     """One pattern finds the cell in a line; Spark must not copy it into the filter and into every use."""
     path = write_csv(tmp_path / "t.csv", BASE)
-    frame = prepare.prepare(prepare.read(spark, source_of(path), "x"), VARIANCE)
+    frame = prepare.cells(prepare.read(spark, source_of(path), "x"), VARIANCE)
     physical = frame._jdf.queryExecution().executedPlan().toString()
     assert "FileScan text" in physical
     assert physical.count("regexp_extract(") == 2  # the cell of the line, and the number of the cell

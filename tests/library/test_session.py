@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from dpjobs import session
+from dpjobs.backends.spark import session
 
 HOLDER = """
 import sys
-from dpjobs import session
+from dpjobs.backends.spark import session
 with session._scratch() as folder:
     (folder / "sums").write_text("of the raw table")
     print(folder, flush=True)

@@ -1,7 +1,6 @@
 """`dpcloud data`: tables to try the tool on. What is slow to import is imported by the command that needs it."""
 
 import contextlib
-import logging
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -56,14 +55,8 @@ def generate(rows: int, seed: int, output: Path, format_: str | None, columns: s
     kind = format_ or ("parquet" if output.suffix.lower() == ".parquet" else "csv")
     check(rows=rows, seed=seed, output=output, format=kind, columns=wanted)
 
-    from dpcloud.java import use_java
-
-    use_java()
-    logging.disable(logging.CRITICAL)  # py4j writes a traceback for Ctrl-C
-    from dpjobs.backends.spark.session import local_session
-
-    with _waiting(f"writing {rows:,} rows"), local_session(home(), small=rows <= DEFAULT_ROWS) as spark:
-        write_table(spark, rows=rows, seed=seed, output=output, format=kind, columns=wanted)
+    with _waiting(f"writing {rows:,} rows"):
+        write_table(rows=rows, seed=seed, output=output, format=kind, columns=wanted)
     click.echo(output)
 
 

@@ -1,53 +1,36 @@
-"""Writes the synthetic census table through Spark, at any size and always the same for the same seed."""
+"""Writes the synthetic census table through DuckDB, at any size and always the same for the same seed."""
 
-import contextlib
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from dpcloud.data.hashing import MACROS
 from dpcloud.data.schema import COLUMNS, DEFAULT_ROWS, ROW_NUMBER, layers
 from dpjobs.errors import InputError
-
-if TYPE_CHECKING:  # Spark is imported by whoever made the session, and not for `--help`
-    from pyspark.sql import DataFrame, SparkSession
 
 FORMATS = ("csv", "parquet")
 MAX_ROWS = 10**10
 ROWS_PER_FILE = 1_000_000
 """A table up to this size is one file; a larger one is a folder of files of at most this size."""
 
-_COLUMNS_PER_METHOD = 8
-"""Measured: 37 columns take ten times longer in one method, 3 columns two thirds of the time."""
-
-# RFC 4180, and nothing trimmed: Spark's own defaults escape with a backslash.
-_CSV = {
-    "header": "true",
-    "quote": '"',
-    "escape": '"',
-    "nullValue": "",
-    "emptyValue": "",
-    "lineSep": "\n",
-    "encoding": "UTF-8",
-    "ignoreLeadingWhiteSpace": "false",
-    "ignoreTrailingWhiteSpace": "false",
-}
+# RFC 4180, quoted where need be
+_OPTIONS = {"csv": "format csv, header", "parquet": "format parquet"}
 
 
 def generate(
-    spark: "SparkSession",
     *,
     rows: int = DEFAULT_ROWS,
     seed: int = 0,
     output: Path,
     format: str = "csv",
     columns: Sequence[str] | None = None,
+    rows_per_file: int = ROWS_PER_FILE,
 ) -> None:
     """Write `rows` synthetic census tracts to `output`, which must not exist yet.
 
-    Up to a million rows give one file, more give a folder of files named part-00000 and so on. The bytes
+    Up to `rows_per_file` rows give one file, more give a folder of files named part-00000 and so on. The bytes
     depend on the arguments alone, not on cores or sessions. `format` is "csv" (RFC 4180, UTF-8, a header
     in each file, an empty cell for null) or "parquet" (bigint, double, string). `columns` are some of the
     table's columns, or the row number `id`, in the order wanted; None means all 37. `TractId` repeats only
@@ -57,32 +40,33 @@ def generate(
     behind then.
     """
     check(rows=rows, seed=seed, output=output, format=format, columns=columns)
-    made = table(spark, rows=rows, seed=seed, columns=columns, parts=max(1, -(-rows // ROWS_PER_FILE)))
+    parts = max(1, -(-rows // rows_per_file))
     try:
         with tempfile.TemporaryDirectory(prefix=f".{output.name}-", dir=output.parent) as folder:
-            with _compiled(spark, len(made.columns)):
-                _write(made, Path(folder) / "table", format)
-            files = sorted((Path(folder) / "table").glob("part-*"))
-            result = files[0] if len(files) == 1 else Path(folder) / "table"
+            made = Path(folder) / "table"
+            made.mkdir()
+            files = [made / f"part-{part:05}.{format}" for part in range(parts)]
+            for part, file in enumerate(files):
+                first, last = part * rows // parts, (part + 1) * rows // parts
+                _write(select(rows=rows, seed=seed, columns=columns, first=first, last=last), file, format)
+            result = files[0] if parts == 1 else made
             _refuse_existing(output)
             result.rename(output)
     except OSError:
         raise _unwritable(output) from None
 
 
-def table(
-    spark: "SparkSession", *, rows: int, seed: int, columns: Sequence[str] | None = None, parts: int
-) -> "DataFrame":
-    """Return the table in the order of its row numbers, in `parts` partitions, which do not change a cell."""
-    made = spark.range(0, rows, 1, parts)
+def select(*, rows: int, seed: int, columns: Sequence[str] | None = None, first: int = 0, last: int) -> str:
+    """Return the SQL of the table's rows from number `first` to before `last`, in order."""
     wanted = columns or COLUMNS
-    for layer in layers(wanted, rows, seed):
-        made = made.selectExpr(*layer)
-    return made.select(*wanted)
+    made = f"select range as {ROW_NUMBER} from range({first}, {last})"  # noqa: S608 (numbers)
+    for layer in [*layers(wanted, rows, seed), wanted]:
+        made = f"select {', '.join(layer)} from ({made})"  # noqa: S608 (formulas, and columns that are known)
+    return made
 
 
 def check(*, rows: int, seed: int, output: Path, format: str, columns: Sequence[str] | None) -> None:
-    """Raise InputError when `generate` would refuse these arguments; needs no Spark."""
+    """Raise InputError when `generate` would refuse these arguments."""
     if not 0 <= rows <= MAX_ROWS:
         raise InputError.of("number of rows", rows, f"a whole number from 0 to {MAX_ROWS:,}")
     if not -(2**63) < seed < 2**63:
@@ -109,31 +93,23 @@ def _check_columns(columns: Sequence[str]) -> None:
         raise InputError.of("columns", ",".join(columns), "at least one, each once")
 
 
-@contextlib.contextmanager
-def _compiled(spark: "SparkSession", columns: int) -> Iterator[None]:
-    """Let Spark make one Java method per table while that is small: of more than 8,000 bytes Java compiles none."""
-    key = "spark.sql.codegen.wholeStage"
-    before = str(spark.conf.get(key))
-    spark.conf.set(key, "true" if columns <= _COLUMNS_PER_METHOD else "false")
-    try:
-        yield
-    finally:
-        spark.conf.set(key, before)
+def _write(made: str, file: Path, format: str) -> None:
+    """Write one file. Raises OSError whatever goes wrong in DuckDB, of which a full disk is the likeliest."""
+    import duckdb
 
-
-def _write(made: "DataFrame", folder: Path, format: str) -> None:
-    """Write the files part-00000 … with no others beside them. Raises OSError whatever goes wrong in Spark."""
-    writer = made.write.options(**_CSV) if format == "csv" else made.write
     try:
-        writer.save(folder.absolute().as_uri(), format=format)
-    except Exception as error:  # Spark tells a full disk as a Java exception of several pages
+        with duckdb.connect() as connection:
+            for macro in MACROS:
+                connection.execute(macro)
+            connection.execute(f"copy ({made}) to {_text(file)} ({_OPTIONS[format]})")
+    except duckdb.Error as error:
         raise OSError from error
-    for file in folder.iterdir():
-        # Spark names a part "part-00000-" and a random id, and adds a checksum and a marker.
-        if file.name.startswith("part-"):
-            file.rename(folder / f"{file.name[:10]}.{format}")
-        else:
-            file.unlink()
+    except RuntimeError:  # what DuckDB makes of Ctrl-C
+        raise KeyboardInterrupt from None
+
+
+def _text(path: Path) -> str:
+    return "'" + str(path.absolute()).replace("'", "''") + "'"
 
 
 def _refuse_existing(output: Path) -> None:

@@ -133,29 +133,25 @@ _COMPASS = ("", "North ", "East ", "Upper ")
 
 def place(rows: int) -> list[dict[str, str]]:
     """Where row `id` of `rows` lies: rows go through the real states and counties in order of TractId."""
-    fips, counties, tracts = (
-        "(shiftright(at_state, 6) & 127)",
-        "(shiftright(at_state, 13) & 255)",
-        "(shiftright(at_state, 21) & 16383)",
-    )
-    start = "shiftright(at_state, 35)"
+    fips, counties, tracts = "(at_state >> 6 & 127)", "(at_state >> 13 & 255)", "(at_state >> 21 & 16383)"
+    start = "(at_state >> 35)"
     names = len(_COUNTY_NAMES)
-    name = f"{_array(_COUNTY_NAMES)}[cast((at_county + 7 * (at_state & 63)) % {names} as int)]"
+    name = _element(_COUNTY_NAMES, f"(at_county + 7 * (at_state & 63)) % {names}")
     kind = " ".join(f"when {_FIPS[state]} then '{kind}'" for state, kind in _COUNTY_KINDS.items())
     return [
-        {"at_tract": f"(id * {_STARTS[-1]}L) div {max(rows, 1)}L"},
+        {"at_tract": f"id * {_STARTS[-1]} // {max(rows, 1)}"},
         {"at_state": _state_of("at_tract", 0, len(_STATES))},
-        {"at_county": f"((at_tract - {start}) * {counties}) div {tracts}"},
+        {"at_county": f"(at_tract - {start}) * {counties} // {tracts}"},
         {
-            "in_county": f"id + 1 - (({start} + (at_county * {tracts} + {counties} - 1) div {counties}) * {rows}L "
-            f"+ {_STARTS[-1] - 1}L) div {_STARTS[-1]}L",
-            "State": f"{_array([state for state, *_ in _STATES])}[cast(at_state & 63 as int)]",
-            "County": f"concat({_array(_COMPASS)}[cast(at_county div {names} as int)], {name}, "
+            "in_county": f"id + 1 - (({start} + (at_county * {tracts} + {counties} - 1) // {counties}) * {rows} "
+            f"+ {_STARTS[-1] - 1}) // {_STARTS[-1]}",
+            "State": _element([state for state, *_ in _STATES], "at_state & 63"),
+            "County": f"concat({_element(_COMPASS, f'at_county // {names}')}, {name}, "
             f"if(at_county % 8 = 3, ', City of', case {fips} {kind} else ' County' end))",
         },
         {
-            "TractId": f"({fips} * 1000L + 2 * at_county + 1) * 1000000L "
-            "+ (in_county % 10000) * 100 + (in_county div 10000) % 100",
+            "TractId": f"({fips} * 1000 + 2 * at_county + 1) * 1000000 "
+            "+ (in_county % 10000) * 100 + (in_county // 10000) % 100",
         },
     ]
 
@@ -165,10 +161,11 @@ def _state_of(tract: str, low: int, high: int) -> str:
     if high - low > 1:
         middle = (low + high) // 2
         halves = _state_of(tract, low, middle), _state_of(tract, middle, high)
-        return f"if({tract} < {_STARTS[middle]}L, {halves[0]}, {halves[1]})"
+        return f"if({tract} < {_STARTS[middle]}, {halves[0]}, {halves[1]})"
     _, fips, counties, tracts = _STATES[low]
-    return f"{low | fips << 6 | counties << 13 | tracts << 21 | _STARTS[low] << 35}L"
+    return f"{low | fips << 6 | counties << 13 | tracts << 21 | _STARTS[low] << 35}::bigint"
 
 
-def _array(texts: Sequence[str]) -> str:
-    return f"array({', '.join(map(repr, texts))})"
+def _element(texts: Sequence[str], index: str) -> str:
+    """The text at an index from 0."""
+    return f"[{', '.join(map(repr, texts))}][({index}) + 1]"

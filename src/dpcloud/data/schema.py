@@ -1,13 +1,14 @@
-"""The synthetic census table: its columns, and the Spark SQL that makes each cell from a hash of its place.
+"""The synthetic census table: its columns, and the SQL of DuckDB that makes each cell from a hash of its place.
 
-Numbers here are invented and plausible; Spark's hash is their only source, so a seed always gives the same
-table. It is not a source of noise for privacy: that comes from the engines alone.
+Numbers here are invented and plausible; a hash is their only source, so a seed always gives the same table. It is
+not a source of noise for privacy: that comes from the engines alone.
 """
 
 import re
 import zlib
 from collections.abc import Sequence
 
+from dpcloud.data.hashing import SEED, all_steps, first_step, hash_of, next_step
 from dpcloud.data.places import place
 
 COLUMNS = (
@@ -92,46 +93,51 @@ _SHARES = {
 }
 
 # In these formulas z_NAME is a normal number (mean 0, deviation 1) and u_NAME a uniform one in (0, 1), both of
-# the row's own; a number with D is a double, without it SQL would take slow decimals.
+# the row's own; a number with e0 is a double, without it SQL would take slow decimals.
 _DRAWN = {"crowd": "z_TotalPop", "wealth": "z_wealth"}
 _TOTAL = {
     # About 4,000 people; the cube stretches the tails from some 50 to the cut.
-    "TotalPop": "if(u_nobody < 0.009D, 0L, "
-    "cast(least(65535D, rint(4060D * exp(0.4D * crowd + 0.02D * crowd * crowd * crowd))) as bigint))",
+    "TotalPop": "if(u_nobody < 0.009e0, 0, "
+    "cast(least(65535e0, 4060e0 * exp(0.4e0 * crowd + 0.02e0 * crowd * crowd * crowd)) as bigint))",
 }
 _VALUES = {
-    "Men": "cast(rint(TotalPop * (0.49D + 0.025D * z_Men)) as bigint)",
-    "VotingAgeCitizen": "cast(rint(TotalPop * (0.7D + 0.055D * z_VotingAgeCitizen)) as bigint)",
-    "Employed": "cast(rint(TotalPop * (0.46D + 0.055D * z_Employed)) as bigint)",
-    "Income": "if(TotalPop = 0 or u_no_income < 0.006D, null, "
-    "cast(least(250000D, rint(55000D * exp(0.42D * wealth + 0.08D * z_Income))) as bigint))",
+    "Men": "cast(TotalPop * (0.49e0 + 0.025e0 * z_Men) as bigint)",
+    "VotingAgeCitizen": "cast(TotalPop * (0.7e0 + 0.055e0 * z_VotingAgeCitizen) as bigint)",
+    "Employed": "cast(TotalPop * (0.46e0 + 0.055e0 * z_Employed) as bigint)",
+    "Income": "if(TotalPop = 0 or u_no_income < 0.006e0, null, "
+    "cast(least(250000e0, 55000e0 * exp(0.42e0 * wealth + 0.08e0 * z_Income)) as bigint))",
     "IncomePerCap": "if(TotalPop = 0, null, "
-    "cast(rint(27500D * exp(0.38D * wealth + 0.12D * z_IncomePerCap)) as bigint))",
-    "Poverty": "if(TotalPop = 0, null, rint(least(1000D, 130D * exp(-0.5D * wealth + 0.45D * z_Poverty))) / 10D)",
-    "MeanCommute": "if(TotalPop = 0, null, rint(greatest(20D, 260D + 55D * z_MeanCommute)) / 10D)",
+    "cast(27500e0 * exp(0.38e0 * wealth + 0.12e0 * z_IncomePerCap) as bigint))",
+    "Poverty": "if(TotalPop = 0, null, "
+    "cast(least(1000e0, 130e0 * exp(-0.5e0 * wealth + 0.45e0 * z_Poverty)) as bigint) / 10e0)",
+    "MeanCommute": "if(TotalPop = 0, null, cast(greatest(20e0, 260e0 + 55e0 * z_MeanCommute) as bigint) / 10e0)",
     "Unemployment": "if(TotalPop = 0, null, "
-    "rint(least(1000D, 62D * exp(-0.3D * wealth + 0.45D * z_Unemployment))) / 10D)",
+    "cast(least(1000e0, 62e0 * exp(-0.3e0 * wealth + 0.45e0 * z_Unemployment)) as bigint) / 10e0)",
 }
 _VALUES_FROM_VALUES = {
     "Women": "TotalPop - Men",
-    "IncomeErr": "cast(rint(Income * 0.15D * exp(0.45D * z_IncomeErr)) as bigint)",
-    "IncomePerCapErr": "cast(rint(IncomePerCap * 0.11D * exp(0.4D * z_IncomePerCapErr)) as bigint)",
-    # Spark's `least` skips nulls, hence the test.
-    "ChildPoverty": "if(Poverty is null or u_no_children < 0.004D, null, "
-    "rint(least(1000D, Poverty * 13D * exp(0.35D * z_ChildPoverty))) / 10D)",
+    "IncomeErr": "cast(Income * 0.15e0 * exp(0.45e0 * z_IncomeErr) as bigint)",
+    "IncomePerCapErr": "cast(IncomePerCap * 0.11e0 * exp(0.4e0 * z_IncomePerCapErr) as bigint)",
+    # SQL's `least` skips nulls, hence the test.
+    "ChildPoverty": "if(Poverty is null or u_no_children < 0.004e0, null, "
+    "cast(least(1000e0, Poverty * 13e0 * exp(0.35e0 * z_ChildPoverty)) as bigint) / 10e0)",
 }
 
 
+_HASH = "row_hash"
+
+
 def layers(columns: Sequence[str], rows: int, seed: int) -> list[list[str]]:
-    """Return the Spark SQL that makes `columns` of a table of `rows` rows out of `id`, and nothing else.
+    """Return the SQL that makes `columns` of a table of `rows` rows out of `id`, and nothing else.
 
     Each layer is a whole select list over the layer before it; the last one is `columns` in some order.
     A cell depends on the seed and its row number and, in TractId, State and County, on `rows`.
     """
-    formulas = [
-        {name: re.sub(r"\b[zu]_\w+", lambda drawn: _number(drawn[0], seed), text) for name, text in layer.items()}
-        for layer in _formulas(rows)
-    ]
+    formulas = _formulas(rows)
+    drawn = sorted(
+        {name for layer in formulas for text in layer.values() for name in re.findall(r"\b[zu]_\w+", text)}
+    )
+    formulas = [*_draws(drawn, seed), *formulas]
     known = {ROW_NUMBER, *(name for layer in formulas for name in layer)}
     needed, made = set(columns), []
     for layer in reversed(formulas):
@@ -146,13 +152,13 @@ def layers(columns: Sequence[str], rows: int, seed: int) -> list[list[str]]:
 def _formulas(rows: int) -> list[dict[str, str]]:
     """All formulas; each layer's use the names of those before it."""
     weights = {
-        f"weight_{name}": f"{usual}D * exp({spread}D * z_{name})"
+        f"weight_{name}": f"{usual}e0 * exp({spread}e0 * z_{name})"
         for members in _SHARES.values()
         for name, (usual, spread) in members.items()
     }
     totals = {group: " + ".join(f"weight_{name}" for name in members) for group, members in _SHARES.items()}
     shares = {
-        name: f"if(TotalPop = 0, null, rint(1000D * weight_{name} / {group}) / 10D)"
+        name: f"if(TotalPop = 0, null, cast(1000e0 * weight_{name} / {group} as bigint) / 10e0)"
         for group, members in _SHARES.items()
         for name in members
     }
@@ -160,10 +166,19 @@ def _formulas(rows: int) -> list[dict[str, str]]:
     return [values | where for values, where in zip(layers_of_values, place(rows), strict=True)]
 
 
-def _number(name: str, seed: int) -> str:
-    """A number of the row's own, drawn from the hash of the seed, the row's number and the name."""
-    bits = f"xxhash64({seed}L, id, {zlib.crc32(name.encode())}L)"
+def _draws(names: Sequence[str], seed: int) -> list[dict[str, str]]:
+    """Numbers of a row's own, drawn from the hash of the seed, the row's number and the name."""
+    made = [
+        {_HASH: all_steps(ROW_NUMBER, hash_of(seed % 2**64, SEED))},
+        {f"step_1_{name}": first_step(zlib.crc32(name.encode()), _HASH) for name in names},
+    ]
+    for i in range(2, 6):
+        made.append({f"step_{i}_{name}": next_step(i, f"step_{i - 1}_{name}") for name in names})
+    return [*made, {name: _number(name, f"step_5_{name}") for name in names}]
+
+
+def _number(name: str, bits: str) -> str:
     if name.startswith("u_"):
-        return f"((shiftrightunsigned({bits}, 11) + 0.5D) * {2.0**-53!r}D)"
+        return f"(({bits} >> 11) + 0.5e0) * {2.0**-53!r}"
     # How many of 48 bits are set is close to normal; the other 16 bits fill the steps. The variance is 12 + 1/12.
-    return f"((bit_count(shiftrightunsigned({bits}, 16)) + ({bits} & 65535L) / 65536D - 24.5D) / 3.476D)"
+    return f"(bit_count({bits} >> 16) + ({bits} & 65535) / 65536e0 - 24.5e0) / 3.476e0"

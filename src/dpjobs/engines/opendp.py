@@ -57,4 +57,4 @@ def _laplace(scale: float) -> Measurement:
 
 def _cost(scale: float, sensitivity: int) -> Fraction:
     """The epsilon that OpenDP's own privacy map tells for this scale."""
-    return Fraction(_laplace(scale).map(sensitivity))  # type: ignore[no-untyped-call]
+    return Fraction(_laplace(scale).map(sensitivity))

@@ -5,15 +5,34 @@ its sensitivity, and its `add_noise`, which sends integers through a float.
 """
 
 import importlib.metadata
+import importlib.util
 import math
+import sys
 from decimal import Decimal
 from fractions import Fraction
 
-from pipeline_dp import dp_computations
-from pydp.algorithms import numerical_mechanisms
-
 from dpjobs.engines.base import Mechanism, NoiseEngine, at_most
 from dpjobs.noise import RoundedLaplace
+
+
+def _put_off(parent: str, name: str) -> None:
+    """Let `from parent import name` give a module that loads when it is first used, if it is not loaded by now.
+
+    It is the same module, only later, as importlib's own LazyLoader does it.
+    """
+    full = f"{parent}.{name}"
+    spec = None if full in sys.modules else importlib.util.find_spec(full)
+    if spec is None or spec.loader is None:
+        return
+    spec.loader = importlib.util.LazyLoader(spec.loader)
+    module = sys.modules[full] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    setattr(sys.modules[parent], name, module)  # else `from` would ask the module for its spec, which loads it
+
+
+_put_off("scipy", "stats")  # PipelineDP needs it for Gaussian noise alone; it is three quarters of its import
+from pipeline_dp import dp_computations  # noqa: E402
+from pydp.algorithms import numerical_mechanisms  # noqa: E402
 
 
 class PipelineDPEngine(NoiseEngine):
@@ -55,7 +74,7 @@ class PyDPLaplace(Mechanism):
         if self.grid > 1:
             return int(self._laplace.add_noise(value))
         noisy = value * self._parts + int(self._laplace.add_noise(0))
-        return (noisy + self._parts // 2) // self._parts
+        return int((noisy + self._parts // 2) // self._parts)
 
 
 def _exponent(scale: float) -> int:

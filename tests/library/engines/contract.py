@@ -8,11 +8,11 @@ from fractions import Fraction
 from functools import partial
 
 import pytest
+from dpjobs.measurement import COUNT, SUM, SUM_OF_SQUARES, WIDTH, Measurement
 from pyspark.sql import DataFrame, Row
 
 from dpjobs.engines import ENGINES, load
 from dpjobs.engines.base import Engine
-from dpjobs.measurement import COUNT, SUM, SUM_OF_SQUARES, WIDTH, Measurement
 from dpjobs.noise import Noise
 from library.engines.sampling import FALSE_ALARM, equal_p, oddities, scale_p, together_p
 

@@ -6,9 +6,9 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
+from dpjobs.measurement import COUNT, SUM, Measurement
 
 from dpjobs.engines.base import Engine, Noisy
-from dpjobs.measurement import COUNT, SUM, Measurement
 from dpjobs.noise import TwoSidedGeometric
 
 ONE = Fraction(1)

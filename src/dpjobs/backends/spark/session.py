@@ -63,13 +63,11 @@ def local_session(
     s3: bool = False,
     memory: str = "2g",
     small: bool = False,
-    python_daemon: str | None = None,
-    java_options: str = "",
 ) -> Iterator[SparkSession]:
     """Start Spark in this process on all cores, silent, and remove its temporary files at the end.
 
     `home` is where the S3 connector is cached, `memory` the driver's heap; `small` trades the JVM's top speed
-    for a quick start; `python_daemon` is a module that Spark runs to fork its Python workers, started at once.
+    for a quick start.
     Raises InputError when Spark does not start. The engine's temporary tables lie in a private folder of the
     system's temporary one.
     """
@@ -79,25 +77,19 @@ def local_session(
             **_LOCAL_SETTINGS,
             **RUNTIME_SETTINGS,
             "spark.driver.memory": memory,
-            "spark.driver.extraJavaOptions": " ".join([*_java_options(small, s3), java_options]).strip(),
+            "spark.driver.extraJavaOptions": " ".join(_java_options(small, s3)),
             "spark.local.dir": str(scratch / "local"),
             "spark.sql.warehouse.dir": (scratch / "warehouse").as_uri(),
             **(_s3_settings(home) if s3 else {}),
-            **({"spark.python.daemon.module": python_daemon} if python_daemon else {}),
         }
-        spark = _start(settings, _EMPTY if _EMPTY.is_dir() else scratch)
-        warming = threading.Thread(target=start_python, args=(spark,), daemon=True)
+        spark = _start(settings, scratch)
         patience = _INTERRUPTED_SECONDS
         try:
             _end_safely(spark, before)
-            if python_daemon:
-                warming.start()
             yield spark
             patience = _DONE_SECONDS
         finally:
             with _undisturbed(before):
-                if warming.is_alive() and patience == _DONE_SECONDS:
-                    warming.join(timeout=patience)
                 _stop(spark, patience)
 
 
@@ -230,32 +222,12 @@ def _children() -> set[int]:
     return found
 
 
-def start_python(spark: SparkSession) -> None:
-    """Make Spark start its Python daemons, those of its SQL and those of its RDDs, while others wait."""
-
-    def same(frames):  # type: ignore[no-untyped-def]
-        yield from frames
-
-    with contextlib.suppress(Exception):  # whoever needs them will see what is wrong
-        spark.range(0, 2, 1, 2).mapInPandas(same, "id long").collect()
-        spark.createDataFrame([(1,)], "n int").isEmpty()
-
-
-CLASS_ARCHIVE = Path(sys.prefix) / "share" / "dpcloud" / "spark.jsa"
-"""The JVM's loaded classes, kept by `make setup`: halves the time until Spark's first query (Java's AppCDS)."""
-BASE_ARCHIVE = CLASS_ARCHIVE.with_name("java.jsa")
-"""Java's own classes, on which the other builds; the Java of the pinned wheel comes without."""
-_EMPTY = CLASS_ARCHIVE.parent / "conf"  # on the class path, which must be the archive's, and hold no file
-
-
 _SYSTEM_TRUST = Path("/etc/ssl/certs/java/cacerts")
 
 
 def _java_options(small: bool, s3: bool) -> list[str]:
     options = [f"-Dlog4j2.configurationFile={(Path(__file__).parent / 'conf' / 'log4j2.properties').as_uri()}"]
     options.append("-XX:ErrorFile=/dev/null -XX:-CreateCoredumpOnCrash")  # either could hold cells of the table
-    if CLASS_ARCHIVE.exists() and _EMPTY.is_dir():
-        options.append(f"-XX:SharedArchiveFile={BASE_ARCHIVE}:{CLASS_ARCHIVE}")  # ignored where it does not fit
     if s3 and _SYSTEM_TRUST.exists():  # the wheel's Java does not know the authorities that this machine trusts
         options.append(f"-Djavax.net.ssl.trustStore={_SYSTEM_TRUST}")
     if small:
