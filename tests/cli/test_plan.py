@@ -55,6 +55,19 @@ def test_margin_to_epsilon_and_back(query: str, capsys: pytest.CaptureFixture[st
             )
 
 
+@pytest.mark.parametrize(
+    ("query", "lower", "upper", "whole"),
+    [("SUM", "-300", "100", 300_000), ("SUM", "100", "300", 300_000), ("MEAN", "100", "300", 200),
+     ("VARIANCE", "100", "300", 10_000)],
+)  # fmt: skip
+def test_what_a_margin_in_percent_is_of(
+    query: str, lower: str, upper: str, whole: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of the larger bound, for a SUM, and not of their distance: that would plan with too little epsilon."""
+    words = ["--query", query, "--lower", lower, "--upper", upper, "--rows", "1000"]
+    assert planned(capsys, *words, "--margin", "10%") == planned(capsys, *words, "--margin", str(whole / 10))
+
+
 @pytest.mark.parametrize("query", BOUNDS)
 def test_more_epsilon_more_rows_and_less_confidence_narrow_the_interval(
     query: str, capsys: pytest.CaptureFixture[str]

@@ -80,6 +80,15 @@ def test_a_small_table_gets_the_public_fallback_and_says_so(spark, tmp_path: Pat
     assert (found.bounds, found.source) == (bounds.FALLBACK, "fallback")
 
 
+@pytest.mark.parametrize(("count", "source"), [(10**9, "private"), (0, "fallback")])
+def test_what_they_cost_is_told_whether_any_are_found_or_none(count: int, source: str) -> None:
+    """A run spends on the rest what is left of its epsilon: told less, it would spend more than it paid."""
+    noise = RoundedLaplace(Fraction(10))
+    found = bounds.found([count] * 193, noise, Decimal("0.1"))
+    assert (found.source, found.epsilon, found.noise) == (source, Decimal("0.1"), noise)
+    assert (found.threshold, found.beta) == bounds.threshold(noise)
+
+
 @pytest.mark.parametrize("name", ["tumult", "pipelinedp"])
 def test_both_engines_find_them(spark, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from dpjobs.engines import load

@@ -14,7 +14,7 @@ from dpjobs.plan import SEPARATE, TOKENS, Cell, Plan, tokens_grid
 from dpjobs.query import Bounds, Query
 from dpjobs.statistics import separate
 from dpjobs.statistics.base import Estimate, Range, Statistic, within
-from dpjobs.statistics.shares import share_of
+from dpjobs.statistics.shares import Shares, share_of
 
 HIGH, LOW = "high", "low"
 
@@ -50,7 +50,7 @@ class Mean(Statistic):
             raise ValueError("a plan for MEAN has a grid")
         bounds, tokens = plan.grid.bounds, plan.grid.upper
         width = tokens * plan.grid.step
-        share = share_of((1.0, 0.0), noisy, 1.0 - confidence)
+        share = share_of((1.0, 0.0), Shares(noisy, 1.0 - confidence))
         h = plan.grid.rounding
         low, high = (plan.grid.origin + width * s for s in (share.low, share.high))
         return within(Range(bounds.lower, bounds.upper), plan.grid.origin + width * share.value, low - h, high + h)
