@@ -59,11 +59,10 @@ def laplace_quantile(scales: Sequence[float], alpha: float) -> float:
         spread.append(max(b, spread[-1] * _SPREAD) if spread else b)
     dropped = sum(b / largest for b in scales if b <= largest * 1e-6) * 40.0
     weights = [math.prod(b * b / (b * b - c * c) for c in spread if c != b) for b in spread]
-
     t = spread[-1] * math.log(1.0 / alpha)
     for _ in range(_ROUNDS):  # Newton's: the tail is convex, so from the left it comes near and never past it
-        parts = [w * math.exp(-t / b) for w, b in zip(weights, spread, strict=True)]
-        step = (math.fsum(parts) - alpha) / math.fsum(p / b for p, b in zip(parts, spread, strict=True))
+        parts = [(w * math.exp(-t / b), b) for w, b in zip(weights, spread, strict=True)]
+        step = (sum([p for p, _ in parts]) - alpha) / sum([p / b for p, b in parts])
         t += max(step, 0.0)
         if step <= 1e-9 * t:
             break
