@@ -76,7 +76,11 @@ WAYS = {
 }
 # The noise of a COUNT and a SUM knows nothing of the table, and one cell is not shared.
 ASKED = [
-    *((way, query, "tracts") for way in ("pipelinedp", "opendp", "tumult-core") for query in (Query.COUNT, Query.SUM)),
+    *(
+        (way, query, "tracts")
+        for way in ("pipelinedp", "opendp", "tumult-core")
+        for query in (Query.COUNT, Query.SUM)
+    ),
     *((way, query, "skewed") for way in WAYS for query in (Query.MEAN, Query.VARIANCE)),
     *((way, query, "tracts") for way in ("pipelinedp", "tumult") for query in (Query.MEAN, Query.VARIANCE)),
     *(("opendp", query, "counties") for query in (Query.MEAN, Query.VARIANCE)),
@@ -118,7 +122,9 @@ LEAST_OF_FEW = 255  # fewer of 300 have probability 3e-10 at an exact 95 %
 @pytest.mark.parametrize(
     ("rows", "epsilon"), [(1, "1"), (1, "100"), (10, "1"), (1000, "0.03"), (100, "1"), (10**6, "0.000001")]
 )
-def test_intervals_of_few_rows_hold_wherever_the_values_lie(rows: int, epsilon: str, query: Query, table: str) -> None:
+def test_intervals_of_few_rows_hold_wherever_the_values_lie(
+    rows: int, epsilon: str, query: Query, table: str
+) -> None:
     values = TABLES[table]
     of = plan(query, Bounds(0, 1), Decimal(epsilon))
     totals = totals_of(of, steps_of(of, values), rows)

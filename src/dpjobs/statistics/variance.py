@@ -63,8 +63,13 @@ class Variance(Statistic):
         # and b2 is rounded to a whole token
         h = plan.grid.rounding
         slack = width * h + h * h + unit / (2 * max(plan.grid.upper, 1))
-        possible = Range(0.0, width * width / 4)
-        return within(possible, unit * share.value, unit * share.low - slack, unit * share.high + slack)
+        return within(self.possible(plan), unit * share.value, unit * share.low - slack, unit * share.high + slack)
+
+    def possible(self, plan: Plan) -> Range:
+        """From 0 to where half of the values lie at either bound."""
+        if plan.grid is None:
+            raise ValueError("a plan for VARIANCE has a grid")
+        return Range(0.0, self.whole(plan.grid.bounds, 0))
 
     def whole(self, bounds: Bounds | None, rows: int) -> float:
         """The largest variance that the bounds allow."""
@@ -86,9 +91,13 @@ def _variance(noisy: Sequence[Noisy], alpha: float) -> Estimate:
     pieces = [Range(*piece) for piece in pairwise(steps)]
 
     def moved(v: float, sign: int) -> float:
-        return max(
-            sign * (raw + _off(about, piece, sign)) + shares.spread(_weights(piece, v)) / total for piece in pieces
-        ) * sign
+        return (
+            max(
+                sign * (raw + _off(about, piece, sign)) + shares.spread(_weights(piece, v)) / total
+                for piece in pieces
+            )
+            * sign
+        )
 
     largest = max(c * (1.0 - c) for c in (mean.low, mean.high, min(max(0.5, mean.low), mean.high)))
     centre = _POSSIBLE.clip(raw)
