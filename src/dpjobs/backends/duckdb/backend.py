@@ -13,11 +13,11 @@ from urllib.parse import unquote
 from dpjobs.addresses import is_local
 from dpjobs.backends.base import Backend
 from dpjobs.backends.duckdb import lines, parquet, sql
+from dpjobs.backends.duckdb.files import files_of
 from dpjobs.backends.duckdb.lines import to_ascii
-from dpjobs.backends.duckdb.totals import Rows, counted
-from dpjobs.errors import InputError
+from dpjobs.backends.duckdb.totals import NUMBER, TEXT, Rows, counted
 from dpjobs.plan import Plan
-from dpjobs.source import Files, LocalFiles, Source
+from dpjobs.source import Files, Source
 
 _NULL = "__HIVE_DEFAULT_PARTITION__"
 _SCRATCH = "dpcloud-duckdb-"
@@ -30,6 +30,8 @@ class DuckDBBackend(Backend):
 
     def __init__(self, scratch: Path, memory: str | None = None) -> None:
         self._scratch, self._memory = scratch, memory
+        self._batches = self._connection(())  # of what Arrow reads; it has no way to any file
+        self._batches.create_function(sql.EXACT, float, ["VARCHAR"], "DOUBLE")
 
     @classmethod
     @contextlib.contextmanager
@@ -38,8 +40,8 @@ class DuckDBBackend(Backend):
         scratch = Path(tempfile.mkdtemp(prefix=_SCRATCH))
         try:
             backend = cls(scratch, memory)
-            backend._connection().close()  # a setting that DuckDB refuses costs nothing here
-            yield backend
+            with contextlib.closing(backend._batches):
+                yield backend
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
 
@@ -52,9 +54,7 @@ class DuckDBBackend(Backend):
 
     def files(self, uri: str) -> Files:
         """Return the reader of headers and schemas for an address."""
-        if is_local(uri):
-            return LocalFiles()
-        raise InputError.of("an address that DuckDB does not read", uri, "a path of this machine, or --on spark")
+        return files_of(uri)
 
     def check(self, table: Source, column: str | None) -> None:
         """Nothing is left to look at."""
@@ -63,26 +63,31 @@ class DuckDBBackend(Backend):
         if plan.column in table.partitions:
             return self._partitions(table, plan, plan.column)
         if table.format == "csv":
-            return self._counted(*self._lines(table.paths, table, plan.column), plan)
+            rows, reader = self._lines(table.paths, table, plan.column)
+            with self._given(reader) as connection:
+                return counted(connection, rows, plan)
         if plan.column is None:
-            return [sum(parquet.rows_of(table.paths, self.files(table.root)))]
-        column, files = table.columns[plan.column], self.files(table.root)
+            return [sum(parquet.rows_of(table.paths, files_of(table.root)))]
+        column, files = table.columns[plan.column], files_of(table.root)
         found = parquet.footers(table.paths, files, plan.column)
-        if column.kind == "number" and parquet.is_safe(table.paths, found):
-            rows = Rows(f"select cell as x from ({parquet.scan(table.paths, plan.column)})", is_text=False)
-            return self._counted(rows, None, plan, table.paths)
-        batches = parquet.batches(table.paths, found, self._open, column)
-        cell = "cell" if column.kind == "text" else f"{parquet.number(column)} as x"
-        rows = Rows(f"select {cell} from batches", column.kind == "text")
-        return self._counted(rows, _reader(parquet.schema(column), batches), plan)
+        cell, kind = ("cell", TEXT) if column.kind == "text" else (f"{parquet.number(column)} as x", NUMBER)
+        most = sum(one.metadata.num_rows for one in found)
+        if column.kind == "number" and is_local(table.root) and parquet.is_safe(table.paths, found):
+            scan = f"({parquet.scan(table.paths, plan.column)})"
+            with contextlib.closing(self._connection(table.paths)) as connection:
+                return counted(connection, Rows(f"select {cell} from {scan}", kind, most), plan)
+        batches = parquet.batches(table.paths, found, files, column)
+        with self._given(_reader(parquet.schema(column), batches)) as connection:
+            return counted(connection, Rows(f"select {cell} from batches", kind), plan)
 
     def _lines(self, paths: Sequence[str], table: Source, column: str | None) -> tuple[Rows, Any]:
         """A query of the files' lines, and the reader that it calls `batches`."""
         place = None if column is None else list(table.columns).index(column)
         cell = "'x'" if place is None else sql.cell("line", place)
         blank = f" where {sql.not_blank('line')}" if not place else ""  # elsewhere a blank line's cell is empty
-        batches = lines.batches(paths, self._open, table.headers)
-        return Rows(f"select {cell} as cell from batches{blank}", is_text=True), _reader(lines.schema(), batches)
+        files = files_of(table.root)
+        batches = lines.batches(paths, files.open, table.headers, files.piece)
+        return Rows(f"select {cell} as cell from batches{blank}", TEXT), _reader(lines.schema(), batches)
 
     def _partitions(self, table: Source, plan: Plan, column: str) -> list[int]:
         """Every row of a file has the value that its path tells."""
@@ -93,35 +98,30 @@ class DuckDBBackend(Backend):
             times[partition(table, path, column)] += rows
         texts = [None if text is None else to_ascii(text.encode("utf-8", "replace")).decode() for text in times]
         values = pyarrow.table({"cell": pyarrow.array(texts, pyarrow.string()), "n": list(times.values())})
-        return self._counted(Rows("select cell, n from batches", is_text=True, weight="n"), values, plan)
+        with self._given(values) as connection:
+            return counted(connection, Rows("select cell, n from batches", TEXT, weight="n"), plan)
 
     def _rows_of(self, table: Source) -> list[int]:
         if table.format == "parquet":
-            return parquet.rows_of(table.paths, self.files(table.root))
+            return parquet.rows_of(table.paths, files_of(table.root))
         return [self._line_count(path, table) for path in table.paths]
 
     def _line_count(self, path: str, table: Source) -> int:
         rows, reader = self._lines([path], table, None)
-        with self._connected(reader) as connection:
-            return int(connection.execute(f"select count(*) from ({rows.query})").fetchone()[0])
-
-    def _counted(self, rows: Rows, reader: Any, plan: Plan, paths: Sequence[str] = ()) -> list[int]:
-        with self._connected(reader, paths) as connection:
-            return counted(connection, rows, plan)
+        with self._given(reader) as connection:
+            [(count,)] = connection.execute(f"select count(*) from ({rows.query})").fetchall()
+            return int(count)
 
     @contextlib.contextmanager
-    def _connected(self, reader: Any, paths: Sequence[str] = ()) -> Iterator[Any]:
-        with contextlib.closing(self._connection(paths)) as connection:
-            if reader is not None:
-                connection.register("batches", reader)
-            yield connection
+    def _given(self, reader: Any) -> Iterator[Any]:
+        """The connection, which knows what the reader gives as `batches`."""
+        self._batches.register("batches", reader)
+        try:
+            yield self._batches
+        finally:
+            self._batches.unregister("batches")
 
-    def _open(self, path: str) -> Any:
-        import pyarrow
-
-        return pyarrow.OSFile(path)
-
-    def _connection(self, paths: Sequence[str] = ()) -> Any:
+    def _connection(self, paths: Sequence[str]) -> Any:
         """A database of its own, in memory, that reads these files and nothing else."""
         import duckdb
 
