@@ -1,7 +1,6 @@
 """The suites of every backend, on DuckDB."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings

@@ -1,7 +1,5 @@
 """The suites of every backend, on Spark."""
 
-from pathlib import Path
-
 import pytest
 from hypothesis import HealthCheck, given, settings
 
