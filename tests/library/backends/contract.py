@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
+from typing import ClassVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -24,6 +25,7 @@ from library.tables import HOSTILE_CELLS, HOSTILE_LINES, source_of, write_csv
 
 SHARED, SEPARATE = "pipelinedp", "tumult"  # engines of either recipe
 BOM = b"\xef\xbb\xbf"
+_WIDE = Bounds(0, 2.0**20)
 
 
 def asked(query: Query, column: str | None, limits: Bounds | None, engine: str = SEPARATE) -> Plan:
@@ -34,7 +36,7 @@ def count(backend: Backend, source: Source, column: str | None = None) -> int:
     return backend.totals(source, asked(Query.COUNT, column, None))[0]
 
 
-def total(backend: Backend, source: Source, column: str = "x", limits: Bounds = Bounds(0, 2.0**20)) -> float:
+def total(backend: Backend, source: Source, column: str = "x", limits: Bounds = _WIDE) -> float:
     plan = asked(Query.SUM, column, limits)
     assert plan.grid is not None
     return backend.totals(source, plan)[0] * plan.grid.step
@@ -206,9 +208,16 @@ class CSVContract:
     def test_patterns_take_linear_time(self, backend: Backend, tmp_path: Path) -> None:
         """Lines made to send a careless pattern back and forth for hours, or through a stack."""
         lines = [
-            b'"a",' * 200_000, b'"' * 10**6, b'"a"' * 300_000, b"1," + b"9" * 10**6 + b"x", b"1," + b" " * 10**6 + b"x",
-            b"1," + b"1." * 500_000, b'1,"' + b'""' * 500_000, b'1,"' + b'""' * 500_000 + b'"', b"1,1e" + b"1" * 10**6,
-        ]  # fmt: skip
+            b'"a",' * 200_000,
+            b'"' * 10**6,
+            b'"a"' * 300_000,
+            b"1," + b"9" * 10**6 + b"x",
+            b"1," + b" " * 10**6 + b"x",
+            b"1," + b"1." * 500_000,
+            b'1,"' + b'""' * 500_000,
+            b'1,"' + b'""' * 500_000 + b'"',
+            b"1,1e" + b"1" * 10**6,
+        ]
         for header in (b"a,b,c,d,e,x", b"a,x,c"):
             source = source_of(write_csv(tmp_path / "t.csv", [b"r,1,z", *lines, b"r,2,z"], header))
             for plan in (asked(Query.VARIANCE, "x", Bounds(-10, 10)), asked(Query.COUNT, "x", None)):
@@ -229,7 +238,7 @@ class CSVContract:
 class PartitionsContract:
     """Folders named like year=2020."""
 
-    FOLDERS = {
+    FOLDERS: ClassVar = {
         "year=2020/my%20place=a b": [1, 2],
         "year=2020/my%20place=%3Db": [4],
         "year=2021/my%20place=__HIVE_DEFAULT_PARTITION__": [8],

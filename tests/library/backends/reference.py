@@ -1,4 +1,4 @@
-"""What a row is, told once more in plain and slow Python, after docs/how-it-works.md: what backends are held against."""
+"""What a row is, once more in plain and slow Python, after docs/how-it-works.md: what backends are held against."""
 
 import bz2
 import gzip

@@ -1,6 +1,5 @@
 """The suites of every backend, on Spark."""
 
-
 import pytest
 from hypothesis import HealthCheck, given, settings
 

@@ -2,48 +2,51 @@
 
 import contextlib
 import os
-import shutil
-import tempfile
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import unquote
 
+from dpjobs import scratch
 from dpjobs.addresses import is_local
 from dpjobs.backends.base import Backend
 from dpjobs.backends.duckdb import lines, parquet, sql
 from dpjobs.backends.duckdb.files import files_of
 from dpjobs.backends.duckdb.lines import to_ascii
 from dpjobs.backends.duckdb.totals import NUMBER, TEXT, Rows, counted
+from dpjobs.errors import InputError
 from dpjobs.plan import Plan
 from dpjobs.source import Files, Source
 
 _NULL = "__HIVE_DEFAULT_PARTITION__"
-_SCRATCH = "dpcloud-duckdb-"
+_MEMORY = re.compile(r"(\d{1,6})\s*([MGT])(i?)B?", re.ASCII | re.IGNORECASE)
+_LEAST = 256 * 10**6  # bytes
 
 
 class DuckDBBackend(Backend):
-    """Counts with DuckDB on all cores; what does not fit into `memory` is spilled to the folder `scratch`."""
+    """Counts with DuckDB on all cores; what does not fit into `memory` is spilled to the folder `private`."""
 
     name = "duckdb"
 
-    def __init__(self, scratch: Path, memory: str | None = None) -> None:
-        self._scratch, self._memory = scratch, memory
+    def __init__(self, private: Path, memory: int | None = None) -> None:
+        self._private, self._memory = private, memory
         self._batches = self._connection(())  # of what Arrow reads; it has no way to any file
         self._batches.create_function(sql.EXACT, float, ["VARCHAR"], "DOUBLE")
 
     @classmethod
     @contextlib.contextmanager
     def open(cls, memory: str | None = None) -> Iterator[Self]:
-        """Give a backend whose spills lie in a private folder, which is removed at the end."""
-        scratch = Path(tempfile.mkdtemp(prefix=_SCRATCH))
-        try:
-            backend = cls(scratch, memory)
+        """Give a backend whose spills lie in a private folder, which is removed at the end.
+
+        Raises InputError for a `memory` that is no size, or too little to work in.
+        """
+        limit = None if memory is None else _bytes(memory)
+        with scratch.folder() as private:
+            backend = cls(private, limit)
             with contextlib.closing(backend._batches):
                 yield backend
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
 
     @property
     def version(self) -> str:
@@ -127,12 +130,12 @@ class DuckDBBackend(Backend):
 
         settings: dict[str, str | bool | int | float | list[str]] = {
             "threads": str(len(os.sched_getaffinity(0))),
-            "temp_directory": str(self._scratch),
+            "temp_directory": str(self._private),
             "preserve_insertion_order": "false",
             "autoload_known_extensions": "false",
             "autoinstall_known_extensions": "false",
             "allow_persistent_secrets": "false",
-            **({"memory_limit": self._memory} if self._memory else {}),
+            **({"memory_limit": f"{self._memory}B"} if self._memory else {}),
         }
         connection = duckdb.connect(":memory:", config=settings)
         connection.execute("set enable_progress_bar = false")
@@ -152,3 +155,14 @@ def partition(table: Source, path: str, column: str) -> str | None:
     folders = path.removeprefix(table.root).strip("/").split("/")[:-1]
     value = unquote(folders[table.partitions.index(column)].partition("=")[2], "latin-1")
     return None if value == _NULL else value
+
+
+def _bytes(memory: str) -> int:
+    """Read a size such as 2GB, 2g or 1500MiB; raises InputError."""
+    found = _MEMORY.fullmatch(memory.strip())
+    size = 0
+    if found:
+        size = int(found[1]) * (1024 if found[3] else 1000) ** (2 + "MGT".index(found[2].upper()))
+    if size < _LEAST:
+        raise InputError.of("memory is no size, or too little", memory, "256MB or more, such as 2GB")
+    return size
