@@ -60,7 +60,7 @@ $(ENVIRONMENT): requirements-cluster.txt tools/environment.py
 	$(ANY_PYTHON) tools/environment.py
 	@touch $@
 
-environment:  ## the libraries of Glue and EMR as one archive (184 MB), which every deployment takes along
+environment:  ## the libraries of Glue and EMR as one archive (248 MB), which every deployment takes along
 	$(ANY_PYTHON) tools/environment.py
 
 synth: $(VENV)/.setup-cdk $(ENVIRONMENT)  ## synthesize the stacks into build/cdk.out; CDKFLAGS="-c dp.KEY=VALUE" for this and the next

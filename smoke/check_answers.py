@@ -89,9 +89,17 @@ def warehouse(seen: Seen) -> str:
     return "none with content"
 
 
-@check("isolated", "All of it once more in isolated mode, where nothing but the endpoints is in reach", Stage.RAN)
+@check("isolated", "All of it once more in isolated mode, where nothing but the endpoints is in reach", Stage.ENDED)
 def isolated(seen: Seen) -> str:
-    """Both Glue runs and both EMR steps of a deployment with `--isolated`."""
+    """Both Glue runs, both EMR steps and the end of the idle cluster of a deployment with `--isolated`."""
     if not seen.deployment.isolated:
         raise Skipped("run it again with --isolated")
-    return f"{all_succeeded(seen.glue_runs)}, {all_succeeded(seen.steps)}"
+    end = seen.account.lacks("idle clusters") or cluster_ended(seen)
+    return f"{all_succeeded(seen.glue_runs)}, {all_succeeded(seen.steps)}, the cluster: {end}"
+
+
+def cluster_ended(seen: Seen) -> str:
+    """Return the state in which the idle cluster has ended itself; raises Failed unless it has."""
+    if seen.cluster_end != "TERMINATED":
+        raise Failed(seen.cluster_end or "it was not waited for")
+    return seen.cluster_end

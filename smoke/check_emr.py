@@ -4,7 +4,7 @@ import gzip
 import json
 from typing import Any
 
-from smoke.check_answers import all_succeeded, check_releases
+from smoke.check_answers import all_succeeded, check_releases, cluster_ended
 from smoke.checks import Failed, Seen, Stage, check
 
 _LOGS = "emr/cluster-logs/"
@@ -17,11 +17,15 @@ def _cluster(seen: Seen) -> dict[str, Any]:
     return found
 
 
-def _instances(seen: Seen) -> list[dict[str, Any]]:
+def _machines(seen: Seen) -> list[str]:
     pages = seen.account.client("emr").get_paginator("list_instances")
     cluster = seen.deployment.outputs["ClusterId"]
     states = ["RUNNING", "BOOTSTRAPPING", "PROVISIONING"]
-    return [i for page in pages.paginate(ClusterId=cluster, InstanceStates=states) for i in page["Instances"]]
+    listed = pages.paginate(ClusterId=cluster, InstanceStates=states)
+    found = [one["Ec2InstanceId"] for page in listed for one in page["Instances"]]
+    if not found:
+        raise Failed("it has no machines")
+    return found
 
 
 @check("emr-cluster", "The cluster comes up in private-a, its bootstrap action done", Stage.DEPLOYED, needs=("runs",))
@@ -48,11 +52,11 @@ def emr_encryption(seen: Seen) -> str:
     security = json.loads(emr.describe_security_configuration(Name=name)["SecurityConfiguration"])
     if not security["EncryptionConfiguration"]["EnableAtRestEncryption"]:
         raise Failed("not by the security configuration")
-    ids = [one["Ec2InstanceId"] for one in _instances(seen)]
-    if not ids:
-        raise Failed("it has no machines")
+    ids = _machines(seen)
     attached = [{"Name": "attachment.instance-id", "Values": ids}]
     volumes = ec2.describe_volumes(Filters=attached)["Volumes"]
+    if not volumes:
+        raise Failed("its machines have no disks")
     if plain := [one["VolumeId"] for one in volumes if not one["Encrypted"]]:
         raise Failed(f"{len(plain)} of {len(volumes)} disks are not encrypted, {plain[0]} among them")
     for reservation in ec2.describe_instances(InstanceIds=ids)["Reservations"]:
@@ -66,7 +70,7 @@ def emr_encryption(seen: Seen) -> str:
 def emr_session(seen: Seen) -> str:
     """A session that is opened on one machine and ended (`aws ssm start-session`)."""
     ssm = seen.account.client("ssm")
-    target = _instances(seen)[0]["Ec2InstanceId"]
+    target = _machines(seen)[0]
     started = ssm.start_session(Target=target)["SessionId"]
     ssm.terminate_session(SessionId=started)
     return f"opened on {target} and ended"
@@ -111,9 +115,7 @@ def emr_releases(seen: Seen) -> str:
 @check("emr-ends", "An idle cluster ends itself", Stage.ENDED, needs=("idle clusters",))
 def emr_ends(seen: Seen) -> str:
     """The cluster's state after `emr.idle_timeout_seconds` without a step."""
-    if not seen.cluster_end.startswith("TERMINATED") or "ERROR" in seen.cluster_end:
-        raise Failed(seen.cluster_end or "it was not waited for")
-    return seen.cluster_end
+    return cluster_ended(seen)
 
 
 @check("emr-logs", "No numbers of the table in the cluster's logs", Stage.ENDED, needs=("logs",))

@@ -1,16 +1,19 @@
 """The lines of the checklist about AWS Glue."""
 
 from collections.abc import Iterator
-from typing import Any
 
+from dpjobs.errors import quoted
 from smoke.check_answers import all_succeeded, check_releases, ledger_of
 from smoke.checks import Failed, Seen, Skipped, Stage, check
-from smoke.removal import log_groups
+from smoke.log_groups import messages
 from smoke.runs import MOVED, RENAMED, UNKNOWN
 from smoke.settings import ENGINES, EPSILON, TOTAL
 
 _ERRORS = "error"
 """In the name of a group: here Spark's daemons would write."""
+_REFUSAL = "the data set has no budget"
+_UNTAKEN = "InvalidInputException"
+"""What Glue says where it is an argument that it does not take."""
 
 
 @check("glue-jobs", "Glue takes the jobs, with every fixed argument", Stage.DEPLOYED)
@@ -48,6 +51,9 @@ def glue_fixed(seen: Seen) -> str:
     if moved is None or renamed is None:
         raise Skipped("not tried, since no run has succeeded")
     ledger = ledger_of(seen)
+    for run in (moved, renamed):
+        if not run.platform_id and _UNTAKEN not in run.message:  # no answer to the question
+            raise Failed(f"{run.name}: {run.message}")
     # it repeats an earlier run, so without effect it shows that one's release out of our ledger, and spends nothing
     if moved.platform_id and not moved.succeeded:
         raise Failed(f"{MOVED}: {moved.state}: {moved.message}")
@@ -62,29 +68,27 @@ def glue_fixed(seen: Seen) -> str:
 
 @check("glue-no-total", "A table without a total is refused, and nothing spent", Stage.RAN, needs=("runs",))
 def glue_no_total(seen: Seen) -> str:
-    """A run on the folder of the table, which has no total of its own."""
+    """A run on a copy of the table, which has no total of its own: its refusal, in its message or its logs."""
     run = seen.probes.get(UNKNOWN)
     if run is None or not run.platform_id:
         raise Skipped("not tried, since no run has succeeded")
     if run.state != "FAILED" or ledger_of(seen).find(run.run_id) is not None:
         raise Failed(f"{run.state}: {run.message}")
+    if not (_refuses(seen, run.message) or any(_refuses(seen, text) for text in _logged(seen))):
+        raise Failed(f"why it failed is nowhere to be seen, neither in its message nor in the logs: {run.message}")
     balance = ledger_of(seen).balance(seen.address)
     spent = TOTAL - (TOTAL if balance is None else balance.left)
     if spent > EPSILON * (len(seen.glue_runs) + len(seen.steps)):
         raise Failed(f"spent is {spent}")
-    return f"FAILED; spent stays {spent}"
+    return f"FAILED: {_REFUSAL}; spent stays {spent}"
 
 
-def _events(seen: Seen, group: str) -> Iterator[str]:
-    pages = seen.account.client("logs").get_paginator("filter_log_events")
-    for page in pages.paginate(logGroupName=group):
-        yield from (event["message"] for event in page["events"])
+def _refuses(seen: Seen, text: str) -> bool:
+    return _REFUSAL in text and quoted(seen.untold) in text
 
 
-def _glue_groups(seen: Seen) -> list[dict[str, Any]]:
-    return [
-        one for one in log_groups(seen.account, seen.deployment.prefix) if one["logGroupName"].startswith("/aws-glue")
-    ]
+def _logged(seen: Seen) -> Iterator[str]:
+    return (message for group in seen.glue_logs() for message in messages(seen.account, group, seen.began))
 
 
 @check(
@@ -92,19 +96,21 @@ def _glue_groups(seen: Seen) -> list[dict[str, Any]]:
 )
 def glue_logs(seen: Seen) -> str:
     """All events of the jobs' log groups (`aws logs filter-log-events`)."""
-    groups, events = [one["logGroupName"] for one in _glue_groups(seen)], 0
+    groups, events = seen.glue_logs(), 0
     if not groups:
         raise Failed("no log group of the jobs is there: the runs' output went elsewhere")
     telltales = seen.table.telltales()
     for group in groups:
-        for message in _events(seen, group):
+        if group.runs:
+            raise Failed(f"{group.name} is not the deployment's, and has the output of {', '.join(group.runs)}")
+        for message in messages(seen.account, group, seen.began):
             events += 1
-            if _ERRORS in group and not seen.deployment.daemon_logs:
-                raise Failed(f"{group} holds what Spark's daemons write")
-            if found := {what for text, what in telltales.items() if text in message and _ERRORS not in group}:
-                raise Failed(f"{group} holds {', '.join(sorted(found))}")
+            if _ERRORS in group.name and not seen.deployment.daemon_logs:
+                raise Failed(f"{group.name} holds what Spark's daemons write")
+            if found := {what for text, what in telltales.items() if text in message and _ERRORS not in group.name}:
+                raise Failed(f"{group.name} holds {', '.join(sorted(found))}")
     if not events:
-        raise Failed(f"no output of the runs in {', '.join(groups)}")
+        raise Failed(f"no output of the runs in {', '.join(group.name for group in groups)}")
     if seen.deployment.daemon_logs:
         raise Skipped("Spark's daemons were let log (--daemon-logs); nothing of the table in the other groups")
     return f"{len(groups)} groups, {events} events"
@@ -113,10 +119,12 @@ def glue_logs(seen: Seen) -> str:
 @check("glue-log-keys", "The logs are encrypted with the stack's key, and expire", Stage.RAN, needs=("logs",))
 def glue_log_keys(seen: Seen) -> str:
     """Key and retention of the jobs' log groups (`aws logs describe-log-groups`)."""
-    groups = _glue_groups(seen)
-    wrong = [one["logGroupName"] for one in groups if not (one.get("kmsKeyId") and one.get("retentionInDays"))]
+    groups = seen.glue_logs()
+    [key] = seen.deployment.resources("glue", "AWS::KMS::Key").values()
+    ours = f":kms:{seen.account.region}:{seen.account.id}:key/{key}"
+    wrong = [one.name for one in groups if not (one.key_arn.endswith(ours) and one.days)]
     if wrong or not groups:
-        raise Failed(f"without key or retention: {', '.join(wrong) or 'no group is there'}")
+        raise Failed(f"without the stack's key, or without an end: {', '.join(wrong) or 'no group is there'}")
     return f"{len(groups)} groups"
 
 

@@ -119,7 +119,12 @@ def removed(seen: Seen) -> str:
     needs=("functions",),
 )
 def data_destroyed(seen: Seen) -> str:
-    """Whether `cdk destroy` by itself left bucket or table."""
+    """Whether bucket and table were there, and `cdk destroy` by itself left one of them."""
+    missing = [kind for kind in ("bucket", "table") if not there(seen.stood, (kind,))]
+    if missing and f"stack {seen.deployment.stacks['storage']} (CREATE_COMPLETE)" not in seen.stood:
+        raise Skipped("there was nothing to destroy")
+    if missing:
+        raise Failed(f"no {' and no '.join(missing)} was seen before")
     if found := there(seen.destroyed_left, ("bucket", "table")):
         raise Failed(f"this script had to delete: {'; '.join(found)}")
     return "both went with the stack"

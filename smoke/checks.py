@@ -1,5 +1,6 @@
 """What a check is: one line of the checklist in docs/operations.md, with what it looked at and what came of it."""
 
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
@@ -9,6 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from dpjobs.errors import DpError
 from smoke.account import Account, code_of
 from smoke.deployment import Deployment
+from smoke.log_groups import LogGroup, of_jobs
 from smoke.progress import Progress
 from smoke.table import CensusTable
 
@@ -64,13 +66,22 @@ class Seen:
     progress: Progress
     table: CensusTable
     address: str = ""
+    untold: str = ""
+    """The tables with and without a total."""
     glue_runs: dict[str, Run] = field(default_factory=dict)
     probes: dict[str, Run] = field(default_factory=dict)
     steps: dict[str, Run] = field(default_factory=dict)
     cluster_end: str = ""
+    stood: list[str] = field(default_factory=list)
+    """What there was before the removal, what `cdk destroy` left of it, and then what was left in the end."""
     destroyed_left: list[str] = field(default_factory=list)
-    """What `cdk destroy` left, and then what was left in the end."""
     left: list[str] = field(default_factory=list)
+    began: float = field(default_factory=time.time)
+
+    def glue_logs(self) -> list[LogGroup]:
+        """Where the Glue runs can have logged."""
+        runs = (run.run_id for run in (*self.glue_runs.values(), *self.probes.values()) if run.platform_id)
+        return of_jobs(self.deployment, runs, self.began)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import json
 import subprocess
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,8 @@ class Deployment:
     prefix: str
     isolated: bool = False
     daemon_logs: bool = False
+    log_groups: set[str] = field(default_factory=set)
+    """The names of those that its stacks had, once they are asked to go."""
 
     def __post_init__(self) -> None:
         if not self.prefix.startswith(PREFIX):

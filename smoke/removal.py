@@ -1,22 +1,25 @@
 """Takes away what the deployment made, and says what it could not: nothing of another prefix is ever touched."""
 
-import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from smoke import log_groups
 from smoke.account import Account, code_of
 from smoke.deployment import CdkError, Deployment
 from smoke.progress import Progress
 
 _ACTIVE = ["STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING", "TERMINATING"]
-_GROUPS = ("/aws-glue/", "/aws/lambda/", "/aws/vendedlogs/")
 
 
 def destroy(deployment: Deployment, progress: Progress) -> list[str]:
     """Destroy the stacks and return what that left; a failure of the CDK is said and shows in the list."""
     progress.say("taking everything away")
+    try:  # their names can be asked for only as long as the stacks stand
+        deployment.log_groups |= log_groups.of_stacks(deployment)
+    except (ClientError, BotoCoreError) as error:
+        progress.say(f"the stacks' log groups are unknown ({type(error).__name__}); the removal goes on")
     try:
         deployment.destroy(progress)
     except CdkError as error:
@@ -30,7 +33,7 @@ def sweep(deployment: Deployment, progress: Progress) -> list[str]:
     for what, names, delete in (
         ("bucket", _buckets(account, prefix), _delete_bucket),
         ("table", _tables(account, prefix), _delete_table),
-        ("log group", [one["logGroupName"] for one in log_groups(account, prefix)], _delete_log_group),
+        ("log group", _log_groups(deployment), _delete_log_group),
     ):
         for name in names:
             _delete(account, progress, what, name, delete)
@@ -55,7 +58,7 @@ def left(deployment: Deployment) -> list[str]:
     found = [f"stack {name} ({status})" for name, status in deployment.standing().items()]
     found += [f"bucket {name}" for name in _buckets(account, prefix)]
     found += [f"table {name}" for name in _tables(account, prefix)]
-    found += [f"log group {one['logGroupName']}" for one in log_groups(account, prefix)]
+    found += [f"log group {name}" for name in _log_groups(deployment)]
     found += [f"EMR cluster {name}" for name in _clusters(account, prefix)]
     return [*found, *_network_parts(account, prefix)]
 
@@ -65,21 +68,10 @@ def there(lines: Iterable[str], kinds: tuple[str, ...]) -> list[str]:
     return [line for line in lines if line.startswith(kinds)]
 
 
-def log_groups(account: Account, prefix: str) -> list[dict[str, Any]]:
-    """Return the log groups with this prefix in their name: Glue's, those of the CDK's functions, flow logs."""
-    pages = account.client("logs").get_paginator("describe_log_groups")
-    return [
-        group
-        for begins in (*_GROUPS, prefix)
-        for page in pages.paginate(logGroupNamePrefix=begins)
-        for group in page["logGroups"]
-        if names(prefix, group["logGroupName"])
-    ]
-
-
-def names(prefix: str, text: str) -> bool:
-    """Whether a name has this prefix in it, and not one that only begins alike."""
-    return re.search(rf"(?<![A-Za-z0-9]){re.escape(prefix)}(?![A-Za-z0-9])", text) is not None
+def _log_groups(deployment: Deployment) -> list[str]:
+    """The groups that are there and name the deployment, or that its stacks had."""
+    every = log_groups.every(deployment.account)
+    return [g.name for g in every if log_groups.names(deployment.prefix, g.name) or g.name in deployment.log_groups]
 
 
 def _buckets(account: Account, prefix: str) -> list[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from botocore.exceptions import BotoCoreError, ClientError
 
 from dpjobs.errors import DpError
-from smoke import removal, runs
+from smoke import log_groups, removal, runs
 from smoke.account import Account, code_of
 from smoke.catalog import CHECKS
 from smoke.checks import Outcome, Result, Seen, Stage, result_of, skipped
@@ -98,7 +98,7 @@ def _wait_for_end(seen: Seen) -> None:
 def _take_away(seen: Seen, keep_logs: bool) -> None:
     """Destroy the stacks, then sweep; seen.left says what could not be taken away."""
     try:
-        for act in (runs.stop_all, *([_keep_logs] if keep_logs else [])):
+        for act in (_look_once_more, runs.stop_all, *([_keep_logs] if keep_logs else [])):
             try:
                 act(seen)
             except Exception as error:  # neither is worth leaving a cluster running
@@ -110,6 +110,11 @@ def _take_away(seen: Seen, keep_logs: bool) -> None:
         seen.left = [f"AWS cannot be asked what is left {what}; stacks {', '.join(seen.deployment.stacks.values())}"]
     except KeyboardInterrupt:
         seen.left = [f"not taken away: stacks {', '.join(seen.deployment.stacks.values())}, as far as they are there"]
+
+
+def _look_once_more(seen: Seen) -> None:
+    """See what is there before it goes: what was never there has not been taken away."""
+    seen.stood = removal.left(seen.deployment)
 
 
 def _keep_logs(seen: Seen) -> None:
@@ -127,11 +132,8 @@ def _keep_logs(seen: Seen) -> None:
 
 
 def _glue_logs(seen: Seen) -> Iterator[tuple[str, str]]:
-    pages = seen.account.client("logs").get_paginator("filter_log_events")
-    for group in removal.log_groups(seen.account, seen.deployment.prefix):
-        name = group["logGroupName"]
-        if name.startswith("/aws-glue"):
-            yield name, "\n".join(e["message"] for page in pages.paginate(logGroupName=name) for e in page["events"])
+    for group in seen.glue_logs():
+        yield group.name, "\n".join(log_groups.messages(seen.account, group, seen.began))
 
 
 def _emr_logs(seen: Seen) -> Iterator[tuple[str, str]]:

@@ -39,6 +39,9 @@ def _check_names(config: "AppConfig") -> None:
     if not re.fullmatch(r"[a-z][a-z0-9-]{0,38}[a-z0-9]", config.name_prefix):
         allowed = "2 to 40 small letters, digits and dashes, a letter first and no dash last"
         raise ConfigError("name_prefix", "not a prefix for names", config.name_prefix, allowed)
+    if "error" in config.name_prefix:  # it is in the names of log groups, and jobs may not write where that word is
+        wrong = "the jobs' logs would be taken for those of Glue's daemons, which are refused"
+        raise ConfigError("name_prefix", wrong, config.name_prefix, "a prefix without the word error")
     if config.account is not None and not re.fullmatch(r"[0-9]{12}", config.account):
         raise ConfigError("account", "not an AWS account", config.account, "12 digits, or null for the CLI's own")
     if config.region is not None and config.region.startswith("cn-"):

@@ -101,9 +101,19 @@ class GlueStack(Stack):
         return role
 
     def _allow_network_interfaces(self, network: NetworkStack, group: ec2.SecurityGroup) -> None:
-        """Let Glue put workers into their subnet and group; what it makes, and only that, it may tag and remove."""
-        role = self.role
-        tagged = {"ForAllValues:StringEquals": {"aws:TagKeys": ["aws-glue-service-resource"]}}
+        """Let Glue put workers into their subnet and group; what it makes, and only that, it may tag and remove.
+
+        Glue removes the interfaces by this role, some minutes after a run, and a group cannot be deleted before. So
+        what looks and removes is a policy of its own, which does not name the group and is deleted after it.
+        """
+        role, outlives = self.role, iam.Policy(self.role, "Interfaces", roles=[self.role])
+        group.node.add_dependency(outlives)
+        # without Null the first would hold for a call that names no tag, too
+        tagged = {
+            "ForAllValues:StringEquals": {"aws:TagKeys": ["aws-glue-service-resource"]},
+            "Null": {"aws:TagKeys": "false"},
+        }
+        made_by_glue = {"Null": {"aws:ResourceTag/aws-glue-service-resource": "false"}}
         ec2_arn = f"arn:{Aws.PARTITION}:ec2:{Aws.REGION}:{Aws.ACCOUNT_ID}"
         look = [
             "ec2:DescribeVpcEndpoints",
@@ -113,19 +123,14 @@ class GlueStack(Stack):
             "ec2:DescribeVpcAttribute",
             "ec2:DescribeNetworkInterfaces",
         ]
+        tag, remove = ["ec2:CreateTags", "ec2:DeleteTags"], ["ec2:DeleteNetworkInterface"]
         interface = f"{ec2_arn}:network-interface/*"
-        allow(role, "LookAtNetwork", look, ["*"])
+        allow(role, "LookAtNetwork", look, ["*"], policy=outlives)
         places = [f"{ec2_arn}:subnet/{network.private_b.subnet_id}"]
         places.append(f"{ec2_arn}:security-group/{group.security_group_id}")
         allow(role, "MakeInterfaces", ["ec2:CreateNetworkInterface"], [interface, *places])
-        allow(role, "TagInterfaces", ["ec2:CreateTags", "ec2:DeleteTags"], [interface], tagged)
-        allow(
-            role,
-            "RemoveInterfaces",
-            ["ec2:DeleteNetworkInterface"],
-            [interface],
-            {"Null": {"aws:ResourceTag/aws-glue-service-resource": "false"}},
-        )
+        allow(role, "TagInterfaces", tag, [interface], tagged, policy=outlives)
+        allow(role, "RemoveInterfaces", remove, [interface], made_by_glue, policy=outlives)
         glue_arn = f"arn:{Aws.PARTITION}:glue:{Aws.REGION}:{Aws.ACCOUNT_ID}"
         allow(role, "ReadConnection", ["glue:GetConnection"], [f"{glue_arn}:catalog", f"{glue_arn}:connection/*"])
 

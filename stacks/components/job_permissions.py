@@ -65,10 +65,17 @@ def allow(
     actions: list[str],
     resources: list[str],
     conditions: Mapping[str, object] | None = None,
+    policy: iam.Policy | None = None,
 ) -> None:
-    """Add one named statement to a role; a wildcard in it needs a reason under that name in acknowledged.py."""
+    """Add one named statement to a role; a wildcard in it needs a reason under that name in acknowledged.py.
+
+    `policy` is one of the role's that the statement stands in, instead of the one that the CDK makes.
+    """
     statement = iam.PolicyStatement(sid=sid, actions=actions, resources=resources, conditions=conditions)
-    role.add_to_principal_policy(statement)
+    if policy:
+        policy.add_statements(statement)
+    else:
+        role.add_to_principal_policy(statement)
     acknowledge_wildcards(role, sid, resources)
 
 

@@ -98,7 +98,10 @@ def test_unknown_query(refused: Refused) -> None:
 
 
 def test_unknown_engine(refused: Refused) -> None:
-    assert "unknown engine: given 'opendp'; allowed: tumult, pipelinedp, both" in refused(engine="opendp")
+    assert (
+        "unknown engine: given 'openpd'; allowed: pipelinedp, opendp, tumult-core, tumult, diffprivlib, all"
+        in refused(engine="openpd")
+    )
 
 
 @pytest.mark.parametrize("epsilon", ["nan", "inf", "-inf", "abc", "", "1_0", "1,5", "0x1", "١", "1 2", "1e", "NaN1"])
@@ -137,7 +140,7 @@ def test_epsilon_above_what_is_left(table: Path, tmp_path: Path, refused: Refuse
     ledger.path.parent.mkdir()
     ledger.set_total(str(table), Decimal("1.5"))
     assert "given '1.500000001'; allowed: at most 1.5, which is left of 1.5" in refused(epsilon="1.500000001")
-    assert "given '2'; allowed: at most 1.5, which is left of 1.5" in refused(engine="both")
+    assert "given '2'; allowed: at most 1.5, which is left of 1.5" in refused(engine="opendp,pipelinedp")
     ledger.set_total("shared", Decimal("0.5"))
     other = tmp_path / "other.csv"  # the first has its budget under its path
     other.write_bytes(table.read_bytes())
@@ -478,7 +481,7 @@ def test_malformed_run_id(refused: Refused, run_id: str) -> None:
 
 
 def test_a_run_id_too_long_for_both(refused: Refused) -> None:
-    assert "malformed run id" in refused(run_id="x" * 125, engine="both")
+    assert "malformed run id" in refused(run_id="x" * 125, engine="opendp,pipelinedp")
 
 
 @pytest.mark.parametrize("dataset", ["", " ", "a\nb", "x" * 1025, "a\x1b[31m"])

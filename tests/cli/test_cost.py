@@ -80,14 +80,14 @@ def test_the_defaults(costs: Costs) -> None:
 
 def test_isolated(costs: Costs) -> None:
     found = costs("dp.network=isolated")
-    assert len(INTERFACE_ENDPOINTS) == 10
+    assert len(INTERFACE_ENDPOINTS) == 9
     assert months(found) == {
-        "interface endpoint × 20 (10 services in 2 zones)": 146.0,  # 20 × 0.01 × 730
+        "interface endpoint × 18 (9 services in 2 zones)": 131.4,  # 18 × 0.01 × 730
         "KMS key × 2 (Glue, EMR)": 2.0,
     }
-    assert found["idle"]["per_month"] == 148.0
+    assert found["idle"]["per_month"] == 133.4
     assert found["run"]["data"] == {"way": "through interface endpoints", "per_gb": 0.01}
-    assert found["forgotten_month"] == 151.988493
+    assert found["forgotten_month"] == 137.388493
 
 
 def test_emr_off(costs: Costs) -> None:
@@ -147,7 +147,7 @@ def test_what_people_do_not_expect_to_pay_for(costs: Costs) -> None:
     assert "after the cluster has ended" in gateway[0]
     assert zeppelin[1] == (71.792877, "day")  # 24 × 2.99137
     assert "Zeppelin tab" in zeppelin[0]
-    assert isolated[1] == (146.0, "month")
+    assert isolated[1] == (131.4, "month")
     assert isolated[0].startswith("dp.network=isolated")
 
 

@@ -47,6 +47,8 @@ def test_a_run_that_is_interrupted_while_spark_works(endless: Path, ledger: SQLi
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # what is started in the background of a script ignores Ctrl-C, and so would this
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     ) as process:
         deadline = time.monotonic() + 120
         while not ledger.find("mine") and time.monotonic() < deadline:
@@ -101,8 +103,8 @@ def test_before_the_reservation(interrupted: Callable[..., str], ledger: SQLiteL
 
 def test_where_the_job_itself_did_not_tell(interrupted: Callable[..., str]) -> None:
     assert interrupted(reserved).startswith("was interrupted; its epsilon stays spent; the same command with its run")
-    line = interrupted(reserved, "--engine", "both")
-    assert line.endswith("(the run id of this command, for both engines, is 'mine')")
+    line = interrupted(reserved, "--engine", "opendp,pipelinedp")
+    assert line.endswith("(the run id of this command, for all engines, is 'mine')")
 
 
 def test_while_the_release_is_shown(interrupted: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,6 +116,34 @@ def test_while_the_release_is_shown(interrupted: Callable[..., str], monkeypatch
         "was interrupted; the release is stored, and its epsilon stays spent; the same command with the run id "
         "'mine' gives it again at no further cost"
     )
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_who_ends_the_process_from_outside_lets_it_clear_up(
+    number: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A closed terminal, a container that stops: what Spark has on the disk holds sums of the raw table."""
+    cleared: list[signal.Signals] = []
+
+    def run(*_: object) -> job.Outcome:
+        try:
+            assert callable(signal.getsignal(number))  # else it would end the tests
+            signal.raise_signal(number)
+        finally:
+            cleared.append(number)
+        return job.Outcome()
+
+    monkeypatch.setattr(job, "run", run)
+    (tmp_path / "table.csv").write_text("x\n1\n")
+    before = {one: signal.signal(one, signal.SIG_DFL) for one in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        with pytest.raises(SystemExit) as left:
+            main(["run", "--file", str(tmp_path / "table.csv"), "--query", "COUNT", "--epsilon", "1"])
+    finally:
+        logging.disable(logging.NOTSET)
+        for one, handler in before.items():
+            signal.signal(one, handler)
+    assert (left.value.code, cleared) == (128 + number, [number])
 
 
 def test_other_commands(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import logging
 import os
 import random
 import shutil
@@ -10,19 +11,31 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dpcloud.cli import main
+from dpcloud.show import show_releases
+from dpjobs import job
+from dpjobs.bounds import FALLBACK
+from dpjobs.draws import Draws
+from dpjobs.engines.base import Noisy
 from dpjobs.ledger import SQLiteLedger
+from dpjobs.noise import RoundedLaplace
+from dpjobs.query import Bounds, JobSpec, PrivacyBudget, Query
+from dpjobs.release import found_bounds, given_bounds, to_json
+from dpjobs.statistics import STATISTICS
+from library.plans import plan
 
 pytestmark = pytest.mark.slow
 
 ROWS = 3000
 BOUNDS = ["--lower", "0", "--upper", "10000"]
 MEAN = ["--query", "mean", "--column", "TotalPop", "--epsilon", "1", *BOUNDS]
-BOTH = ["--engine", "both", *MEAN, "--run-id", "first", "--dataset", "census"]
+BOTH = ["--engine", "opendp,pipelinedp", *MEAN, "--run-id", "first", "--dataset", "census"]
 COUNT = ["--query", "COUNT", "--epsilon", "0.5", "--engine", "PipelineDP"]
 
 
@@ -102,7 +115,7 @@ def true_mean(place: Place) -> float:
 
 @pytest.fixture(scope="module")
 def both(place: Place) -> "subprocess.CompletedProcess[str]":
-    """Both engines, as JSON."""
+    """Two engines, as JSON."""
     return place.dpcloud("run", *BOTH, "--file", place.table, "--json")
 
 
@@ -124,11 +137,11 @@ def releases(both: "subprocess.CompletedProcess[str]") -> list[dict[str, Any]]:
 
 
 def test_json_is_all_of_standard_output_and_has_every_field(place: Place, releases: list[dict[str, Any]]) -> None:
-    assert [release["engine"] for release in releases] == ["tumult", "pipelinedp"]
+    assert [release["engine"] for release in releases] == ["opendp", "pipelinedp"]
     for release in releases:
         said = {name: release[name] for name in ("format", "dataset", "query", "column", "epsilon", "delta", "unit")}
         assert said == {
-            "format": 1,
+            "format": 2,
             "dataset": "census",  # its name, as it was given
             "query": "MEAN",
             "column": "TotalPop",
@@ -150,14 +163,15 @@ def test_json_is_all_of_standard_output_and_has_every_field(place: Place, releas
 
 
 def test_the_noise_and_scale_of_each_measurement(releases: list[dict[str, Any]]) -> None:
-    names = {"tumult": "two-sided geometric", "pipelinedp": "rounded Laplace"}
+    names = {"opendp": "two-sided geometric", "pipelinedp": "rounded Laplace"}
     for release in releases:
-        assert [m["name"] for m in release["measurements"]] == ["count", "sum"]
-        assert sum(m["epsilon"] for m in release["measurements"]) <= release["epsilon"]
-        for m, sensitivity in zip(release["measurements"], (1, 5000), strict=True):
-            assert m["noise"] == names[release["engine"]]
-            assert m["sensitivity"] == sensitivity
-            assert float(m["scale"]) == pytest.approx(sensitivity / float(m["epsilon"]), rel=1e-6)
+        assert (release["backend"], release["recipe"]) == ("duckdb", "tokens")
+        assert [cell["name"] for cell in release["cells"]] == ["high", "low"]
+        for cell in release["cells"]:
+            assert cell["noise"] == names[release["engine"]]
+            assert cell["epsilon"] == release["epsilon"]  # spent on both at once: a row moves them by 10,000 in all
+            assert cell["sensitivity"] == 10_000
+            assert float(cell["scale"]) == pytest.approx(10_000, rel=1e-6)
         assert 0 < release["rounding_per_row"] < 0.001
 
 
@@ -171,7 +185,7 @@ def test_both_engines_answer_the_same_question(place: Place, releases: list[dict
 
 
 def test_the_interval_is_the_one_that_was_planned(place: Place, releases: list[dict[str, Any]]) -> None:
-    done = place.dpcloud("plan", *MEAN[:2], *MEAN[4:], "--rows", "2940", "--json")
+    done = place.dpcloud("plan", *BOTH[:2], *MEAN[:2], *MEAN[4:], "--rows", "2940", "--json")
     for planned, release in zip(json.loads(done.stdout), releases, strict=True):
         low, high = map(float, release["interval"])
         assert planned["even"] * 0.8 < (high - low) / 2 < planned["worst"] * 1.2
@@ -192,7 +206,7 @@ def test_the_same_run_again_is_byte_identical_free_and_needs_no_spark(
         assert (again.returncode, again.stdout, again.stderr) == (0, both.stdout, "")
     assert place.spent() == spent
     # the ids of both engines' runs can be used by themselves
-    for number, engine in enumerate(("tumult", "pipelinedp")):
+    for number, engine in enumerate(("opendp", "pipelinedp")):
         words = ["run", "--engine", engine, *MEAN, "--run-id", f"first-{engine}", "--dataset", "census"]
         one = place.without_spark(*words, "--file", place.table, "--json")
         assert one.returncode == 0, one.stderr
@@ -207,7 +221,7 @@ def test_another_specification_under_that_id_is_refused(
     for change in ({"epsilon": "5"}, {"upper": "9999"}):
         done = place.without_spark("run", *changed(BOTH, **change), "--file", place.table)
         assert (done.returncode, done.stdout) == (2, "")
-        assert "the run id belongs to another specification: given 'first-tumult'" in done.stderr
+        assert "the run id belongs to another specification: given 'first-opendp'" in done.stderr
     assert place.spent() == spent
 
 
@@ -216,25 +230,33 @@ def test_both_spend_once_for_each_and_the_table_says_so(
 ) -> None:
     assert both.returncode == 0
     runs = place.ledger.history("census")
-    assert [(run.run_id, run.epsilon) for run in runs][:2] == [("first-tumult", 1), ("first-pipelinedp", 1)]
+    assert [(run.run_id, run.epsilon) for run in runs][:2] == [("first-opendp", 1), ("first-pipelinedp", 1)]
     done = place.without_spark("run", *BOTH, "--file", place.table)
     assert done.returncode == 0
     assert "95 % noise interval" in done.stdout
     assert done.stdout.count("0 (stored before)") == 2
-    assert "Both engines: epsilon is spent once for each, 0 in all." in done.stdout
+    assert "2 engines: epsilon is spent once for each, 0 in all." in done.stdout
     assert "Protects one row: someone with k rows in the table is protected k times less." in done.stdout
-    for engine in ("Tumult Analytics", "PipelineDP"):
+    for engine in ("OpenDP", "PipelineDP"):
         assert f"{engine}: values clamped to 0 to 10,000, as given; run id first-" in done.stdout
 
 
 def test_both_are_reserved_or_neither(place: Place, both: "subprocess.CompletedProcess[str]") -> None:
     spent = place.spent()
-    words = ["--engine", "both", *changed(MEAN, epsilon="4.1"), "--run-id", "second", "--dataset", "census"]
+    words = [
+        "--engine",
+        "opendp,pipelinedp",
+        *changed(MEAN, epsilon="4.1"),
+        "--run-id",
+        "second",
+        "--dataset",
+        "census",
+    ]
     done = place.without_spark("run", *words, "--file", place.table)
     assert done.returncode == 2
     assert "not enough budget for 'census': given '8.2'; allowed: at most 8, which is left of 10" in done.stderr
     assert place.spent() == spent
-    assert place.ledger.find("second-tumult") is None
+    assert place.ledger.find("second-opendp") is None
 
 
 def test_the_table_of_a_count_without_a_column(place: Place, counted: "subprocess.CompletedProcess[str]") -> None:
@@ -259,7 +281,7 @@ def test_the_table_of_a_count_without_a_column(place: Place, counted: "subproces
 
 def test_what_is_said_on_the_way(counted: "subprocess.CompletedProcess[str]") -> None:
     assert counted.stderr.splitlines() == [
-        "… starting Spark",
+        "… starting duckdb",
         "… COUNT of rows by PipelineDP",
         NEW,
     ]
@@ -346,7 +368,7 @@ def test_the_budget_commands(
     link.unlink()
     history = place.dpcloud("budget", "history", "--dataset", "census").stdout.splitlines()
     assert [line.split()[1:4] for line in history] == [
-        ["epsilon", "1", "first-tumult"],
+        ["epsilon", "1", "first-opendp"],
         ["epsilon", "1", "first-pipelinedp"],
     ]
     assert all("committed 20" in line for line in history)
@@ -387,4 +409,70 @@ def test_nobody_reads_the_answer(place: Place, both: "subprocess.CompletedProces
     assert done.returncode == 3
     assert done.stderr.count("\n") == 1
     assert "the release is stored but could not be shown (the output was closed)" in done.stderr
-    assert "for both engines, is 'first'" in done.stderr
+    assert "for all engines, is 'first'" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--lower", "-1.5", "--upper", "5", "--confidence", "0.9"], {"bounds": Bounds(-1.5, 5), "confidence": 0.9}),
+        (["--bounds-share", "0.25"], {"bounds_share": Decimal("0.25")}),
+        ([], {}),
+    ],
+)
+def test_the_job_is_asked_what_the_command_says(
+    words: list[str],
+    told: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """And what a library logs on the way is not shown: py4j writes Java's texts, which can quote cells."""
+    seen: list[JobSpec] = []
+
+    def run(specs: list[JobSpec], *_: object) -> job.Outcome:
+        seen.extend(specs)
+        logging.getLogger("py4j").error("a cell: 918273")
+        return job.Outcome({spec.run_id: "{}" for spec in specs})
+
+    monkeypatch.setattr(job, "run", run)
+    monkeypatch.chdir(tmp_path)
+    Path("t.csv").write_text("x\n1\n")
+    asked = ["--engine", "tumult", "--query", "variance", "--column", "x", "--epsilon", "0.7", "--dataset", "d"]
+    try:
+        main(["run", "--file", "t.csv", *asked, "--run-id", "mine", "--json", *words])
+    finally:
+        logging.disable(logging.NOTSET)  # `dpcloud run` ends with its process, and so leaves it off
+    budget, path = PrivacyBudget(Decimal("0.7")), str(tmp_path.resolve() / "t.csv")
+    assert seen == [JobSpec("mine", "d", "tumult", Query.VARIANCE, "x", budget, path, "csv", **told)]
+    assert caplog.records == []
+
+
+FOUND = (Decimal("0.07"), 0.01, 131.06, RoundedLaplace(1 / Fraction("0.07")))
+
+
+@pytest.mark.parametrize(
+    ("bounds", "said"),
+    [
+        (given_bounds(-4, 8), "values clamped to -4 to 8, as given; "),
+        (
+            found_bounds(-4, 8, "private", *FOUND),
+            "values clamped to -4 to 8, found privately for epsilon 0.07 (part of what was spent); ",
+        ),
+        (
+            found_bounds(FALLBACK.lower, FALLBACK.upper, "fallback", *FOUND),
+            "NO BOUNDS FOUND for epsilon 0.07 (too few numbers in the column): clamped to -1,048,576 to 1,048,576, "
+            "a fixed range that has nothing to do with the data; give --lower and --upper; ",
+        ),
+    ],
+    ids=["given", "private", "fallback"],
+)
+def test_where_bounds_are_from_is_said(bounds: dict[str, Any], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    budget = PrivacyBudget(Decimal("0.7"))
+    spec = JobSpec("mine", "d", "pipelinedp", Query.MEAN, "x", budget, "/t.csv", "csv", Bounds(-4, 8))
+    of = plan(spec.query, spec.bounds, budget.epsilon)
+    noisy = [Noisy(c, 1000, RoundedLaplace(c.scale)) for c in of.cells]
+    draws = Draws(tuple(noisy), "1", "duckdb", "DuckDB 2")
+    text = to_json(spec, of, draws, STATISTICS[spec.query].estimate(of, noisy, 0.95), "1", bounds)
+    show_releases(job.Outcome({"mine": text}, {"mine": 1.0}), None)
+    assert f"PipelineDP: {said}run id mine.\n" in capsys.readouterr().out

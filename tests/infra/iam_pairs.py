@@ -210,7 +210,7 @@ NETWORK_OF_WORKERS = [
         arn:aws:glue:eu-west-1:111122223333:connection/any    glue:GetConnection
         """,
     ),
-    *lines(GLUE, f"{EC2}network-interface/eni-1 ec2:CreateTags", TAGS),
+    *lines(GLUE, f"{EC2}network-interface/eni-1 ec2:CreateTags ec2:DeleteTags", TAGS),
     *lines(GLUE, f"{EC2}network-interface/eni-1 ec2:DeleteNetworkInterface", TAGGED),
 ]
 """What Glue's role may besides in an isolated network, and only there."""
@@ -227,6 +227,8 @@ NOT_OF_WORKERS = [
     ),
     *lines(GLUE, f"{EC2}network-interface/eni-1 ec2:DeleteNetworkInterface ec2:ModifyNetworkInterfaceAttribute"),
     *lines(GLUE, f"{EC2}network-interface/eni-1 ec2:CreateTags", {"aws:TagKeys": ["Name"]}),
+    # without a tag's name every tag would go
+    *lines(GLUE, f"{EC2}network-interface/eni-1 ec2:CreateTags ec2:DeleteTags"),
     *lines(GLUE, f"{EC2}instance/i-1 ec2:CreateTags", TAGS),
     *lines(GLUE, "arn:aws:glue:eu-west-1:111122223333:connection/any glue:UpdateConnection glue:DeleteConnection"),
 ]

@@ -268,6 +268,7 @@ def test_other_context_is_none_of_our_business() -> None:
         (["dp.data_kms_keys=my-key"], ["dp.data_kms_keys[0]", "'my-key'"]),
         (["dp.name_prefix=Differential"], ["dp.name_prefix", "'Differential'", "small letters"]),
         (["dp.name_prefix=" + "a" * 41], ["dp.name_prefix", "2 to 40"]),
+        (["dp.name_prefix=dp-errors"], ["dp.name_prefix", "'dp-errors'", "without the word error"]),
         (["dp.cost.email=me@example.org"], ["dp.cost.monthly_limit_usd", "'null'", "both"]),
         (["dp.cost.monthly_limit_usd=10"], ["dp.cost.email", "'null'", "both"]),
         (["dp.cost.monthly_limit_usd=0", "dp.cost.email=me@example.org"], ["dp.cost.monthly_limit_usd", "1 to"]),

@@ -1,5 +1,6 @@
 """The Glue jobs: the article's sizes and questions, and nothing in them that lets a run's starter break the rules."""
 
+import json
 import re
 from typing import Any
 
@@ -25,7 +26,7 @@ CODE = {
     "--class",
     "--conf",
 }
-PLACES = {"--ledger", "--releases", "--dataset", "--TempDir", "--enable-glue-datacatalog"}
+PLACES = {"--ledger", "--releases", "--dataset", "--unhardened", "--TempDir", "--enable-glue-datacatalog"}
 CHANNELS = {
     "--enable-spark-ui",
     "--spark-event-logs-path",
@@ -178,6 +179,11 @@ def test_their_log_groups_are_the_stacks_with_a_key_and_an_end(which: str) -> No
 
 
 @pytest.mark.parametrize("which", ["defaults", "isolated", "kms"])
+def test_who_starts_a_run_cannot_ask_for_noise_that_is_not_hardened(which: str) -> None:
+    assert both_but_script(which)["--unhardened"] == "no"
+
+
+@pytest.mark.parametrize("which", ["defaults", "isolated", "kms"])
 def test_everything_they_write_lies_in_our_bucket(which: str) -> None:
     fixed = both_but_script(which)
     ours, account = f"s3://{bucket(which)}", scenario(which).account()
@@ -287,3 +293,38 @@ def test_a_run_starts_only_when_the_roles_rights_are_there() -> None:
         policies = set(found.all("glue", "IAM::Policy"))
         for job in found.bodies("glue", "Glue::Job").values():
             assert policies <= set(job["DependsOn"])
+
+
+def waits_for(found: Scenario, key: str) -> set[str]:
+    """What of Glue's stack is there before this resource, and is deleted after it: it is named, or depended on."""
+    resources = found.templates["glue"]["Resources"]
+    seen: set[str] = set()
+    ahead = [key]
+    while ahead:
+        body = resources[ahead.pop()]
+        on = body.get("DependsOn", [])
+        named = re.findall(r'"(?:Ref|Fn::GetAtt)": \[?"(\w+)"', json.dumps(body.get("Properties", {})))
+        new = ({*([on] if isinstance(on, str) else on), *named} & set(resources)) - seen
+        seen |= new
+        ahead += new
+    return seen
+
+
+@pytest.mark.parametrize("which", ["isolated", "isolated-kms", "adopted-isolated"])
+def test_glue_can_remove_its_interfaces_until_their_group_is_gone(which: str) -> None:
+    """It does so by the role, minutes after a run, and EC2 deletes no group that an interface is in."""
+    found = scenario(which)
+    ((group, _),) = found.all("glue", "EC2::SecurityGroup").items()
+    outlive = waits_for(found, group)
+    policies = found.all("glue", "IAM::Policy")
+    allowed = {
+        action
+        for key in outlive & set(policies)
+        for each in policies[key]["PolicyDocument"]["Statement"]
+        for action in ([each["Action"]] if isinstance(each["Action"], str) else each["Action"])
+    }
+    assert {"ec2:DeleteNetworkInterface", "ec2:DescribeNetworkInterfaces"} <= allowed
+    assert outlive & set(found.all("glue", "IAM::Role"))
+    # and the jobs wait for all of it: who starts a run finds group and rights, and is gone before both
+    for job in found.all("glue", "Glue::Job"):
+        assert {group, *policies} <= waits_for(found, job)

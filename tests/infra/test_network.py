@@ -167,9 +167,19 @@ def test_interface_endpoints_are_there_in_isolation_only(which: str) -> None:
 
 
 def test_what_isolated_jobs_call_has_an_endpoint() -> None:
-    assert {"glue", "elasticmapreduce", "ssm", "ssmmessages", "ec2messages", "logs", "kms", "sts"} <= set(
-        INTERFACE_ENDPOINTS
-    )
+    assert {"glue", "elasticmapreduce", "ssm", "ssmmessages", "logs", "kms", "sts"} <= set(INTERFACE_ENDPOINTS)
+
+
+def test_sessions_have_the_endpoints_of_what_the_machines_may_call_and_no_other() -> None:
+    """An endpoint costs by the hour; ec2messages, which new regions do not have, is no longer SSM's way."""
+    (document,) = [
+        each["PolicyDocument"]
+        for each in scenario("isolated").all("emr", "IAM::Policy").values()
+        if "TakeSessions" in str(each)
+    ]
+    (sessions,) = [each["Action"] for each in document["Statement"] if each["Sid"] == "TakeSessions"]
+    services = {action.partition(":")[0] for action in sessions}
+    assert services == {each for each in INTERFACE_ENDPOINTS if "messages" in each or each == "ssm"}
 
 
 @pytest.mark.parametrize("which", EVERY)

@@ -326,6 +326,19 @@ def test_a_mounted_folder(ledger: SQLiteLedger, table: Path, tmp_path: Path) -> 
         is_refused(ledger, mount / "new.csv", table.parent)
 
 
+def test_a_folder_that_was_moved_is_known_whatever_it_holds_by_now(
+    ledger: SQLiteLedger, table: Path, tmp_path: Path
+) -> None:
+    """What a mount shows, where nothing may be mounted: the folder has an identity of its own."""
+    charge(ledger, table.parent)
+    there = tmp_path / "there"
+    table.parent.rename(there)
+    (there / "t.csv").unlink()
+    (there / "new.csv").write_text("a\n5\n")
+    is_refused(ledger, there, table.parent)
+    is_refused(ledger, there / "new.csv", table.parent)
+
+
 @contextlib.contextmanager
 def mounted(folder: Path, there: Path) -> Iterator[Path]:
     there.mkdir()

@@ -1,7 +1,9 @@
 """Glue's and EMR's words: the article's names work, Glue's own are ignored, a typo is not."""
 
+import re
 from decimal import Decimal
 from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 
 from dpjobs.arguments import parse_emr, parse_glue
 from dpjobs.errors import InputError
-from dpjobs.query import Bounds, Query
+from dpjobs.query import Bounds, JobSpec, PrivacyBudget, Query
 
 GLUE = [
     "--column_name",
@@ -158,3 +160,44 @@ def test_an_unknown_argument_cannot_swallow_a_pinned_one() -> None:
 def test_a_count_of_rows_where_the_job_has_a_column_by_default(column: str) -> None:
     words = [w if w not in ("TotalPop", "Mean") else {"TotalPop": column, "Mean": "COUNT"}[w] for w in GLUE]
     assert parse_glue(words).column is None
+
+
+@pytest.mark.parametrize(
+    ("query", "bounds", "told"),
+    [("mean", ["--lower", "-1", "--upper", "5"], Bounds(-1, 5)), ("sum", [], None), ("count", [], None)],
+)
+def test_the_specification_says_what_the_words_said(query: str, bounds: list[str], told: Bounds | None) -> None:
+    """A COUNT's column, too: without it all rows would be counted."""
+    words = [w if w != "Mean" else query for w in GLUE]
+    spec = parse_glue([*words, *bounds]).spec("tumult", "s3a://b/k.csv", "csv", "census", "run-1")
+    asked = (Query.parse(query), "TotalPop", PrivacyBudget(Decimal("0.1")))
+    assert spec == JobSpec("run-1", "census", "tumult", *asked, "s3a://b/k.csv", "csv", told)
+
+
+@pytest.mark.parametrize(
+    ("words", "fallback", "run_id"),
+    [
+        (["--run_id", "mine", "--JOB_RUN_ID", "jr_1"], "application_1", "mine"),
+        (["--JOB_RUN_ID", "jr_1_attempt_3"], "application_1", "jr_1"),
+        ([], "application_1", "application_1"),
+        ([], None, "run-"),
+    ],
+)
+def test_which_run_id_counts(words: list[str], fallback: str | None, run_id: str) -> None:
+    """Who gives one has their release again for nothing; Glue's own is another each time they ask."""
+    found = parse_glue([*GLUE, *words]).spec("tumult", "s3://b/k.csv", "csv", "census", fallback).run_id
+    assert found == run_id or (run_id == "run-" and re.fullmatch("run-[0-9a-f]{32}", found))
+
+
+@pytest.mark.parametrize("parse", [parse_glue, parse_emr])
+def test_an_engine_and_whether_one_may_be_unhardened(parse: Any) -> None:
+    words = ["--query", "COUNT", "--epsilon", "1", "--file", "s3://b/t.csv"]
+    assert (parse(words).engine, parse(words).unhardened) == (None, False)
+    named = parse([*words, "--engine", "opendp", "--unhardened", "no"])
+    assert (named.engine, named.unhardened) == ("opendp", False)
+    assert parse([*words, "--unhardened", "yes"]).unhardened
+    for twice in ("--engine", "--unhardened"):  # what the job's owner has pinned has no other beside it
+        with pytest.raises(InputError, match="argument given twice"):
+            parse([*words, twice, "no", twice, "yes"])
+    with pytest.raises(InputError, match="--unhardened: given 'true'; allowed: yes or no"):
+        parse([*words, "--unhardened", "true"])

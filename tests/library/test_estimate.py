@@ -106,7 +106,7 @@ def test_no_noise_and_no_bounds_are_an_error(
         assert found.high <= of.grid.bounds.upper
     if of.grid is not None and query is Query.VARIANCE:
         width = of.grid.bounds.upper - of.grid.bounds.lower
-        assert 0 <= found.low
+        assert found.low >= 0
         assert found.high <= width * width / 4
 
 

@@ -1,7 +1,9 @@
 """The way in one process: what is asked of an engine in all, who wins a race, what is pure, what is noticed."""
 
+import gzip
 import json
 import os
+import random
 from dataclasses import fields, replace
 from decimal import Decimal
 from pathlib import Path
@@ -12,6 +14,9 @@ import pytest
 from dpjobs import answers, engines, job
 from dpjobs.addresses import place_of
 from dpjobs.backends.base import Backend
+from dpjobs.backends.duckdb import DuckDBBackend
+from dpjobs.backends.spark import rows
+from dpjobs.backends.spark.backend import SparkBackend
 from dpjobs.bounds import BINS
 from dpjobs.engines.base import Engine, Noisy
 from dpjobs.errors import BudgetError, InputError, LedgerError, RunError
@@ -73,9 +78,10 @@ class Recorder(Engine):
 
     version = "0"
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, finds: bool) -> None:
         self.name = name  # type: ignore[misc]
         self.recipe = engines.ENGINES[name].recipe  # type: ignore[misc]
+        self.finds = finds  # bounds; else they are the fallback, which costs as much
         self.asked: list[Plan] = []
 
     def _measure(self, backend: Backend, table: Source, plan: Plan) -> list[Noisy]:
@@ -83,7 +89,7 @@ class Recorder(Engine):
         return [Noisy(cell, self._value(cell), engines.ENGINES[self.name].noise(cell.scale)) for cell in plan.live]
 
     def _value(self, cell: Cell) -> int:
-        return 100 if cell.bin is None else 10**9 if cell.bin == 40 else 0
+        return 100 if cell.bin is None else 10**9 if cell.bin == 40 and self.finds else 0
 
 
 SHARES = {"0.00003": "0.45", "0.333333333": "0.1", "7.000000001": "0.123456789", "1000": "0.9"}
@@ -103,7 +109,7 @@ def test_an_engine_is_asked_for_no_more_than_epsilon_and_the_release_says_all_of
     bounds: Bounds,
 ) -> None:
     for i, (epsilon, share) in enumerate((Decimal(epsilon), Decimal(share)) for epsilon, share in SHARES.items()):
-        recorder = Recorder(engine)
+        recorder = Recorder(engine, finds=i % 2 == 0)
         use(monkeypatch, recorder)
         asked = {"engine": engine, "query": query, "bounds": bounds, "bounds_share": share, "run_id": f"run-{i}"}
         one = spec(table, **asked, budget=PrivacyBudget(epsilon))
@@ -272,6 +278,31 @@ def test_a_linked_file_is_refused_before_spark_starts(table: Path, ledger: SQLit
     assert ledger.datasets() == ["census"]
 
 
+def test_no_row_is_read_but_by_the_engine(spark, ledger: SQLiteLedger, counting: Path, tmp_path: Path) -> None:
+    """Whether a file can be read to its end is told of its rows: before the reservation it would cost nothing."""
+    path = tmp_path / "t.csv.gz"
+    chance = random.Random(1)
+    lines = b"x,y\n" + b"".join(b"%d,a\n" % chance.randrange(10**9) for _ in range(30_000))
+    path.write_bytes(gzip.compress(lines)[:-1000])
+    with DuckDBBackend.open(None) as duckdb:
+        for n, backend in enumerate((SparkBackend(spark), duckdb)):
+            outcome = job.run([spec(path, run_id=f"run-{n}")], ledger, through(backend))
+            assert list(outcome.releases) == [f"run-{n}"]  # the counting engine reads none
+
+
+def test_what_spark_cannot_begin_to_read_costs_nothing(
+    spark, table: Path, ledger: SQLiteLedger, counting: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise ValueError("cell 918273")
+
+    monkeypatch.setattr(rows, "read", refuse)
+    with pytest.raises(InputError, match=r"^Spark cannot read this table: given ") as told:
+        job.run([spec(table)], ledger, through(SparkBackend(spark)))
+    assert "918273" not in str(told.value)
+    assert ledger.datasets() == []
+
+
 # -- what is noticed
 
 
@@ -371,4 +402,25 @@ def test_an_engine_that_does_not_load_costs_nothing(
     with pytest.raises(InputError, match=r"the engine does not load \(ImportError\): given 'pipelinedp'") as e:
         job.run([spec(table)], ledger, HERE)
     assert "secret" not in str(e.value)
+    assert ledger.find("run-1") is None
+
+
+@pytest.mark.parametrize("bounds", [Bounds(0, 10), None], ids=["bounds given", "bounds to find"])
+def test_a_plan_that_does_not_fit_an_engine_costs_nothing(
+    table: Path, ledger: SQLiteLedger, monkeypatch: pytest.MonkeyPatch, bounds: Bounds | None
+) -> None:
+    """Its noise would need more than 64 bits; the engine is asked by then, and no row read."""
+    seen: list[Plan] = []
+
+    class Small(Recorder):
+        def check(self, plan: Plan) -> None:
+            seen.append(plan)
+            raise InputError("too much noise")
+
+    engine = Small("pipelinedp", finds=False)
+    use(monkeypatch, engine)
+    with pytest.raises(InputError, match="too much noise"):
+        job.run([spec(table, bounds=bounds)], ledger, HERE)
+    assert [plan.bins for plan in seen] == [bounds is None]
+    assert engine.asked == []
     assert ledger.find("run-1") is None

@@ -2,7 +2,9 @@
 
 import csv
 import gzip
+import math
 from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -55,6 +57,28 @@ def test_hostile_cells_are_nothing_or_one_clamped_value(spark, tmp_path: Path) -
     assert found["count"] == 2 * len(BASE) + 5 + 3 + 3 + 2 + 2 + 3
     expected = 5 * 10 - 3 * 10 + 7 + 1 + 5 + 2 * 10 + 2
     assert found["sum"] * float(of.grid.step) == expected
+
+
+def test_an_integer_that_doubles_round_beyond_its_bounds_is_clamped_again(spark, tmp_path: Path) -> None:
+    """x − middle loses a bit here, so that its quotient lies on a half; the noise is for a step less than that."""
+    of = plan(Query.MEAN, Bounds(float.fromhex("-0x1.b2cffffffffffp-13"), 1), Decimal(1))
+    lowest = of.grid.bounds.lower
+    assert round((lowest - of.grid.middle) / of.grid.step) == of.grid.lower - 1
+    found = exact(spark, write_csv(tmp_path / "t.csv", [f"1,{lowest!r},3".encode()]), of)
+    assert found == {"count": 1, "sum": of.grid.lower}
+    assert not moved_too_far({"count": 0, "sum": 0}, found, of)
+
+
+def test_squares_are_rounded_to_the_nearest_as_the_plan_says(spark, tmp_path: Path) -> None:
+    """Cut instead, each would be half a step too small, and the interval holds no more than half of one."""
+    of = plan(Query.VARIANCE, Bounds(0, 1000), Decimal(1))
+    grid, squares = of.grid, of.squares
+    cells = [0.1, 17.3, 33.3, 250.7, 333.3, 499.9, 501.1, 777.7, 990.9]  # of whole numbers squares lose nothing
+    integers = [round((cell - grid.middle) / grid.step) for cell in cells]
+    halves = [Fraction(k * k - squares.centre, 2**squares.shift) + Fraction(1, 2) for k in integers]
+    found = exact(spark, write_csv(tmp_path / "t.csv", [f"1,{cell},3".encode() for cell in cells]), of)
+    assert found["sum_of_squares"] == sum(map(math.floor, halves))
+    assert found["sum_of_squares"] != sum(math.floor(half - Fraction(1, 2)) for half in halves)
 
 
 def test_parquet_cells(spark, tmp_path: Path) -> None:

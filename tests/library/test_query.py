@@ -56,14 +56,6 @@ def test_the_digest_holds_all_but_the_run_id() -> None:
     assert spec(bounds_share=Decimal("0.3")).digest() == spec().digest()  # given bounds: it has no effect
 
 
-def test_every_measurement_gets_its_smallest_share_or_the_job_is_refused() -> None:
-    with pytest.raises(InputError, match=r"at least 0\.000003"):
-        spec(query=Query.VARIANCE, budget=PrivacyBudget(Decimal("0.000002")))
-    with pytest.raises(InputError, match=r"at least 0\.00001"):
-        spec(bounds=None, budget=PrivacyBudget(Decimal("0.000009")))
-    assert spec(query=Query.COUNT, bounds=None, budget=PrivacyBudget(Decimal("0.000001"))).bounds is None
-
-
 def test_a_count_has_no_bounds() -> None:
     with pytest.raises(InputError, match="bounds for a COUNT, which counts every row whatever its value"):
         spec(query=Query.COUNT)

@@ -12,10 +12,10 @@ from dpjobs.draws import Draws
 from dpjobs.engines.base import Noisy
 from dpjobs.errors import CopyError, InputError
 from dpjobs.noise import RoundedLaplace
-from dpjobs.query import JobSpec, PrivacyBudget, Query
-from dpjobs.release import Copies, to_json
+from dpjobs.query import Bounds, JobSpec, PrivacyBudget, Query
+from dpjobs.release import Copies, given_bounds, to_json
 from dpjobs.statistics import STATISTICS
-from library.plans import plan
+from library.plans import plan, separate
 
 
 def release(dataset: str, uri: str) -> str:
@@ -52,6 +52,27 @@ def test_a_release_shows_no_folder_of_the_users_machine(dataset: str, shown: str
     text = release(dataset, dataset if dataset.startswith("/") else "/home/alice/t.csv")
     assert json.loads(text)["dataset"] == shown
     assert "alice" not in text
+
+
+def test_a_cell_is_told_in_the_columns_unit_and_the_confidence_is_the_one_that_was_asked() -> None:
+    """Who holds a release against its noise has these numbers alone."""
+    bounds, budget = Bounds(0, 2.0**30), PrivacyBudget(Decimal("0.9"))
+    spec = JobSpec("r", "d", "pipelinedp", Query.VARIANCE, "x", budget, "/t.csv", "csv", bounds, confidence=0.75)
+    for make, sensitivities, share in (
+        (plan, (2**30, 2**30, 2**30), 0.9),
+        (separate, (1, 2**29, 2**57), 0.3),
+    ):
+        of = make(spec.query, bounds, budget.epsilon)
+        noisy = [Noisy(c, 12345, RoundedLaplace(c.scale)) for c in of.cells]
+        draws = Draws(tuple(noisy), "1", "duckdb", "DuckDB 2")
+        answer = STATISTICS[spec.query].estimate(of, noisy, 0.75)
+        told = json.loads(to_json(spec, of, draws, answer, "1", given_bounds(bounds.lower, bounds.upper)))
+        assert (told["confidence"], told["epsilon"], told["delta"]) == (0.75, 0.9, 0)
+        assert (told["backend"], told["backend_version"], told["recipe"]) == ("duckdb", "DuckDB 2", of.recipe)
+        for said, c, sensitivity in zip(told["cells"], of.cells, sensitivities, strict=True):
+            assert (said["name"], said["epsilon"], said["value"]) == (c.name, share, float(12345 * c.step))
+            assert said["sensitivity"] == pytest.approx(sensitivity, rel=1e-6)
+            assert said["scale"] == pytest.approx(sensitivity / share, rel=1e-6)
 
 
 @pytest.fixture

@@ -1,18 +1,25 @@
 """Each setting of every platform's Spark, with a table that goes wrong without it."""
 
+import contextlib
 import gzip
 import random
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from dpjobs import job
 from dpjobs.backends.spark import rows as prepare
+from dpjobs.backends.spark.backend import SparkBackend
 from dpjobs.backends.spark.session import RUNTIME_SETTINGS, apply_settings
-from dpjobs.query import Bounds, Query
+from dpjobs.engines.base import Noisy
+from dpjobs.ledger import SQLiteLedger
+from dpjobs.query import Bounds, JobSpec, PrivacyBudget, Query
+from library.counting import CountingEngine
 from library.plans import plan
 from library.tables import exact, source_of, write_csv
 
@@ -101,6 +108,29 @@ def test_each_setting_is_needed_and_made(spark, restored, tmp_path: Path, key: s
     apply_settings(spark)
     (tmp_path / "after").mkdir()
     assert check(spark, tmp_path / "after")
+
+
+def test_a_run_makes_them_itself(spark, restored, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On Glue and EMR nobody else does: Spark runs there already, as the platform likes it."""
+    seen: list[dict[str, str]] = []
+
+    class Looking(CountingEngine):
+        def _measure(self, backend: SparkBackend, *asked: Any) -> list[Noisy]:
+            seen.append({key: backend._spark.conf.get(key) for key in RUNTIME_SETTINGS})
+            return super()._measure(backend, *asked)
+
+    monkeypatch.setattr(job, "_load_in_background", lambda _: lambda _: Looking(tmp_path / "log"))
+    for key, (wrong, _) in CHECKS.items():
+        spark.conf.set(key, wrong)
+    path = write_csv(tmp_path / "t.csv", [b"1,5,3"])
+    one = PrivacyBudget(Decimal(1))
+    spec = JobSpec("run-1", "t", "pipelinedp", Query.SUM, "x", one, str(path), "csv", Bounds(0, 64))
+    job.run(
+        [spec],
+        SQLiteLedger(tmp_path / "ledger.sqlite"),
+        {"spark": lambda _: contextlib.nullcontext(SparkBackend(spark))},
+    )
+    assert seen == [RUNTIME_SETTINGS]
 
 
 @pytest.mark.parametrize("name", ["t.csv", "2024-01-01T10:00:00.csv"])

@@ -297,11 +297,14 @@ class LedgerContract:
         assert ledger.find("run-2") is None
 
     def test_nor_where_two_of_them_are_one_table(self, ledger: Ledger) -> None:
-        for one, other in (("/data", "/data"), ("/data", "/data/x.csv"), ("s3://bkt/x/y", "s3://bkt/x")):
-            two = [
-                reservation(place=Place(one)),
-                reservation("run-2", dataset="other", digest="b", place=Place(other)),
-            ]
+        linked = frozenset({"1@1"})
+        for one, other in (
+            (Place("/data"), Place("/data")),
+            (Place("/data"), Place("/data/x.csv")),
+            (Place("s3://bkt/x/y"), Place("s3://bkt/x")),
+            (Place("/data/x.csv", files=linked), Place("/link.csv", files=linked)),
+        ):
+            two = [reservation(place=one), reservation("run-2", dataset="other", digest="b", place=other)]
             for attempt in (ledger.check, ledger.reserve):
                 with pytest.raises(BudgetError, match="'census'"):
                     attempt(two)

@@ -114,6 +114,25 @@ def test_those_who_set_the_first_total_together_leave_one_of_theirs(ledger: Dyna
             assert balance.left in range(1, 9)
 
 
+def test_a_first_total_that_comes_late_forgets_no_charge(
+    ledger: DynamoDBLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between its look at the balance and its writing another sets the first total, and a run is charged."""
+    late = DynamoDBLedger(ledger._table.name)
+    look = late._all_claims
+
+    def meanwhile() -> object:
+        found = look()
+        ledger.set_total(DATASET, Decimal(10))
+        ledger.reserve([reservation(epsilon="3")])
+        return found
+
+    monkeypatch.setattr(late, "_all_claims", meanwhile)
+    late.set_total(DATASET, Decimal(5))
+    assert spent(ledger) == 3
+    assert ledger.balance(DATASET).left == 2
+
+
 def test_of_totals_on_addresses_that_contain_each_other_one_is_set(ledger: DynamoDBLedger) -> None:
     """A chain: each contains all that follow. Whoever is first leaves nothing for the others."""
     own = [DynamoDBLedger(ledger._table.name) for _ in range(8)]
