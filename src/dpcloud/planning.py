@@ -136,8 +136,9 @@ def expected(question: Question, epsilon: Decimal) -> Expected:
         return Expected(half, half)
     low, high = plan.grid.lower, plan.grid.upper
     even = _half(question, plan, [low + (high - low) * i // _STEPS for i in range(_STEPS + 1)], question.rows)
-    # Values that crowd at the bounds, or are all alike: noise weighs most where the mean is far from the middle, unless
-    # what is possible cuts it off. A MEAN and a VARIANCE are divided by the noisy number of rows, so fewer than there are widen them.
+    # Values that crowd at the bounds, or are all alike: noise weighs most where the mean is far from the middle, but
+    # for what is cut off as impossible. A MEAN and a VARIANCE are divided by the noisy number of rows, so fewer than
+    # there are widen them.
     fewest = question.rows if question.query is Query.SUM else _fewest(question, plan)
     crowds = [[low] * (10 - upper) + [high] * upper for upper in _AT_UPPER]
     alike = [[low + (high - low) * tenth // 10] for tenth in _ALIKE] if question.query is Query.VARIANCE else []

@@ -95,12 +95,9 @@ def test_known_numbers(capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_mean_of_the_articles_question(capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--query", "MEAN", "--lower", "0", "--upper", "20000", "--rows", "74001", "--epsilon", "1"]
     for found in planned(capsys, *words):
-        if found["engine"] == "tumult":
-            # the sum's noise alone (scale R/2 / 0.5) has the half width R·ln 20 / 74,001; the count's comes on top
-            alone = 20_000 * math.log(20) / 74_001
-        else:
-            # high and low tokens weigh by a half each where values spread evenly: exp(−t)·(1 + t/2) = 1/20 at 4.113
-            alone = 20_000 * 4.113 / 2 / 74_001
+        # Tumult: the sum alone (scale R/2 / 0.5) has the half width R·ln 20 / 74,001, the count's noise comes on top;
+        # high and low tokens weigh by a half each where values spread evenly: exp(−t)·(1 + t/2) = 1/20 at 4.113
+        alone = 20_000 * (math.log(20) if found["engine"] == "tumult" else 4.113 / 2) / 74_001
         assert alone * 0.99 < found["even"] < 1.2 * alone
         assert found["even"] < found["worst"] < 2 * alone
 

@@ -1,4 +1,4 @@
-"""The plans: what follows from bounds and epsilon alone, in exact arithmetic. No row hands out more than its tokens."""
+"""Plans: what follows from bounds and epsilon alone, in exact arithmetic. No row hands out more than its tokens."""
 
 import math
 import sqlite3

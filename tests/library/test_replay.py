@@ -1,4 +1,4 @@
-"""Frozen noise: thousands of neighbours, of which one has a row more. Their vectors of totals differ by at most K in L1.
+"""Frozen noise: thousands of neighbours, of which one has a row more. Their totals differ by at most K in L1.
 
 With the same draws the noisy totals then differ by just as much, for which the noise of scale K / epsilon is made.
 Here rows are counted by the definition (`Formula.value`); the backends' own tests replay them through each backend.
