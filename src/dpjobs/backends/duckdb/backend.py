@@ -5,6 +5,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import unquote
@@ -32,6 +33,8 @@ class DuckDBBackend(Backend):
 
     def __init__(self, private: Path, memory: int | None = None) -> None:
         self._private, self._memory = private, memory
+        self._working: list[Any] = []
+        self._stopped = False
         self._batches = self._connection(())  # of what Arrow reads; it has no way to any file
         self._batches.create_function(sql.EXACT, float, ["VARCHAR"], "DOUBLE")
 
@@ -63,6 +66,30 @@ class DuckDBBackend(Backend):
         """Nothing is left to look at."""
 
     def _totals(self, table: Source, plan: Plan) -> Sequence[int]:
+        """Count in a thread: a signal waits for nothing that DuckDB or Arrow do, and ends it at once."""
+        self._stopped = False
+        with ThreadPoolExecutor(1) as pool:
+            counting = pool.submit(self._count, table, plan)
+            try:
+                return counting.result()
+            except BaseException:
+                self._stopped = True
+                for connection in list(self._working):
+                    connection.interrupt()
+                raise
+
+    @contextlib.contextmanager
+    def _busy(self, connection: Any) -> Iterator[None]:
+        """Let a signal reach the connection."""
+        self._working.append(connection)
+        try:
+            if self._stopped:
+                raise InterruptedError
+            yield
+        finally:
+            self._working.remove(connection)
+
+    def _count(self, table: Source, plan: Plan) -> Sequence[int]:
         if plan.column in table.partitions:
             return self._partitions(table, plan, plan.column)
         if table.format == "csv":
@@ -77,7 +104,7 @@ class DuckDBBackend(Backend):
         most = sum(one.metadata.num_rows for one in found)
         if column.kind == "number" and is_local(table.root) and parquet.is_safe(table.paths, found):
             scan = f"({parquet.scan(table.paths, plan.column)})"
-            with contextlib.closing(self._connection(table.paths)) as connection:
+            with contextlib.closing(self._connection(table.paths)) as connection, self._busy(connection):
                 return counted(connection, Rows(f"select {cell} from {scan}", kind, most), plan)
         batches = parquet.batches(table.paths, found, files, column)
         with self._given(_reader(parquet.schema(column), batches)) as connection:
@@ -120,7 +147,8 @@ class DuckDBBackend(Backend):
         """The connection, which knows what the reader gives as `batches`."""
         self._batches.register("batches", reader)
         try:
-            yield self._batches
+            with self._busy(self._batches):
+                yield self._batches
         finally:
             self._batches.unregister("batches")
 
