@@ -89,6 +89,7 @@ def test_rounding_holds_what_is_lost_when_a_cell_is_read(query: Query, cell: str
 
 @given(bounds, epsilons)
 @example(Bounds(0, 1), MIN_SHARE)
+@example(Bounds(0.5, 1_099_511.5), MIN_SHARE)  # 2⁴⁰ · 10⁻⁶ steps, and half a one that is rounded up
 @example(Bounds(0, 2**24 - 1), Decimal("0.015258790"))  # the largest scale that 2²⁴ tokens may have, nearly
 def test_no_noise_on_shared_tokens_makes_pydp_round(limits: Bounds, epsilon: Decimal) -> None:
     """At a scale of up to 2⁴⁰ its grid is that of whole numbers; it reckons with a double not above epsilon."""

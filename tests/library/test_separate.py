@@ -5,7 +5,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dpjobs.plan import SEPARATE, WIDTH
@@ -36,9 +36,15 @@ def test_the_plans_are_those_of_ever(limits: tuple[float, float]) -> None:
     assert (grid.step, grid.lower, grid.upper) == (step, low, high)
     assert grid.origin == pytest.approx(middle, abs=step / 2)
     assert squares_of(grid) == squares
+    [_, total, _] = separate(Query.VARIANCE, Bounds(*limits), Decimal(1)).cells
+    assert total.sensitivity == max(abs(low), abs(high))
 
 
 @given(bounds)
+@example(Bounds(2.0**99, math.nextafter(2.0**99, math.inf)))  # whose middle is no double
+@example(Bounds(-(2.0**100), 2.0**100))
+@example(Bounds(0.0, 5e-324))
+@example(Bounds(7.0, 7.0))
 def test_integers_fit_24_bits_and_none_is_wasted(limits: Bounds) -> None:
     of = separate(Query.VARIANCE, limits, Decimal(1))
     grid = of.grid

@@ -52,15 +52,20 @@ class Shares(NamedTuple):
         return most / total if total > most else None
 
 
+def value_of(worth: Sequence[float], shares: Shares) -> float:
+    """Return Σ worth·tokens / Σ tokens, each worth between 0 and 1; near the middle where noise is all there is."""
+    return ALL.clip(0.5 + (shares.sum(worth) - shares.total / 2) / shares.at_least)
+
+
 def share_of(worth: Sequence[float], shares: Shares) -> Estimate:
-    """Return Σ worth·tokens / Σ tokens, each worth between 0 and 1, and an interval for its true value p.
+    """Return `value_of` and an interval for the true share p.
 
     With noisy totals X, Σ (worth − p)·X is pure noise at the true p: the p for which it is small enough form a
     confidence set (Fieller 1954, with the engines' distribution in place of the normal). Its ends are where it is
     as large as its own quantile.
     """
     total, part = shares.total, shares.sum(worth)
-    value = ALL.clip(0.5 + (part - total / 2) / shares.at_least)
+    value = value_of(worth, shares)
     slope = shares.slope()
     if slope is None:
         return Estimate(value, *ALL)

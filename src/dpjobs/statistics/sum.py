@@ -52,8 +52,4 @@ def grid_from_zero(bounds: Bounds) -> Grid:
     """The grid whose 0 is 0, with at most 2²⁴ steps to either bound."""
     lower, upper = Fraction(bounds.lower), Fraction(bounds.upper)
     step = smallest_step(max(abs(lower), abs(upper)), WIDTH)
-    while True:
-        low, high = nearest(lower, step), nearest(upper, step)
-        if max(abs(low), abs(high)) <= WIDTH:
-            return Grid(bounds, 0.0, float(step), low, high)
-        step *= 2
+    return Grid(bounds, 0.0, float(step), nearest(lower, step), nearest(upper, step))

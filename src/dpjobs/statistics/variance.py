@@ -80,7 +80,7 @@ def _variance(noisy: Sequence[Noisy], alpha: float) -> Estimate:
     """The variance in units of the range's square, and its interval."""
     shares = Shares(noisy, alpha * (1.0 - _MEAN_PART))
     mean = share_of(_MEAN, Shares(noisy, alpha * _MEAN_PART))
-    value = _value(shares)
+    value = value_of(shares)
     slope = shares.slope()
     total = shares.total
     if slope is None:
@@ -107,7 +107,8 @@ def _variance(noisy: Sequence[Noisy], alpha: float) -> Estimate:
     return Estimate(min(max(value, low), high), low, high)
 
 
-def _value(shares: Shares) -> float:
+def value_of(shares: Shares) -> float:
+    """Return the variance in units of the range's square, from the noisy cells alone."""
     n = shares.at_least
     m = 0.5 + (shares.sum(_MEAN) - shares.total / 2) / n
     return _POSSIBLE.clip(shares.sum(_SQUARE) / n - m * m)
