@@ -63,7 +63,10 @@ class DuckDBBackend(Backend):
         return files_of(uri)
 
     def check(self, table: Source, column: str | None) -> None:
-        """Nothing is left to look at."""
+        """Look at the folders' names; all else that could be wrong with a table its header and footers have told."""
+        for path in table.paths:
+            if any(partition(table, path, name) == "" for name in table.partitions):
+                raise InputError.of("a folder without a value", path, "folders named like year=2020")
 
     def _totals(self, table: Source, plan: Plan) -> Sequence[int]:
         """Count in a thread: a signal waits for nothing that DuckDB or Arrow do, and ends it at once."""
@@ -107,7 +110,7 @@ class DuckDBBackend(Backend):
             with contextlib.closing(self._connection(table.paths)) as connection, self._busy(connection):
                 return counted(connection, Rows(f"select {cell} from {scan}", kind, most), plan)
         batches = parquet.batches(table.paths, found, files, column)
-        with self._given(_reader(parquet.schema(column), batches)) as connection:
+        with self._given(_reader(parquet.schema(found, column), batches)) as connection:
             return counted(connection, Rows(f"select {cell} from batches", kind), plan)
 
     def _lines(self, paths: Sequence[str], table: Source, column: str | None) -> tuple[Rows, Any]:

@@ -1,0 +1,229 @@
+"""DuckDB's own: the fast way gives what the slow one does; memory, signals, and what it may touch."""
+
+import contextlib
+import gzip
+import math
+import os
+import signal
+import struct
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dpjobs.answers import plan_for
+from dpjobs.backends.duckdb import DuckDBBackend, footer, sql, totals
+from dpjobs.errors import InputError
+from dpjobs.plan import Plan
+from dpjobs.query import Bounds, Query
+from dpjobs.source import LocalFiles
+from library.backends import contract, reference
+from library.tables import source_of, write_csv
+
+_bounds = st.one_of(
+    st.tuples(st.floats(-(2.0**100), 2.0**100), st.floats(-(2.0**100), 2.0**100)).map(sorted),
+    st.builds(lambda low, width: [low, low + width], st.integers(-(10**13), 10**13), st.integers(0, 3)),
+    st.builds(lambda low, width: [low, low + width], st.integers(-1000, 1000), st.integers(1, 20_000)),
+    st.builds(lambda low, width: [low, low + width], st.floats(-1, 1), st.floats(0, 2.0**-20)),
+).map(lambda pair: Bounds(*pair))
+
+
+@pytest.fixture(scope="module")
+def connection() -> Iterator[duckdb.DuckDBPyConnection]:
+    with duckdb.connect() as opened:
+        yield opened
+
+
+def fast(connection: duckdb.DuckDBPyConnection, values: list[float], plan: Plan, most: int) -> list[int] | None:
+    connection.register("t", pa.table({"x": pa.array(values, pa.float64())}))
+    found = totals._fast(connection, totals.Rows("select x from t", totals.NUMBER, most), plan)
+    if found is None:
+        return None
+    parts = [cell.formula.linear() for cell in plan.live if cell.formula]
+    return [sum(times * found[atom] for atom, times in part.items()) for part in parts]
+
+
+@settings(max_examples=400, derandomize=True)
+@given(
+    _bounds,
+    st.lists(st.one_of(st.floats(-3, 3), st.integers(-4, 4).map(lambda n: n / 2)), min_size=1, max_size=40),
+    st.sampled_from([Query.SUM, Query.MEAN, Query.VARIANCE]),
+    st.sampled_from(["pipelinedp", "tumult"]),
+    st.sampled_from([100, 10**10]),
+)
+def test_sums_in_doubles_are_those_in_whole_numbers(
+    connection: duckdb.DuckDBPyConnection, bounds: Bounds, places: list[float], query: Query, engine: str, most: int
+) -> None:
+    """At and about the bounds, halfway between two steps, and an ulp to either side."""
+    plan = plan_for(engine, query, "x", bounds, Decimal(1))
+    assert plan.grid is not None
+    if not plan.live:
+        return
+    step, width = plan.grid.step, bounds.upper - bounds.lower
+    values = [bounds.lower + place * width for place in places]
+    values += [plan.grid.origin + (plan.grid.lower + round(8 * place) + 0.5) * step for place in places]
+    values += [math.nextafter(value, side) for value in values for side in (-math.inf, math.inf)]
+    found = fast(connection, values, plan, most)
+    if sql.is_plain(plan.grid):
+        assert found == reference.of_numbers(list(values), plan)
+    else:
+        assert found is None
+
+
+@pytest.mark.parametrize("far", [math.inf, -math.inf, math.nan, 1e300, -1e300, 2.0**60, 2.0**51 * 2**-9, -(2.0**63)])
+def test_what_lies_far_off_takes_the_slow_way(
+    connection: duckdb.DuckDBPyConnection, tmp_path: Path, far: float
+) -> None:
+    for query in (Query.MEAN, Query.VARIANCE):
+        plan = plan_for("pipelinedp", query, "x", Bounds(0, 20_000), Decimal(1))
+        assert fast(connection, [1.0, 2.0], plan, 2) == reference.of_numbers([1.0, 2.0], plan)
+        assert fast(connection, [1.0, 2.0, far], plan, 3) is None
+        pq.write_table(pa.table({"x": [1.0, 2.0, far, None]}), tmp_path / "t.parquet")
+        with DuckDBBackend.open() as backend:
+            found = backend.totals(source_of(tmp_path / "t.parquet", "parquet"), plan)
+        assert found == reference.of_numbers([1.0, 2.0, far], plan)
+
+
+def test_nan_that_statistics_do_not_know_of(tmp_path: Path) -> None:
+    """Writers leave NaN out of a column's least and largest value; a reader that believes these finds none."""
+    values = [1.0] * 5000 + [math.nan] * 3
+    pq.write_table(pa.table({"x": values}), tmp_path / "t.parquet")
+    assert pq.read_metadata(tmp_path / "t.parquet").row_group(0).column(0).statistics.max == 1.0
+    plan = plan_for("pipelinedp", Query.MEAN, "x", Bounds(0, 2), Decimal(1))
+    with DuckDBBackend.open() as backend:
+        found = backend.totals(source_of(tmp_path / "t.parquet", "parquet"), plan)
+    assert found == reference.of_numbers(list(values), plan)
+
+
+def test_a_footer_is_kept_but_for_its_annotations(tmp_path: Path) -> None:
+    columns = {f"c{i}": pa.array([i], pa.int8()) for i in range(40)}
+    columns |= {
+        "s": pa.array([{"a": 1, "l": [1, 2]}]),
+        "l": pa.array([["x"]]),
+        "c": pa.array(["x"]).dictionary_encode(),
+    }
+    columns |= {"d": pa.array([Decimal("1.25")]), "t": pa.array([1], pa.timestamp("ms")), "n": pa.nulls(1)}
+    pq.write_table(pa.table(columns), tmp_path / "t.parquet")
+    path, before = str(tmp_path / "t.parquet"), pq.read_metadata(tmp_path / "t.parquet")
+    for column in ("c0", "c39", "c", "d", "t", "n"):
+        found = footer.read(path, LocalFiles(), column).metadata
+        assert (found.num_rows, found.num_columns) == (before.num_rows, before.num_columns)
+        leaves = [found.schema.column(i) for i in range(len(found.schema))]
+        assert {leaf.logical_type.type for leaf in leaves} == {"NONE"}
+        [place] = [i for i, leaf in enumerate(leaves) if leaf.path == "cell"]
+        assert before.schema.column(place).path == column
+        assert leaves[place].physical_type == before.schema.column(place).physical_type
+        for i in range(before.num_columns):
+            assert found.row_group(0).column(i).data_page_offset == before.row_group(0).column(i).data_page_offset
+
+
+@pytest.mark.parametrize("memory", ["", "lots", "2", "-2GB", "1e3GB", "10MB", "0GB", "2GB 3", "２GB"])
+def test_memory_that_is_no_size(memory: str) -> None:
+    with pytest.raises(InputError, match="memory is no size, or too little"), DuckDBBackend.open(memory):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("memory", "size"), [("2GB", "1.8 GiB"), ("2g", "1.8 GiB"), ("512 MiB", "512.0 MiB"), (None, "")]
+)
+def test_what_a_connection_may_do(memory: str | None, size: str, tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "t.csv", [b"1,2,3"])
+    with DuckDBBackend.open(memory) as backend:
+        for connection in (backend._batches, backend._connection([str(path)])):
+            said = dict(connection.execute("select name, value from duckdb_settings()").fetchall())
+            assert said["memory_limit"].startswith(size)
+            assert said["temp_directory"] == str(backend._private)
+            assert (said["enable_external_access"], said["lock_configuration"]) == ("false", "true")
+            for name in ("autoload_known_extensions", "autoinstall_known_extensions", "allow_persistent_secrets"):
+                assert said[name] == "false"
+            with pytest.raises(duckdb.Error):
+                connection.execute("set enable_external_access = true")
+            with pytest.raises(duckdb.Error):
+                connection.execute("select * from read_text('/etc/hostname')")
+
+
+def test_the_private_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with contextlib.suppress(KeyError), DuckDBBackend.open() as backend:
+        assert backend._private.parent == tmp_path
+        assert backend._private.stat().st_mode & 0o777 == 0o700
+        raise KeyError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_without_a_value_is_refused_before_the_charge(tmp_path: Path) -> None:
+    (tmp_path / "year=").mkdir()
+    write_csv(tmp_path / "year=" / "t.csv", [b"1,2,3"])
+    table = source_of(tmp_path)
+    with DuckDBBackend.open() as backend, pytest.raises(InputError, match="a folder without a value"):
+        backend.check(table, "x")
+
+
+def test_a_signal_ends_it_at_once(tmp_path: Path) -> None:
+    """However much there is to do, and the next question is answered as if nothing had been."""
+    member = gzip.compress(b"1,2\n" * (1 << 21))
+    (tmp_path / "endless.csv.gz").write_bytes(gzip.compress(b"a,x\n" + b"1,2\n" * 50_000) + member * 500)
+    table = source_of(tmp_path / "endless.csv.gz")
+    plan = plan_for("pipelinedp", Query.SUM, "x", Bounds(0, 16), Decimal(1))
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with DuckDBBackend.open() as backend:
+            threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()
+            with pytest.raises(KeyboardInterrupt):
+                backend.totals(table, plan)
+            assert contract.total(backend, source_of(write_csv(tmp_path / "t.csv", [b"1,2,3"]))) == 2
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+_GREEDY = """
+import resource, sys
+from decimal import Decimal
+from dpjobs.answers import plan_for
+from dpjobs.backends.duckdb import DuckDBBackend
+from dpjobs.query import Bounds, Query
+from dpjobs.source import LocalFiles, inspect
+with DuckDBBackend.open("256MB") as backend:
+    plan = plan_for("pipelinedp", Query.MEAN, "x", Bounds(0, 10), Decimal(1))
+    print(sum(backend.totals(inspect(sys.argv[1], sys.argv[2], LocalFiles()), plan)) // plan.live[0].sensitivity)
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["a long line", "long lines", "a long text", "long texts"])
+def test_rows_of_any_length_need_little_memory(tmp_path: Path, kind: str) -> None:
+    """In bytes: a line of 400 MB, 300 lines of 2 MB, a text of 64 MB, 3000 texts of 1 MB."""
+    if "line" in kind:
+        path, rows = tmp_path / "t.csv.gz", 3
+        with gzip.open(path, "wb", compresslevel=1) as file:
+            file.write(b"a,x\n1,2\n3,4\n5,6\n")
+            for _ in range(1 if kind == "a long line" else 300):
+                for _ in range(400 if kind == "a long line" else 2):
+                    file.write(b'"",' * 333_333)
+                file.write(b"\n")
+    else:
+        path, rows = tmp_path / "t.parquet", 3
+        text = ["z" * 2**26] if kind == "a long text" else ["z" * 2**20] * 3000
+        pq.write_table(pa.table({"x": ["1", "2", "3", *text]}), path)
+    words = [sys.executable, "-c", _GREEDY, str(path), "csv" if "line" in kind else "parquet"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=300, check=True)
+    found, peak = map(int, done.stdout.split())
+    assert found == rows
+    assert peak < 600 * 1024, peak  # KiB
+
+
+def test_a_double_is_written_exactly(connection: duckdb.DuckDBPyConnection) -> None:
+    for text in ("0x1.fffffffffffffp+1023", "0x0.0000000000001p-1022", "-0x1.999999999999ap-4", "inf"):
+        value = float.fromhex(text)
+        [(found,)] = connection.execute(f"select {sql.double(value)}").fetchall()
+        assert struct.pack("d", found) == struct.pack("d", value)
