@@ -22,7 +22,7 @@ ENVIRONMENT := build/environment/environment.tar.gz
 # Any Python 3.11 with pip will do, so that a laptop on which the engines do not install can make it, too.
 ANY_PYTHON = $(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON))
 
-.PHONY: setup demo environment synth diff deploy destroy smoke rehearsal test test-library test-deployment audit mutants snapshots lint format bench lock clean help
+.PHONY: setup demo environment synth diff deploy destroy smoke rehearsal test test-library test-deployment audit mutants snapshots lint format bench accuracy lock clean help
 
 setup: $(VENV)/.setup $(VENV)/.setup-cdk  ## install all that a user needs: .venv/bin/dpcloud and .venv/bin/cdk
 
@@ -60,7 +60,7 @@ $(ENVIRONMENT): requirements-cluster.txt tools/environment.py
 	$(ANY_PYTHON) tools/environment.py
 	@touch $@
 
-environment:  ## the libraries of Glue and EMR as one archive (184 MB), which every deployment takes along
+environment:  ## the libraries of Glue and EMR as one archive (248 MB), which every deployment takes along
 	$(ANY_PYTHON) tools/environment.py
 
 synth: $(VENV)/.setup-cdk $(ENVIRONMENT)  ## synthesize the stacks into build/cdk.out; CDKFLAGS="-c dp.KEY=VALUE" for this and the next
@@ -114,6 +114,9 @@ format: $(VENV)/.setup-dev  ## rewrite the code in the project's style
 
 bench: $(VENV)/.setup-dev  ## measure the speed beside plain Spark and the libraries; BENCH_MAX=1e9 for the largest
 	$(BIN)/python bench/run.py
+
+accuracy: $(VENV)/.setup-dev  ## measure the accuracy at equal epsilon beside the libraries (half an hour)
+	$(BIN)/python bench/accuracy.py
 
 lock: $(VENV)/.setup  ## compile the pinned requirement files from pyproject.toml
 	$(COMPILE) --group setup -o requirements-setup.txt

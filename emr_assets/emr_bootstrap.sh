@@ -47,8 +47,9 @@ import importlib
 import sys
 
 wrong = 0
-for name in ("boto3", "dill", "numpy", "pandas", "pipeline_dp", "pyarrow", "pydp.algorithms.numerical_mechanisms",
-             "randomgen", "scipy.stats", "sympy", "tmlt.core.utils.arb", "typeguard"):  # fmt: skip
+for name in ("boto3", "diffprivlib.mechanisms", "dill", "numpy", "opendp.measurements", "pandas", "pipeline_dp",
+             "pyarrow", "pydp.algorithms.numerical_mechanisms", "randomgen", "scipy.stats", "sklearn", "sympy",
+             "tmlt.core.utils.arb", "typeguard", "wrapt"):  # fmt: skip
     try:
         importlib.import_module(name)
     except Exception as error:

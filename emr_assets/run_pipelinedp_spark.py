@@ -1,8 +1,13 @@
-"""One private statistic by PipelineDP, as an EMR step: see dpjobs.arguments.parse_emr for what it takes."""
+"""One private statistic by PipelineDP, or the engine that `--engine` names, as an EMR step.
+
+See dpjobs.arguments.parse_emr for what it takes.
+"""
 
 import sys
 
 from dpjobs import job
 
-if __name__ == "__main__" and (code := job.main_emr(sys.argv[1:], engine="pipelinedp")):
+OTHERS = ("opendp", "tumult-core", "diffprivlib")
+
+if __name__ == "__main__" and (code := job.main_emr(sys.argv[1:], engine="pipelinedp", others=OTHERS)):
     sys.exit(code)

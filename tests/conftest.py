@@ -34,7 +34,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
 
 @pytest.fixture(scope="session")
 def packed_environment() -> Path:
-    """The archive of `make environment`: 184 MB from PyPI once, then kept in build/; skips without PyPI."""
+    """The archive of `make environment`: 248 MB from PyPI once, then kept in build/; skips without PyPI."""
     from tools import environment
 
     try:

@@ -1,7 +1,7 @@
 """Which engines an option names: one, several with commas, or all."""
 
 from dpcloud.targets import TARGETS
-from dpjobs.engines import ENGINES, check_engine
+from dpjobs.engines import ENGINES, check_engine, check_hardened
 from dpjobs.errors import InputError
 
 ALL = "all"
@@ -25,11 +25,7 @@ def engines_of(text: str, target: str | None, unhardened: bool) -> list[str]:
     names = ["tumult", "pipelinedp"] if words == _BOTH else [_engine(name) for name in words.split(",")]
     if len(set(names)) < len(names):
         raise InputError.of("an engine given twice", text, "each engine once")
-    for name in names:
-        if not ENGINES[name].hardened and not unhardened:
-            allowed = "--unhardened, which says that you know: its noise is not made for an adversary"
-            raise InputError.of("an engine that is not hardened", name, allowed)
-    return names
+    return [check_hardened(name, unhardened) for name in names]
 
 
 def _engine(name: str) -> str:

@@ -16,6 +16,7 @@ from dpjobs.engines import ENGINES
 from dpjobs.engines.base import Noisy
 from dpjobs.errors import InputError
 from dpjobs.interval import Term, quantile
+from dpjobs.noise import Noise
 from dpjobs.plan import TOKENS, Plan
 from dpjobs.query import (
     BILLION,
@@ -88,12 +89,16 @@ def plan(
     level = parse_confidence(confidence)
     if (epsilon is None) == (margin is None):
         raise InputError("plan needs --epsilon or --margin, one of both; allowed: --epsilon 1, or --margin 1%")
-    found = []
+    given = parse_epsilon(epsilon) if epsilon is not None else None
+    found: list[tuple[str, Decimal, Expected]] = []
+    known: dict[tuple[type[Noise], str], tuple[Decimal, Expected]] = {}  # engines may draw alike
     for name in engines_of(engine, None, unhardened=True):
         question = Question(name, asked, bounds, n, level)
-        given = parse_epsilon(epsilon) if epsilon is not None else None
-        needed = given or epsilon_for(_margin(margin or "", asked, bounds, n), question)
-        found.append((name, needed, expected(question, needed)))
+        alike = ENGINES[name].noise, ENGINES[name].recipe
+        if alike not in known:
+            needed = given or epsilon_for(_margin(margin or "", asked, bounds, n), question)
+            known[alike] = needed, expected(question, needed)
+        found.append((name, *known[alike]))
     if as_json:
         rows_ = [{"engine": e, "epsilon": float(eps), **m._asdict()} for e, eps, m in found]
         click.echo(json.dumps(rows_))
@@ -131,14 +136,18 @@ def expected(question: Question, epsilon: Decimal) -> Expected:
         return Expected(half, half)
     low, high = plan.grid.lower, plan.grid.upper
     even = _half(question, plan, [low + (high - low) * i // _STEPS for i in range(_STEPS + 1)], question.rows)
-    # Values at a bound: the mean is as far from the middle as can be. A MEAN and a VARIANCE are divided by the noisy
-    # number of rows, so fewer than there are widen them.
+    # Values that crowd at the bounds, or are all alike: noise weighs most where the mean is far from the middle, but
+    # for what is cut off as impossible. A MEAN and a VARIANCE are divided by the noisy number of rows, so fewer than
+    # there are widen them.
     fewest = question.rows if question.query is Query.SUM else _fewest(question, plan)
-    worst = (_half(question, plan, steps, fewest) for steps in ([low], [high], [low, high], [low, low, low, high]))
-    return Expected(even, max(even, *worst))
+    crowds = [[low] * (10 - upper) + [high] * upper for upper in _AT_UPPER]
+    alike = [[low + (high - low) * tenth // 10] for tenth in _ALIKE] if question.query is Query.VARIANCE else []
+    return Expected(even, max(even, *(_half(question, plan, steps, fewest) for steps in (*crowds, *alike))))
 
 
 _STEPS = 256  # of values that spread evenly
+_AT_UPPER = (0, 1, 2, 3, 5, 10)  # of ten values at the bounds, these many at the upper one
+_ALIKE = (1, 2, 3)  # tenths of the range, at which all values lie
 
 
 def _fewest(question: Question, plan: Plan) -> int:
@@ -153,6 +162,9 @@ def _fewest(question: Question, plan: Plan) -> int:
     return max(question.rows - math.ceil(missing), 1)
 
 
+_NEAR = Decimal("1.0002")
+
+
 def epsilon_for(margin: float, question: Question) -> Decimal:
     """Return the least epsilon, to three digits, whose worst half width is within `margin`.
 
@@ -161,7 +173,7 @@ def epsilon_for(margin: float, question: Question) -> Decimal:
     low, high = MIN_SHARE * 3, MAX_EPSILON
     if expected(question, high).worst > margin:
         raise InputError.of("no epsilon gives this margin", f"{margin:g}", "a larger margin, or more rows")
-    for _ in range(40):
+    while high > low * _NEAR:
         middle = Decimal(math.sqrt(float(low * high))).quantize(Decimal(1) / BILLION)
         if expected(question, middle).worst > margin:
             low = middle
@@ -179,6 +191,8 @@ def _half(question: Question, plan: Plan, steps: Sequence[int], rows: int) -> fl
         given = sum(cell.formula.value(k) for k in steps) if cell.formula else 0
         noisy.append(Noisy(cell, rows * given // len(steps), None if cell.constant else noise(cell.scale)))
     found = STATISTICS[question.query].estimate(plan, noisy, question.level)
+    if found[1:] == STATISTICS[question.query].possible(plan):
+        return found.high - found.low  # noise alone decides where in it the value lies
     return max(found.high - found.value, found.value - found.low)
 
 

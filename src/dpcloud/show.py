@@ -12,6 +12,7 @@ from dpjobs.engines import ENGINES
 from dpjobs.job import Outcome
 from dpjobs.ledger import Balance
 from dpjobs.query import plain
+from dpjobs.release import NOT_HARDENED
 
 _WIDTH = 120  # of a table that goes to a file
 
@@ -58,7 +59,10 @@ def show_releases(outcome: Outcome, balance: Balance | None) -> None:
         console.print(f"{len(releases)} engines: epsilon is spent once for each, {in_all} in all.")
     console.print(f"Protects {first['protects']}.")
     for r in releases:
-        console.print(f"{ENGINES[r['engine']].title}: {_bounds(r)}run id {r['run_id']}.")
+        title = ENGINES[r["engine"]].title
+        if r.get("sampler") == NOT_HARDENED:
+            console.print(f"{title}: NOT HARDENED, for comparison: its noise is not made for an adversary.")
+        console.print(f"{title}: {_bounds(r)}run id {r['run_id']}.")
 
 
 def _bounds(release: dict[str, Any]) -> str:

@@ -14,6 +14,7 @@ from dpjobs.query import Bounds, JobSpec, PrivacyBudget, Query, parse_epsilon
 BY_ADDRESS = "by-address"
 """The data set's name that stands for none: the table's address names it (the deployed jobs pin this word)."""
 
+_YES_OR_NO = {"yes": True, "no": False}  # Glue hands no argument on without a value
 _GLUE_ATTEMPT = re.compile(r"_attempt_\d+$")
 
 
@@ -21,7 +22,8 @@ _GLUE_ATTEMPT = re.compile(r"_attempt_\d+$")
 class Arguments:
     """What a cluster script was given; `platform_run_id` is Glue's job run id, None on EMR.
 
-    `by_address` says that the job's owner has pinned the data set's name to be the table's address.
+    `by_address` says that the job's owner has pinned the data set's name to be the table's address; `engine` is None
+    for the script's own, and `unhardened` allows one whose sampler is not made for an adversary.
     """
 
     query: Query
@@ -36,6 +38,8 @@ class Arguments:
     releases: str | None
     run_id: str | None
     platform_run_id: str | None
+    engine: str | None = None
+    unhardened: bool = False
 
     def spec(self, engine: str, uri: str, format_: str, dataset: str, fallback_run_id: str | None) -> JobSpec:
         """Make the specification for a table's full address; `fallback_run_id` serves when no id was given."""
@@ -122,7 +126,7 @@ def _parser() -> _Parser:
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
-    for name in ("lower", "upper", "dataset", "ledger", "releases", "run_id", "format"):
+    for name in ("lower", "upper", "dataset", "ledger", "releases", "run_id", "format", "engine", "unhardened"):
         dashed = [f"--{name.replace('_', '-')}"] if "_" in name else []
         parser.add_argument(f"--{name}", *dashed, dest=name)
 
@@ -159,6 +163,8 @@ def _split(parser: argparse.ArgumentParser, argv: Sequence[str]) -> tuple[list[s
 def _arguments(known: argparse.Namespace, platform_run_id: str | None) -> Arguments:
     query = Query.parse(known.query)
     bounds = Bounds.parse(query, known.lower, known.upper)
+    if known.unhardened not in (None, *_YES_OR_NO):
+        raise InputError.of("--unhardened", known.unhardened, " or ".join(_YES_OR_NO))
     return Arguments(
         query=query,
         column=None if known.column in ("", "*") else known.column,
@@ -172,4 +178,6 @@ def _arguments(known: argparse.Namespace, platform_run_id: str | None) -> Argume
         releases=known.releases,
         run_id=known.run_id,
         platform_run_id=platform_run_id,
+        engine=known.engine,
+        unhardened=_YES_OR_NO.get(known.unhardened, False),
     )

@@ -15,6 +15,7 @@ from dpjobs.addresses import Place, dataset_of, is_local, normalized
 from dpjobs.arguments import Arguments
 from dpjobs.backends.spark.backend import SparkBackend
 from dpjobs.backends.spark.session import PRIVATE_SETTINGS
+from dpjobs.engines import check_hardened
 from dpjobs.errors import INTERRUPTED, SPENT, BudgetError, DpError, InputError
 from dpjobs.ledger import Ledger, SQLiteLedger
 from dpjobs.ledger.base import no_budget
@@ -25,12 +26,17 @@ from dpjobs.source import format_of
 _TABLE = "dynamodb:"
 
 
-def main(argv: Sequence[str], engine: str, parse: Callable[[Sequence[str]], Arguments]) -> int:
-    """Run one job with the arguments of a script and print its release; returns the exit code (see dpjobs.errors)."""
+def main(
+    argv: Sequence[str], engine: str, parse: Callable[[Sequence[str]], Arguments], others: Sequence[str] = ()
+) -> int:
+    """Run one job with the arguments of a script and print its release; returns the exit code (see dpjobs.errors).
+
+    `engine` is the script's own, `others` those that `--engine` may name instead.
+    """
     warnings.filterwarnings("ignore")
     logging.disable(logging.CRITICAL)  # py4j logs Java's texts, which can quote cells
     try:
-        print(_run(parse(argv), engine))
+        print(_run(parse(argv), engine, others))
     except DpError as error:
         print(error, file=sys.stderr)
         return error.exit_code
@@ -44,7 +50,8 @@ def main(argv: Sequence[str], engine: str, parse: Callable[[Sequence[str]], Argu
     return 0
 
 
-def _run(arguments: Arguments, engine: str) -> str:
+def _run(arguments: Arguments, own: str, others: Sequence[str]) -> str:
+    engine = _engine(arguments, own, others)
     if arguments.run_id is not None:
         check_run_id(arguments.run_id)
     uri = normalized(arguments.uri)
@@ -74,6 +81,13 @@ def _run(arguments: Arguments, engine: str) -> str:
         for notice in outcome.notices:
             print(f"note: {notice}", file=sys.stderr)
         return outcome.releases[spec.run_id]
+
+
+def _engine(arguments: Arguments, own: str, others: Sequence[str]) -> str:
+    name = own if arguments.engine is None else arguments.engine.strip().lower()
+    if name not in (own, *others):
+        raise InputError.of("an engine that this script does not run", arguments.engine, ", ".join([own, *others]))
+    return check_hardened(name, arguments.unhardened)
 
 
 @contextlib.contextmanager

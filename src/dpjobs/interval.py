@@ -16,6 +16,7 @@ from dpjobs.noise import Noise
 _SPREAD = 1.001  # scales nearer to each other than this are spread apart, upwards, to keep w_i small
 _COARSE = 4.0  # below this scale a term's own quantile may be the narrower bound
 _PARTS = (0.25, 0.05)
+_ROUNDS = 100
 
 
 class Term(NamedTuple):
@@ -58,16 +59,11 @@ def laplace_quantile(scales: Sequence[float], alpha: float) -> float:
         spread.append(max(b, spread[-1] * _SPREAD) if spread else b)
     dropped = sum(b / largest for b in scales if b <= largest * 1e-6) * 40.0
     weights = [math.prod(b * b / (b * b - c * c) for c in spread if c != b) for b in spread]
-
-    def tail(t: float) -> float:
-        return sum(w * math.exp(-t / b) for w, b in zip(weights, spread, strict=True))
-
-    low = spread[-1] * math.log(1.0 / alpha)
-    high = sum(spread) * math.log(len(spread) / alpha)
-    while high - low > 1e-9 * high:
-        middle = (low + high) / 2
-        if tail(middle) > alpha:
-            low = middle
-        else:
-            high = middle
-    return (high + dropped) * largest
+    t = spread[-1] * math.log(1.0 / alpha)
+    for _ in range(_ROUNDS):  # Newton's: the tail is convex, so from the left it comes near and never past it
+        parts = [(w * math.exp(-t / b), b) for w, b in zip(weights, spread, strict=True)]
+        step = (sum([p for p, _ in parts]) - alpha) / sum([p / b for p, b in parts])
+        t += max(step, 0.0)
+        if step <= 1e-9 * t:
+            break
+    return (t * (1.0 + 1e-9) + dropped) * largest

@@ -7,6 +7,7 @@ import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from typing import ClassVar
 
 
@@ -17,7 +18,7 @@ class Noise(ABC):
     scale: Fraction
     name: ClassVar[str]
 
-    @property
+    @cached_property
     def b(self) -> float:
         """The scale as a double."""
         return float(self.scale)

@@ -11,6 +11,7 @@ from typing import Any
 
 from dpjobs import FORMAT
 from dpjobs.draws import Draws
+from dpjobs.engines import ENGINES
 from dpjobs.engines.base import Noisy
 from dpjobs.errors import CopyError, InputError, quoted
 from dpjobs.noise import Noise
@@ -18,6 +19,9 @@ from dpjobs.plan import Plan
 from dpjobs.query import JobSpec
 from dpjobs.statistics.base import Estimate
 
+HARDENED = "hardened"
+NOT_HARDENED = "not hardened, for comparison"
+"""Whoever knows floating point can see through its sampler (Mironov 2012)."""
 PROTECTS = "one row: someone with k rows in the table is protected k times less"
 
 
@@ -36,6 +40,7 @@ def to_json(
         "dataset": shown_dataset(spec.dataset),
         "engine": spec.engine,
         "engine_version": engine_version,
+        "sampler": HARDENED if ENGINES[spec.engine].hardened else NOT_HARDENED,
         "backend": draws.backend,
         "backend_version": draws.backend_version,
         "query": spec.query.value,

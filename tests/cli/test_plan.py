@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from dpcloud.cli import main
+from dpjobs.engines import ENGINES
 
-ENGINES = ["tumult", "pipelinedp"]
 BOUNDS = {
     "COUNT": [],
     "SUM": ["--lower", "0", "--upper", "20000"],
@@ -95,10 +95,22 @@ def test_known_numbers(capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_mean_of_the_articles_question(capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--query", "MEAN", "--lower", "0", "--upper", "20000", "--rows", "74001", "--epsilon", "1"]
     for found in planned(capsys, *words):
-        # the sum's noise alone (scale R/2 / 0.5) has the half width 20,000·ln 20 / 74,001; the count's comes on top
-        alone = 20_000 * math.log(20) / 74_001
+        # Tumult: the sum alone (scale R/2 / 0.5) has the half width R·ln 20 / 74,001, the count's noise comes on top;
+        # high and low tokens weigh by a half each where values spread evenly: exp(−t)·(1 + t/2) = 1/20 at 4.113
+        alone = 20_000 * (math.log(20) if found["engine"] == "tumult" else 4.113 / 2) / 74_001
         assert alone * 0.99 < found["even"] < 1.2 * alone
         assert found["even"] < found["worst"] < 2 * alone
+
+
+def test_engines_that_draw_alike_have_equal_plans(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--query", "MEAN", "--lower", "0", "--upper", "20000", "--rows", "74001"]
+    for option in (["--epsilon", "1"], ["--margin", "1%"]):
+        planned_ = {found.pop("engine"): found for found in planned(capsys, *words, *option)}
+        assert list(planned_) == list(ENGINES)
+        assert planned_["opendp"] == planned_["tumult-core"] == planned_["diffprivlib"]
+        assert planned_["tumult"] != planned_["tumult-core"]  # its cells are separate
+        [alone] = planned(capsys, *words, *option, "--engine", "tumult")
+        assert alone == {"engine": "tumult", **planned_["tumult"]}
 
 
 def test_a_table_of_a_few_rows_gives_the_whole_range(capsys: pytest.CaptureFixture[str]) -> None:
@@ -109,7 +121,7 @@ def test_a_table_of_a_few_rows_gives_the_whole_range(capsys: pytest.CaptureFixtu
 
 def test_a_constant_costs_nothing_to_know(capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--query", "SUM", "--lower", "0", "--upper", "0", "--rows", "1000", "--epsilon", "1"]
-    assert [found["worst"] for found in planned(capsys, *words)] == [0, 0]
+    assert [found["worst"] for found in planned(capsys, *words)] == [0] * len(ENGINES)
 
 
 def test_the_lines_for_people(capsys: pytest.CaptureFixture[str]) -> None:
@@ -124,7 +136,7 @@ def test_the_lines_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     ("words", "what"),
     [
         (["--query", "MEDIAN"], "unknown query: given 'MEDIAN'; allowed: COUNT, SUM, MEAN, VARIANCE"),
-        (["--engine", "opendp"], "unknown engine: given 'opendp'; allowed: tumult, pipelinedp"),
+        (["--engine", "spark"], "unknown engine: given 'spark'; allowed: pipelinedp, opendp, tumult-core, tumult"),
         (["--rows", "0"], "rows: given '0'; allowed: a whole number from 1"),
         (["--rows", "1e6"], "rows: given '1e6'"),
         (["--rows", "-5"], "rows: given '-5'"),
@@ -133,6 +145,7 @@ def test_the_lines_for_people(capsys: pytest.CaptureFixture[str]) -> None:
         (["--epsilon", "0"], "epsilon is out of range: given '0'"),
         (["--epsilon", "nan"], "epsilon is not a number: given 'nan'"),
         (["--epsilon", "0.000001"], "epsilon is too small for MEAN: given '0.000001'"),
+        (["--epsilon", "0.000001", "--engine", "tumult"], "epsilon is too small for MEAN: given '0.000001'"),
         (["--margin", "1%"], "plan needs --epsilon or --margin, one of both"),
         (["--upper", "-1"], "lower is above upper: given 'lower 0, upper -1'"),
         (["--upper", "inf"], "upper is not a finite number: given 'inf'"),

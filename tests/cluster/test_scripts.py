@@ -22,7 +22,7 @@ SCRIPTS = {
     "glue_scripts/run_tmlt_ana_spark.py": "tumult",
     "glue_scripts/run_pipelinedp_spark.py": "pipelinedp",
     "emr_assets/run_tmlt_ana_spark.py": "tumult",
-    "emr_assets/run_pipelinedp_spark.py": "pipelinedp",
+    "emr_assets/run_pipelinedp_spark.py": "tumult-core",  # named by --engine
 }
 GLUES_OWN = [
     "--JOB_NAME", "differential-privacy", "--JOB_ID", "j_1", "--job-bookmark-option", "job-bookmark-enable",
@@ -170,6 +170,7 @@ def test_script_writes_its_release(script, table, tmp_path, master, library, env
         words += ["--source_id", "census", "--JOB_RUN_ID", "jr_0a1b", *GLUES_OWN]
     else:
         words += ["-c", "x", "-e", "4", "-i", "census", "-f", str(table), "-q", "mean", "--run_id", "jr_0a1b"]
+        words += ["--engine", engine]
     # the Glue scripts use both workers; for EMR's, which differ in their arguments alone, one will do
     conf = {"spark.sql.warehouse.dir": warehouse.as_uri(), "spark.cores.max": "2" if glue else "1"}
     done = submit(script, words, master, library, environment, **conf)
@@ -183,7 +184,7 @@ def test_script_writes_its_release(script, table, tmp_path, master, library, env
     assert done.stderr.strip() == ""
     assert not [p for p in warehouse.rglob("*") if p.is_file()]
 
-    if engine == "pipelinedp":  # a retry by the platform repeats the id: the same release, nothing spent
+    if engine != "tumult":  # a retry by the platform repeats the id: the same release, nothing spent
         if glue:
             words = [w if w != "jr_0a1b" else "jr_0a1b_attempt_1" for w in words]
         again = submit(script, words, master, library, environment, **conf)

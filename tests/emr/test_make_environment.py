@@ -261,7 +261,7 @@ def test_two_at_once_make_one(room) -> None:
     assert room.left() == WHOLE
 
 
-# What follows needs the real wheels, 184 MB from PyPI once.
+# What follows needs the real wheels, 248 MB from PyPI once.
 
 
 @pytest.fixture(scope="module")
@@ -311,8 +311,8 @@ def test_it_is_compiled_for_users_that_may_not_write_there(booted) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("engine", ["tumult", "pipelinedp"])
-def test_both_engines_run_on_it(booted, tmp_path, engine) -> None:
+@pytest.mark.parametrize("engine", ["tumult", "pipelinedp", "opendp"])
+def test_the_engines_run_on_it(booted, tmp_path, engine) -> None:
     """EMR's script under spark-submit with EMR's settings, in an environment that is empty but for what EMR sets:
     the runtime brings pyspark, the archive the rest."""
     use_java()
@@ -331,8 +331,9 @@ def test_both_engines_run_on_it(booted, tmp_path, engine) -> None:
     (tmp_path / "table.csv").write_text("x\n" + "".join(f"{i % 100}\n" for i in range(5000)))
     SQLiteLedger(tmp_path / "ledger.sqlite").set_total(str((tmp_path / "table.csv").resolve()), Decimal(5))
     home = Path(pyspark.__file__).parent
-    script = {"tumult": "run_tmlt_ana_spark.py", "pipelinedp": "run_pipelinedp_spark.py"}[engine]
+    script = "run_tmlt_ana_spark.py" if engine == "tumult" else "run_pipelinedp_spark.py"
     words = ["-c", "x", "-e", "4", "-f", "table.csv", "-q", "mean", "--lower", "0", "--upper", "100"]
+    words += ["--engine", engine]
     command = [home / "bin" / "spark-submit", "--master", "local[2]", "--py-files", library]
     done = subprocess.run(
         [*command, ROOT / "emr_assets" / script, *words, "--ledger", "ledger.sqlite"],

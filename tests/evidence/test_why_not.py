@@ -1,4 +1,4 @@
-"""Why two parts of PipelineDP are not used: each test shows the defect in the library as it is pinned."""
+"""Why three parts of PipelineDP and PyDP are not used: each test shows the defect in the library as it is pinned."""
 
 import statistics
 
@@ -35,3 +35,15 @@ def test_its_add_noise_loses_integers_beyond_2_53() -> None:
     at = 2**60
     assert {theirs.add_noise(at) - at for _ in range(200)} == {0}  # no noise to be seen at all
     assert statistics.pstdev([ours.add_noise(at) - at for _ in range(200)]) > 0.5
+
+
+def test_its_noise_would_have_halves_to_round() -> None:
+    """Of a scale of 2³⁹ PyDP draws multiples of ½, which it rounds away from 0 for an integer.
+
+    So 0 has the probability of one multiple, and each other integer that of two: a ratio of 2, whatever epsilon is.
+    Our mechanism makes its grid 1 (`test_pipelinedp.py`); 60 draws are all whole numbers with probability 2⁻⁶⁰.
+    """
+    theirs = numerical_mechanisms.LaplaceMechanism(2.0**-39, 1.0)
+    doubled = [2 * theirs.add_noise(0.0) for _ in range(60)]
+    assert all(x == int(x) for x in doubled)
+    assert any(x % 2 for x in doubled)

@@ -26,7 +26,7 @@ CODE = {
     "--class",
     "--conf",
 }
-PLACES = {"--ledger", "--releases", "--dataset", "--TempDir", "--enable-glue-datacatalog"}
+PLACES = {"--ledger", "--releases", "--dataset", "--unhardened", "--TempDir", "--enable-glue-datacatalog"}
 CHANNELS = {
     "--enable-spark-ui",
     "--spark-event-logs-path",
@@ -176,6 +176,11 @@ def test_their_log_groups_are_the_stacks_with_a_key_and_an_end(which: str) -> No
             assert account.may("logs.eu-west-1.amazonaws.com", "kms:Encrypt", key, of)
     for job in found.bodies("glue", "Glue::Job").values():
         assert set(found.all("glue", "Logs::LogGroup")) <= set(job["DependsOn"])  # else Glue would make its own
+
+
+@pytest.mark.parametrize("which", ["defaults", "isolated", "kms"])
+def test_who_starts_a_run_cannot_ask_for_noise_that_is_not_hardened(which: str) -> None:
+    assert both_but_script(which)["--unhardened"] == "no"
 
 
 @pytest.mark.parametrize("which", ["defaults", "isolated", "kms"])

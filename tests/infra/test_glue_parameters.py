@@ -45,7 +45,7 @@ HARMLESS = {
     "--JOB_NAME": "Glue's own, not to be set by anyone; the scripts ignore it",
     "--mode": "Glue's own, not to be set by anyone: what it does with it is not told",
 }
-OURS = {"--ledger", "--releases", "--dataset"}
+OURS = {"--ledger", "--releases", "--dataset", "--unhardened"}
 ASKED = {"--column_name", "--epsilon", "--query", "--source_id", "--s3_file"}
 
 

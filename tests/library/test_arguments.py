@@ -3,6 +3,7 @@
 import re
 from decimal import Decimal
 from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -186,3 +187,17 @@ def test_which_run_id_counts(words: list[str], fallback: str | None, run_id: str
     """Who gives one has their release again for nothing; Glue's own is another each time they ask."""
     found = parse_glue([*GLUE, *words]).spec("tumult", "s3://b/k.csv", "csv", "census", fallback).run_id
     assert found == run_id or (run_id == "run-" and re.fullmatch("run-[0-9a-f]{32}", found))
+
+
+@pytest.mark.parametrize("parse", [parse_glue, parse_emr])
+def test_an_engine_and_whether_one_may_be_unhardened(parse: Any) -> None:
+    words = ["--query", "COUNT", "--epsilon", "1", "--file", "s3://b/t.csv"]
+    assert (parse(words).engine, parse(words).unhardened) == (None, False)
+    named = parse([*words, "--engine", "opendp", "--unhardened", "no"])
+    assert (named.engine, named.unhardened) == ("opendp", False)
+    assert parse([*words, "--unhardened", "yes"]).unhardened
+    for twice in ("--engine", "--unhardened"):  # what the job's owner has pinned has no other beside it
+        with pytest.raises(InputError, match="argument given twice"):
+            parse([*words, twice, "no", twice, "yes"])
+    with pytest.raises(InputError, match="--unhardened: given 'true'; allowed: yes or no"):
+        parse([*words, "--unhardened", "true"])

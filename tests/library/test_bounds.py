@@ -7,76 +7,60 @@ from pathlib import Path
 
 import pytest
 
-from dpjobs import bounds, prepare
-from dpjobs.engines.base import Engine
+from dpjobs import bounds
+from dpjobs.engines import load
 from dpjobs.noise import RoundedLaplace, TwoSidedGeometric
 from library.tables import HOSTILE_CELLS, source_of, write_csv
 
-pytestmark = pytest.mark.slow
+KINDS = (RoundedLaplace, TwoSidedGeometric)
 
 
-class Recorder(Engine):
-    """Counts the bins exactly, to look at what would be noised; lives in the tests only."""
-
-    name = "recorder"
-    version = "0"
-
-    def _measure(self, frame, measurements):
-        raise AssertionError("bounds need no sums")
-
-    def _histogram(self, frame, column, bins, measurement):
-        counted = {row[column]: row["count"] for row in frame.groupBy(column).count().collect()}
-        assert set(counted) <= set(bins)
-        self.counts = [counted.get(b, 0) for b in bins]
-        return self.counts, RoundedLaplace(1 / Fraction(measurement.epsilon))
+def found_in(counts: dict[int, int], epsilon: str = "1") -> bounds.FoundBounds:
+    """What noisy counts by bin show, the others being 0."""
+    noise = RoundedLaplace(1 / Fraction(epsilon))
+    return bounds.found([counts.get(bin_, 0) for bin_ in bounds.BINS], noise, Decimal(epsilon))
 
 
-def find(spark, tmp_path: Path, cells: list[str], epsilon: str = "1", engine=None):
-    path = write_csv(tmp_path / "t.csv", [f"r,{cell},z".encode() for cell in cells])
-    numbers = prepare.numbers(prepare.read(spark, source_of(path), "x"))
-    counts, noise = bounds.draw(engine or Recorder(), numbers, Decimal(epsilon))
-    return bounds.found(counts, noise, Decimal(epsilon))
+def bin_of(value: float) -> int:
+    """The bin by its definition: by sign and the exponent e for which 2^(e−1) < |value| <= 2^e."""
+    size, exponent = abs(Fraction(value)), bounds.LOWEST
+    if size <= Fraction(2) ** (bounds.LOWEST - 1):
+        return 0
+    while exponent < bounds.HIGHEST and size > Fraction(2) ** exponent:
+        exponent += 1
+    return (exponent + bounds.OFFSET) * (1 if value > 0 else -1)
 
 
-def test_each_row_lies_in_one_bin_whatever_it_holds(spark, tmp_path: Path) -> None:
-    engine = Recorder()
-    values = [*HOSTILE_CELLS, *(repr(math.ldexp(1.0, e)) for e in range(-1074, 1024, 7))]
-    find(spark, tmp_path, values, engine=engine)
-    kept = prepare.numbers(prepare.read(spark, source_of(tmp_path / "t.csv"), "x")).count()
-    assert sum(engine.counts) == kept
-    assert len(engine.counts) == len(bounds.BINS) == 193
+EDGES = [
+    ("5", 4, 8),
+    ("4", 2, 4),
+    ("8", 4, 8),
+    ("-5", -8, -4),
+    ("-8", -8, -4),
+    ("0", 0, 0),
+    ("1e-300", 0, 0),
+    ("1", 0.5, 1),
+    ("0.3", 0.25, 0.5),
+    ("1e300", 2.0**64, 2.0**65),
+    ("-1e300", -(2.0**65), -(2.0**64)),
+    (str(2**40 + 1), 2.0**40, 2.0**41),
+]
 
 
-@pytest.mark.parametrize(
-    ("value", "lower", "upper"),
-    [
-        ("5", 4, 8),
-        ("4", 2, 4),
-        ("8", 4, 8),
-        ("-5", -8, -4),
-        ("-8", -8, -4),
-        ("0", 0, 0),
-        ("1e-300", 0, 0),
-        ("1", 0.5, 1),
-        ("0.3", 0.25, 0.5),
-        ("1e300", 2.0**64, 2.0**65),
-        ("-inf", -(2.0**65), -(2.0**64)),
-        (str(2**40 + 1), 2.0**40, 2.0**41),
-    ],
-)
-def test_a_full_bin_gives_its_edges(spark, tmp_path: Path, value: str, lower: float, upper: float) -> None:
-    found = find(spark, tmp_path, [value] * 30)
+@pytest.mark.parametrize(("value", "lower", "upper"), EDGES)
+def test_a_full_bin_gives_its_edges(value: str, lower: float, upper: float) -> None:
+    found = found_in({bin_of(float(value)): 30})
     assert (found.bounds.lower, found.bounds.upper, found.source) == (lower, upper, "private")
 
 
-def test_bins_below_the_threshold_do_not_count(spark, tmp_path: Path) -> None:
-    found = find(spark, tmp_path, ["5"] * 30 + ["-1000"] * 9 + ["1000"] * 10)
+def test_bins_below_the_threshold_do_not_count() -> None:
+    found = found_in({bin_of(5): 30, bin_of(-1000): 9, bin_of(1000): 10})
     assert found.threshold == pytest.approx(math.log(193 / 0.02))  # 9.17 at scale 1
     assert (found.bounds.lower, found.bounds.upper) == (4, 1024)
 
 
-def test_a_small_table_gets_the_public_fallback_and_says_so(spark, tmp_path: Path) -> None:
-    found = find(spark, tmp_path, ["5", "7", "123456789"], epsilon="0.1")
+def test_a_small_table_gets_the_public_fallback_and_says_so() -> None:
+    found = found_in({bin_of(5): 2, bin_of(123456789): 1}, epsilon="0.1")
     assert (found.bounds, found.source) == (bounds.FALLBACK, "fallback")
 
 
@@ -89,25 +73,48 @@ def test_what_they_cost_is_told_whether_any_are_found_or_none(count: int, source
     assert (found.threshold, found.beta) == bounds.threshold(noise)
 
 
-@pytest.mark.parametrize("name", ["tumult", "pipelinedp"])
-def test_both_engines_find_them(spark, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from dpjobs.engines import load
-
-    # else an empty bin passes, as it may, in one run of a hundred
-    monkeypatch.setattr(bounds, "BETA", 1e-9)
-    found = find(spark, tmp_path, [str(3 + i % 90) for i in range(9000)], epsilon="0.5", engine=load(name))
-    # over the threshold of 51: the bin (2, 4] with 200 rows, and (64, 128] with 2,800; missed with e^-74
-    assert (found.bounds.lower, found.bounds.upper) == (2, 128)
-    assert found.source == "private"
-    assert found.noise.b == pytest.approx(2)
-
-
 def test_beta_is_what_the_discrete_noise_gives() -> None:
     """Laplace's threshold is too low for discrete noise of a small scale; what is published must be true."""
-    for kind in (RoundedLaplace, TwoSidedGeometric):
+    for kind in KINDS:
         for epsilon in ("0.01", "0.1", "0.92", "4.6", "5", "9.2", "10", "100"):
             noise = kind(1 / Fraction(epsilon))
             limit, beta = bounds.threshold(noise)
             assert beta <= 1.1 * bounds.BETA
             assert beta == pytest.approx(193 * noise.tail(math.floor(limit) + 1) / 2)
             assert limit >= noise.b * math.log(193 / 0.02)
+
+
+# -- on Spark (what all backends must count alike is in their contract)
+
+
+@pytest.mark.slow
+def test_spark_puts_each_row_into_one_bin_whatever_it_holds(spark, tmp_path: Path) -> None:
+    from dpjobs.backends.spark.backend import SparkBackend
+
+    numbers = [value for value, _, _ in EDGES] + [repr(math.ldexp(1.0, e)) for e in range(-1074, 1024, 7)]
+    path = write_csv(tmp_path / "t.csv", [f"r,{cell},z".encode() for cell in [*numbers, *HOSTILE_CELLS]])
+    plan = bounds.plan("x", Decimal(1))
+    alone = write_csv(tmp_path / "numbers.csv", [f"r,{cell},z".encode() for cell in numbers])
+    backend = SparkBackend(spark)
+    counts = dict(zip(bounds.BINS, backend.totals(source_of(alone), plan), strict=True))
+    assert counts == {b: sum(bin_of(float(x)) == b for x in numbers) for b in bounds.BINS}
+    both = backend.totals(source_of(path), plan)
+    hostile = [b - a for a, b in zip(counts.values(), both, strict=True)]
+    assert min(hostile) >= 0
+    assert 0 < sum(hostile) <= len(HOSTILE_CELLS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["tumult", "pipelinedp"])
+def test_engines_find_them(spark, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dpjobs.backends.spark.backend import SparkBackend
+
+    # else an empty bin passes, as it may, in one run of a hundred
+    monkeypatch.setattr(bounds, "BETA", 1e-9)
+    path = write_csv(tmp_path / "t.csv", [f"r,{3 + i % 90},z".encode() for i in range(9000)])
+    noisy = load(name).measure(SparkBackend(spark), source_of(path), bounds.plan("x", Decimal("0.5")))
+    found = bounds.found([n.value for n in noisy], noisy[0].noise, Decimal("0.5"))
+    # over the threshold of 51: the bin (2, 4] with 200 rows, and (64, 128] with 2,800; missed with e^-74
+    assert (found.bounds.lower, found.bounds.upper) == (2, 128)
+    assert found.source == "private"
+    assert found.noise.b == pytest.approx(2)

@@ -327,3 +327,37 @@ def test_a_release_its_copy_and_what_is_to_be_known_of_it(
     assert cluster.main(words, "pipelinedp", parse_emr) == 0
     assert capfd.readouterr() == ("{}\n", "note: the table has changed\n")
     assert (tmp_path / "application_1_0001.json").read_text() == "{}\n"
+
+
+@pytest.mark.parametrize("parse", [parse_glue, parse_emr])
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (
+            ["--engine", "tumult"],
+            "an engine that this script does not run: given 'tumult'; allowed: pipeline",
+        ),
+        (["--engine", "all"], "an engine that this script does not run: given 'all'"),
+        (["--engine", "diffprivlib"], "an engine that is not hardened: given 'diffprivlib'"),
+        (["--engine", "diffprivlib", "--unhardened", "no"], "an engine that is not hardened: given 'diffprivlib'"),
+    ],
+)
+def test_a_script_runs_its_engines_only(
+    parse: Any, words: list[str], told: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """And nothing is looked at before that is known: the ledger that is named is not made."""
+    ledger = tmp_path / "ledger.sqlite"
+    asked = [*WORDS, "--ledger", str(ledger), *words]
+    assert cluster.main(asked, "pipelinedp", parse, ["opendp", "diffprivlib"]) == 2
+    assert capsys.readouterr().err.startswith(told)
+    assert not ledger.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "engine"),
+    [([], "pipelinedp"), (["--engine", "OpenDP"], "opendp"),
+     (["--engine", "diffprivlib", "--unhardened", "yes"], "diffprivlib")],
+)  # fmt: skip
+def test_the_engine_that_a_script_runs(words: list[str], engine: str) -> None:
+    asked = parse_emr([*WORDS, *words])
+    assert cluster._engine(asked, "pipelinedp", ["opendp", "diffprivlib"]) == engine

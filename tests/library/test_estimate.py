@@ -7,18 +7,23 @@ from decimal import Decimal
 from fractions import Fraction
 
 import pytest
-from dpjobs.estimate import Estimate, estimate
-from dpjobs.measurement import COUNT, SUM, SUM_OF_SQUARES, Plan, plan
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from dpjobs.draws import Draws
 from dpjobs.engines.base import Noisy
 from dpjobs.interval import Term, quantile
 from dpjobs.noise import Noise, RoundedLaplace, TwoSidedGeometric
+from dpjobs.plan import SEPARATE, Plan
 from dpjobs.query import LARGEST_BOUND, Bounds, JobSpec, PrivacyBudget, Query
 from dpjobs.release import given_bounds, to_json
+from dpjobs.statistics import STATISTICS
+from dpjobs.statistics.base import Estimate
+from dpjobs.statistics.separate import SUM_OF_SQUARES, squares_of
+from library.plans import plan, separate
 
 KINDS = (TwoSidedGeometric, RoundedLaplace)
+RECIPES = (plan, separate)
 EDGES = [0.0, 5e-324, 2.0**-1022, 2.0**-201, 2.0**-200, 1e-9, 0.1, 1.0, 100.0, 1e18, 2.0**51, 2.0**99, LARGEST_BOUND]
 BOUND = st.one_of(
     st.sampled_from([*EDGES, *(-edge for edge in EDGES)]),
@@ -32,8 +37,12 @@ EPSILON = st.one_of(
 )
 CONFIDENCE = st.one_of(st.sampled_from([0.5, 0.95, 0.999999]), st.floats(0.5, 0.999999))
 INTEGER = st.one_of(
-    st.sampled_from([0, 1, -1, 2**62, -(2**62)]), st.integers(-100, 100), st.integers(-(2**62), 2**62)
+    st.sampled_from([0, 1, -1, 2**63 - 1, -(2**63)]), st.integers(-100, 100), st.integers(-(2**63), 2**63 - 1)
 )
+
+
+def estimate(of: Plan, noisy: list[Noisy], confidence: float) -> Estimate:
+    return STATISTICS[of.query].estimate(of, noisy, confidence)
 
 
 def released(of: Plan, noisy: list[Noisy], confidence: float, epsilon: Decimal) -> tuple[Estimate, dict]:
@@ -42,7 +51,7 @@ def released(of: Plan, noisy: list[Noisy], confidence: float, epsilon: Decimal) 
     spec = JobSpec(
         run_id="r",
         dataset="d",
-        engine="tumult",
+        engine="tumult" if of.recipe == SEPARATE else "opendp",
         query=of.query,
         column="x",
         budget=PrivacyBudget(epsilon),
@@ -57,41 +66,111 @@ def released(of: Plan, noisy: list[Noisy], confidence: float, epsilon: Decimal) 
     def no_number(word: str) -> float:
         raise AssertionError(f"{word} is no JSON")
 
-    return found, json.loads(to_json(spec, of, noisy, found, "1", said), parse_constant=no_number)
+    text = to_json(spec, of, Draws(tuple(noisy), "1", "b", "2"), found, "1", said)
+    return found, json.loads(text, parse_constant=no_number)
 
 
 @settings(max_examples=1500, deadline=None)
-@given(st.sampled_from(Query), BOUND, st.one_of(BOUND, st.none()), EPSILON, CONFIDENCE, st.data())
+@given(
+    st.sampled_from(Query),
+    st.sampled_from(RECIPES),
+    BOUND,
+    st.one_of(BOUND, st.none(), st.just("same")),
+    EPSILON,
+    CONFIDENCE,
+    st.data(),
+)
 def test_no_noise_and_no_bounds_are_an_error(
-    query: Query, one: float, other: float | None, epsilon: Decimal, confidence: float, data: st.DataObject
+    query: Query,
+    recipe: Callable[..., Plan],
+    one: float,
+    other: float | str | None,
+    epsilon: Decimal,
+    confidence: float,
+    data: st.DataObject,
 ) -> None:
     """It would be an output that depends on the noise, seen by who paid for one answer only."""
-    other = math.nextafter(one, math.inf) if other is None else other
-    assume(max(abs(one), abs(other)) <= LARGEST_BOUND)
-    of = plan(query, None if query is Query.COUNT else Bounds(min(one, other), max(one, other)), epsilon)
+    far = math.nextafter(one, math.inf) if other is None else one if isinstance(other, str) else other
+    assume(max(abs(one), abs(far)) <= LARGEST_BOUND)
+    of = recipe(query, None if query is Query.COUNT else Bounds(min(one, far), max(one, far)), epsilon)
     kind = data.draw(st.sampled_from(KINDS))
-    noisy = [
-        Noisy(m, 0, None) if m.constant else Noisy(m, data.draw(INTEGER), kind(m.scale)) for m in of.measurements
-    ]
+    noisy = [Noisy(c, 0, None) if c.constant else Noisy(c, data.draw(INTEGER), kind(c.scale)) for c in of.cells]
     found, read = released(of, noisy, confidence, epsilon)
     assert all(map(math.isfinite, found))
     assert found.low <= found.value <= found.high
     assert (read["value"], *read["interval"]) == found
-    for n, shown in zip(noisy, read["measurements"], strict=True):
-        assert Fraction(shown["value"]) == Fraction(float(n.value * n.measurement.step))
+    for n, shown in zip(noisy, read["cells"], strict=True):
+        assert Fraction(shown["value"]) == Fraction(float(n.value * n.cell.step))
     if of.grid is not None and query is Query.MEAN:
         assert of.grid.bounds.lower <= found.low
         assert found.high <= of.grid.bounds.upper
+    if of.grid is not None and query is Query.VARIANCE:
+        width = of.grid.bounds.upper - of.grid.bounds.lower
+        assert found.low >= 0
+        assert found.high <= width * width / 4
 
 
-def test_a_variance_of_wide_bounds_with_no_row_left_by_the_noise() -> None:
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_variance_of_wide_bounds_with_no_row_left_by_the_noise(recipe: Callable[..., Plan]) -> None:
     """As an attacker found: with a range above 2^51 it failed for small noisy counts, after the charge."""
-    of = plan(Query.VARIANCE, Bounds(0, 2.0**60), Decimal(1))
-    for count in (-5, 0, 3, 100_000):
-        values = {COUNT: count, SUM: 17, SUM_OF_SQUARES: -9}
-        noisy = [Noisy(m, values[m.name], RoundedLaplace(m.scale)) for m in of.measurements]
+    of = recipe(Query.VARIANCE, Bounds(0, 2.0**60), Decimal(1))
+    for first in (-5, 0, 3, 100_000):
+        noisy = [Noisy(c, value, RoundedLaplace(c.scale)) for c, value in zip(of.cells, (first, 17, -9), strict=True)]
         found = estimate(of, noisy, 0.95)
         assert 0 <= found.low <= found.value <= found.high <= 2.0**118
+
+
+# -- tokens
+
+
+def noisy_of(of: Plan, values: list[int], kind: type[Noise] = RoundedLaplace) -> list[Noisy]:
+    return [Noisy(c, v, kind(c.scale)) for c, v in zip(of.cells, values, strict=True)]
+
+
+def test_a_mean_is_where_between_the_bounds_the_high_tokens_share_lies() -> None:
+    of = plan(Query.MEAN, Bounds(10, 30), Decimal(1))
+    rows, tokens = 1000, of.grid.upper
+    for high in (0, 0.25, 1):
+        k = int(rows * tokens * high)
+        found = estimate(of, noisy_of(of, [k, rows * tokens - k]), 0.95)
+        assert found.value == pytest.approx(10 + 20 * high, abs=1e-4)
+    mirrored = estimate(of, noisy_of(of, [3 * tokens, 997 * tokens]), 0.95)
+    other = estimate(of, noisy_of(of, [997 * tokens, 3 * tokens]), 0.95)
+    assert mirrored.value - 10 == pytest.approx(30 - other.value)
+    assert mirrored.low - 10 == pytest.approx(30 - other.high, abs=1e-4)
+
+
+def test_a_variance_is_the_mean_square_less_the_square_of_the_mean() -> None:
+    of = plan(Query.VARIANCE, Bounds(10, 30), Decimal(1))
+    rows, tokens = 10**6, of.grid.upper
+    for steps in ([0], [tokens], [0, tokens], [0, 0, 0, tokens], [tokens // 4, tokens // 2]):
+        values = [sum(c.formula.value(k) for k in steps) * rows for c in of.cells]
+        mean = sum(steps) / len(steps) / tokens
+        exact = sum((k / tokens - mean) ** 2 for k in steps) / len(steps) * 400
+        found = estimate(of, noisy_of(of, values), 0.95)
+        assert found.value == pytest.approx(exact, abs=1e-4)
+        assert found.low <= exact <= found.high
+        assert found.high - found.low < 0.003
+
+
+@pytest.mark.parametrize("query", [Query.MEAN, Query.VARIANCE])
+@pytest.mark.parametrize("total", [-(10**12), 0, 1, 10**6])
+def test_where_there_may_be_no_row_the_answer_is_the_whole_range(query: Query, total: int) -> None:
+    of = plan(query, Bounds(10, 20), Decimal("0.1"))
+    found = estimate(of, noisy_of(of, [total, *[0] * (len(of.cells) - 1)]), 0.95)
+    assert (found.low, found.high) == ((10, 20) if query is Query.MEAN else (0, 25))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_noise_alone_says_nothing_of_a_mean(kind: type[Noise]) -> None:
+    """Where the tokens are lost in the noise a ratio of noises would lie at either bound; the middle errs by less."""
+    of = plan(Query.MEAN, Bounds(-1, 1), Decimal("0.01"))
+    b = int(of.cells[0].scale)
+    assert abs(estimate(of, noisy_of(of, [b // 2, -b // 2], kind), 0.95).value) <= 0.34
+    assert estimate(of, noisy_of(of, [0, 0], kind), 0.95).value == pytest.approx(0, abs=1e-6)
+    # and where there are some it is the ratio
+    assert estimate(of, noisy_of(of, [40 * b, 0], kind), 0.95).value == 1
+    assert estimate(of, noisy_of(of, [30 * b, 10 * b], kind), 0.95).value == pytest.approx(0.5, abs=1e-6)
 
 
 # -- what is possible
@@ -114,9 +193,9 @@ def test_a_variance_of_wide_bounds_with_no_row_left_by_the_noise() -> None:
 def test_value_and_interval_are_cut_at_what_is_possible(
     query: Query, bounds: Bounds | None, integer: int, cut: tuple[float | None, ...]
 ) -> None:
-    """The measurements keep the noisy number, for who wants to compute with it."""
+    """The cells keep the noisy number, for who wants to compute with it."""
     of = plan(query, bounds, Decimal("0.1"))
-    [m] = of.measurements
+    [m] = of.cells
     noise = RoundedLaplace(m.scale)
     found, read = released(of, [Noisy(m, integer, noise)], 0.95, Decimal("0.1"))
     whole = noise.quantile(0.95) * float(m.step)
@@ -128,30 +207,19 @@ def test_value_and_interval_are_cut_at_what_is_possible(
     assert found == pytest.approx(expected, abs=1.01 if query is Query.COUNT else 0)
     if cut[1:] == (None, None):
         assert (found.low, found.high) == (integer - whole, integer + whole)
-    assert read["measurements"][0]["value"] == integer * float(m.step)
+    assert read["cells"][0]["value"] == integer * float(m.step)
 
 
 # -- what rounding can do: tables whose every value is rounded as far as it goes, and no noise at all
 
 
-def rows_of(of: Plan, values: list[tuple[Fraction, int]]) -> dict[str, int]:
-    """The exact measurements of a table of (value, how often), by the definition of the plan."""
-    grid, squares = of.grid, of.squares
-    sums = {COUNT: 0, SUM: 0, SUM_OF_SQUARES: 0}
-    for value, times in values:
-        k = min(max(round((value - Fraction(grid.middle)) / Fraction(grid.step)), grid.lower), grid.upper)
-        sums[COUNT] += times
-        sums[SUM] += times * k
-        if squares is not None:
-            square = (k * k - squares.centre + ((1 << squares.shift) >> 1)) >> squares.shift
-            sums[SUM_OF_SQUARES] += times * min(max(square, squares.lower), squares.upper)
-    return sums
-
-
 def without_noise(of: Plan, values: list[tuple[Fraction, int]]) -> Estimate:
     """The noise that the interval allows for is below a rounding: so many rows, at the largest epsilon."""
-    sums = rows_of(of, values)
-    return estimate(of, [Noisy(m, sums[m.name], RoundedLaplace(m.scale)) for m in of.measurements], 0.95)
+    grid, totals = of.grid, [0] * len(of.cells)
+    for value, times in values:
+        k = min(max(round((value - Fraction(grid.origin)) / Fraction(grid.step)), grid.lower), grid.upper)
+        totals = [total + times * c.formula.value(k) for total, c in zip(totals, of.cells, strict=True)]
+    return estimate(of, noisy_of(of, totals), 0.95)
 
 
 def moments(values: list[tuple[Fraction, int]]) -> tuple[Fraction, Fraction]:
@@ -165,12 +233,13 @@ NEARLY_HALF = Fraction(2**26 - 1, 2**27)
 
 
 @pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("recipe", RECIPES)
 @pytest.mark.parametrize("bounds", [Bounds(0, 20_000), Bounds(-1, 1), Bounds(-3, 2.0**40), Bounds(10**6, 10**6 + 1)])
-def test_the_interval_of_a_mean_holds_the_rounding(bounds: Bounds, sign: int) -> None:
+def test_the_interval_of_a_mean_holds_the_rounding(bounds: Bounds, recipe: Callable[..., Plan], sign: int) -> None:
     """Every value lies nearly half a step to one side of its integer."""
-    of = plan(Query.MEAN, bounds, Decimal(1000))
-    step, middle = Fraction(of.grid.step), Fraction(of.grid.middle)
-    values = [(middle + (k + sign * NEARLY_HALF) * step, MANY) for k in (1, 1000, of.grid.upper // 3)]
+    of = recipe(Query.MEAN, bounds, Decimal(1000))
+    step, origin = Fraction(of.grid.step), Fraction(of.grid.origin)
+    values = [(origin + (k + sign * NEARLY_HALF) * step, MANY) for k in (1, 1000, of.grid.upper // 3)]
     true, _ = moments(values)
     found = without_noise(of, values)
     assert Fraction(found.low) <= true <= Fraction(found.high)
@@ -181,31 +250,40 @@ def test_the_interval_of_a_mean_holds_the_rounding(bounds: Bounds, sign: int) ->
 
 def farthest_square(of: Plan, near: int, sign: int) -> int:
     """The integer near this one whose square is rounded farthest down (sign 1) or up (-1)."""
-    shift, centre = of.squares.shift, of.squares.centre
+    if of.recipe == SEPARATE:
+        centre, shift = squares_of(of.grid)
+        unit = 1 << shift
+    else:
+        centre, unit = 0, of.grid.upper
 
     def rounded_by(k: int) -> int:
-        square = k * k - centre
-        return sign * (square - (((square + ((1 << shift) >> 1)) >> shift) << shift))
+        return sign * (k * k - centre - (k * k - centre + unit // 2) // unit * unit)
 
     return max(range(near - 60_000, near), key=rounded_by)
 
 
 @pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("recipe", RECIPES)
 @pytest.mark.parametrize("bounds", [Bounds(0, 2.0**25), Bounds(-(2.0**25), 2.0**25), Bounds(-0.999, 0.999)])
-def test_the_interval_of_a_variance_holds_both_roundings(bounds: Bounds, sign: int) -> None:
+def test_the_interval_of_a_variance_holds_both_roundings(
+    bounds: Bounds, recipe: Callable[..., Plan], sign: int
+) -> None:
     """Half of the values near each bound, each rounded inwards (or outwards), as their squares are."""
-    of = plan(Query.VARIANCE, bounds, Decimal(1000))
-    step, middle = Fraction(of.grid.step), Fraction(of.grid.middle)
-    k = farthest_square(of, of.grid.upper, sign)
-    away = (k + sign * NEARLY_HALF) * step
-    values = [(middle - away, MANY), (middle + away, MANY)]
+    of = recipe(Query.VARIANCE, bounds, Decimal(1000))
+    step, grid = Fraction(of.grid.step), of.grid
+    k = farthest_square(of, grid.upper, sign)
+    far = k + sign * NEARLY_HALF
+    near = grid.lower + grid.upper - far
+    if of.recipe != SEPARATE:
+        near = farthest_square(of, 60_000, sign) - sign * NEARLY_HALF
+    values = [(Fraction(grid.origin) + x * step, MANY) for x in (near, far)]
     _, true = moments(values)
     found = without_noise(of, values)
     assert Fraction(found.low) <= true <= Fraction(found.high)
     # neither rounding can be left out
-    h, width = Fraction(of.grid.rounding), Fraction(bounds.upper) - Fraction(bounds.lower)
-    of_values, of_squares = width * h + h * h, of.measurement(SUM_OF_SQUARES).step / 2
-    for left_out in (of_values, of_squares):
+    h, width = Fraction(grid.rounding), Fraction(bounds.upper) - Fraction(bounds.lower)
+    of_squares = of.cell(SUM_OF_SQUARES).step / 2 if of.recipe == SEPARATE else grid.upper * step**2 / 2
+    for left_out in (width * h + h * h, of_squares):
         assert not Fraction(found.low) + left_out <= true <= Fraction(found.high) - left_out
 
 

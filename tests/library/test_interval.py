@@ -6,6 +6,8 @@ from collections import defaultdict
 from fractions import Fraction
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.integrate import quad
 
 from dpjobs.interval import Term, laplace_quantile, quantile
@@ -133,3 +135,25 @@ def test_a_coarse_noise_that_is_nearly_always_0_costs_little() -> None:
     coarse, fine = Term(1000.0, RoundedLaplace(Fraction(1, 50))), Term(1.0, RoundedLaplace(Fraction(20)))
     assert quantile([coarse, fine], 0.05) < 200
     assert quantile([fine, coarse], 0.05) == quantile([coarse, fine], 0.05)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.floats(0, 1), min_size=2, max_size=3),
+    st.lists(st.floats(-1, 1), min_size=3, max_size=3),
+    st.sampled_from([Fraction(1, 3), Fraction(5), Fraction(2**24)]),
+    st.sampled_from(ALPHAS),
+    st.sampled_from([TwoSidedGeometric, RoundedLaplace]),
+)
+def test_a_quantile_moves_no_faster_than_its_weights(
+    weights: list[float], moves: list[float], b: Fraction, alpha: float, kind: type[Noise]
+) -> None:
+    """On which it rests that the ends of intervals are walked to, and never past (statistics/shares.py)."""
+    noise = kind(b)
+
+    def spread(these: list[float]) -> float:
+        return quantile([Term(abs(w), noise) for w in these], alpha)
+
+    fastest = spread([1.0] * len(weights)) * max(map(abs, moves[: len(weights)]))
+    moved = [w + m for w, m in zip(weights, moves, strict=False)]
+    assert abs(spread(moved) - spread(weights)) <= fastest * (1 + 1e-3) + spread([1.0]) * 2e-3

@@ -403,3 +403,24 @@ def test_an_engine_that_does_not_load_costs_nothing(
         job.run([spec(table)], ledger, HERE)
     assert "secret" not in str(e.value)
     assert ledger.find("run-1") is None
+
+
+@pytest.mark.parametrize("bounds", [Bounds(0, 10), None], ids=["bounds given", "bounds to find"])
+def test_a_plan_that_does_not_fit_an_engine_costs_nothing(
+    table: Path, ledger: SQLiteLedger, monkeypatch: pytest.MonkeyPatch, bounds: Bounds | None
+) -> None:
+    """Its noise would need more than 64 bits; the engine is asked by then, and no row read."""
+    seen: list[Plan] = []
+
+    class Small(Recorder):
+        def check(self, plan: Plan) -> None:
+            seen.append(plan)
+            raise InputError("too much noise")
+
+    engine = Small("pipelinedp", finds=False)
+    use(monkeypatch, engine)
+    with pytest.raises(InputError, match="too much noise"):
+        job.run([spec(table, bounds=bounds)], ledger, HERE)
+    assert [plan.bins for plan in seen] == [bounds is None]
+    assert engine.asked == []
+    assert ledger.find("run-1") is None

@@ -46,6 +46,14 @@ def check_engine(name: str) -> str:
     return lowered
 
 
+def check_hardened(name: str, unhardened: bool) -> str:
+    """Return the engine's name; raises InputError for one that is not hardened where that is not allowed."""
+    if not ENGINES[name].hardened and not unhardened:
+        allowed = "--unhardened, which says that you know: its noise is not made for an adversary"
+        raise InputError.of("an engine that is not hardened", name, allowed)
+    return name
+
+
 def load(name: str) -> Engine:
     """Import an engine's library, which takes seconds, and return the engine."""
     listed = ENGINES[name]

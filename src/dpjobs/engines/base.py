@@ -85,7 +85,7 @@ class NoiseEngine(Engine):
         self._refuse_forked()
 
     def _refuse_forked(self) -> None:
-        # generators hold numbers that they have drawn ahead: two processes would draw alike
+        # PyDP's and Tumult Core's generators hold numbers that they have drawn ahead: two processes would draw alike
         if os.getpid() != self._process:
             raise RuntimeError(f"{self.name} draws in the process that imported it, and in none that is forked later")
 
@@ -115,10 +115,8 @@ class NoiseEngine(Engine):
         mechanisms = [made[cell.sensitivity, cell.epsilon] for cell in plan.live]
         if len(mechanisms) > 1 and any(m.grid > 1 for m in mechanisms):
             # each total's rounding moves it by up to a grid more, for which none of the noises accounts
-            allowed = f"scales up to {float(LARGEST_SCALE):.4g}"
-            raise InputError.of(
-                f"too much noise for a vector of {self.name}", max(m.grid for m in mechanisms), allowed
-            )
+            scale = max(m.noise.scale for m in mechanisms)
+            raise _too_much(f"several totals of {self.name}", scale, LARGEST_SCALE)
         return mechanisms
 
     def _measure(self, backend: Backend, table: Source, plan: Plan) -> list[Noisy]:

@@ -54,9 +54,9 @@ class PyDPLaplace(Mechanism):
     """PyDP's Laplace mechanism on integers, with the scale that PipelineDP's own calibration gives.
 
     PyDP draws multiples of a power of two: the least one that is at least scale / 2⁴⁰. Where that is below 1 it
-    rounds what it has drawn to a whole number, halves away from 0: a noise of 0 is then rarer than its epsilon
-    allows, though with a probability below 2⁻⁴⁰. So a total is counted in as many parts of 1 as make that power 1,
-    and the noisy total is rounded: what is done to a noisy number costs nothing. Where it is above 1, PyDP rounds
+    rounds what it has drawn to a whole number, halves away from 0: a noise of 0 is then rarer than a small epsilon
+    allows, by a δ below 2⁻⁴⁰ (docs/how-it-works.md). So a total is counted in as many parts of 1 as make that power
+    1, and the noisy total is rounded: what is done to a noisy number costs nothing. Where it is above 1, PyDP rounds
     the total to its multiples before the noise, and accounts for that.
     """
 

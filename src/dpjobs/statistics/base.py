@@ -50,6 +50,10 @@ class Statistic(ABC):
         """
 
     @abstractmethod
+    def possible(self, plan: Plan) -> "Range":
+        """Return where the answer lies whatever the rows hold; value and interval are cut at it."""
+
+    @abstractmethod
     def whole(self, bounds: Bounds | None, rows: int) -> float:
         """Return what a margin in percent is a percentage of."""
 

@@ -33,7 +33,11 @@ class Count(Statistic):
         """Return the noisy count; its interval is the noise's own quantile. No count is below 0."""
         part = Part.of(noisy[0])
         q = quantile(part.term(), 1.0 - confidence)
-        return within(Range(0.0, math.inf), part.value, part.value - q, part.value + q)
+        return within(self.possible(plan), part.value, part.value - q, part.value + q)
+
+    def possible(self, plan: Plan) -> Range:
+        """No count is below 0."""
+        return Range(0.0, math.inf)
 
     def whole(self, bounds: Bounds | None, rows: int) -> float:
         """The rows."""

@@ -14,7 +14,7 @@ from dpjobs.plan import SEPARATE, TOKENS, Cell, Plan, tokens_grid
 from dpjobs.query import Bounds, Query
 from dpjobs.statistics import separate
 from dpjobs.statistics.base import Estimate, Range, Statistic, within
-from dpjobs.statistics.shares import share_of
+from dpjobs.statistics.shares import Shares, share_of
 
 HIGH, LOW = "high", "low"
 
@@ -48,12 +48,17 @@ class Mean(Statistic):
             return separate.mean(plan, noisy, confidence)
         if plan.grid is None:
             raise ValueError("a plan for MEAN has a grid")
-        bounds, tokens = plan.grid.bounds, plan.grid.upper
-        width = tokens * plan.grid.step
-        share = share_of((1.0, 0.0), noisy, 1.0 - confidence)
+        width = plan.grid.upper * plan.grid.step
+        share = share_of((1.0, 0.0), Shares(noisy, 1.0 - confidence))
         h = plan.grid.rounding
         low, high = (plan.grid.origin + width * s for s in (share.low, share.high))
-        return within(Range(bounds.lower, bounds.upper), plan.grid.origin + width * share.value, low - h, high + h)
+        return within(self.possible(plan), plan.grid.origin + width * share.value, low - h, high + h)
+
+    def possible(self, plan: Plan) -> Range:
+        """A mean lies between the bounds."""
+        if plan.grid is None:
+            raise ValueError("a plan for MEAN has a grid")
+        return Range(plan.grid.bounds.lower, plan.grid.bounds.upper)
 
     def whole(self, bounds: Bounds | None, rows: int) -> float:
         """The range."""

@@ -1,43 +1,98 @@
 """Which share of a row's tokens lies where: ratios of noisy totals, with their intervals."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from dpjobs.engines.base import Noisy
 from dpjobs.interval import Term, quantile
 from dpjobs.statistics.base import Estimate, Range
 
-_ROUNDS = 30
+_FLOOR = 1.5  # scales of noise for each cell: what the noisy number of tokens counts at least as, for the value
+_ROUNDS = 60
+_CLOSE = 1e-4  # of its distance from the value, by which an end may be farther out than it need be
+ALL = Range(0.0, 1.0)
 
 
-def total_of(noisy: Sequence[Noisy]) -> int:
-    """The noisy number of all tokens."""
-    return sum(n.value for n in noisy)
+class Shares(NamedTuple):
+    """Noisy cells that share tokens, and how sure an interval for them has to be."""
+
+    noisy: Sequence[Noisy]
+    alpha: float
+
+    @property
+    def total(self) -> int:
+        """The noisy number of all tokens."""
+        return sum(n.value for n in self.noisy)
+
+    @property
+    def at_least(self) -> float:
+        """The number of all tokens, but no less than one row's and than what is lost in the noise.
+
+        Divided by this, noise alone says little; and where there are rows to speak of it is the number itself.
+        """
+        scale = max((n.noise.b for n in self.noisy if n.noise is not None), default=0.0)
+        tokens = max((n.cell.sensitivity for n in self.noisy), default=0)
+        return max(self.total, tokens, _FLOOR * len(self.noisy) * scale, 1.0)
+
+    def sum(self, worth: Sequence[float]) -> float:
+        """Σ worth·tokens."""
+        return math.fsum(w * n.value for w, n in zip(worth, self.noisy, strict=True))
+
+    def spread(self, weights: Sequence[float]) -> float:
+        """The quantile of the noise with these weights."""
+        return quantile(
+            [Term(abs(w), n.noise) for w, n in zip(weights, self.noisy, strict=True) if n.noise is not None],
+            self.alpha,
+        )
+
+    def slope(self) -> float | None:
+        """How fast a quantile over the total can move with its weights; None where there may be no row at all."""
+        most, total = self.spread([1.0] * len(self.noisy)), self.total
+        return most / total if total > most else None
 
 
-def share_of(worth: Sequence[float], noisy: Sequence[Noisy], alpha: float) -> Estimate:
-    """Return Σ worth·tokens / Σ tokens, each worth between 0 and 1, and an interval for its true value p.
+def value_of(worth: Sequence[float], shares: Shares) -> float:
+    """Return Σ worth·tokens / Σ tokens, each worth between 0 and 1; near the middle where noise is all there is."""
+    return ALL.clip(0.5 + (shares.sum(worth) - shares.total / 2) / shares.at_least)
 
-    With noisy totals X, Σ (worth − p)·X is pure noise: the p for which it is small enough form a confidence set
-    (Fieller 1954, with the engines' distribution in place of the normal).
+
+def share_of(worth: Sequence[float], shares: Shares) -> Estimate:
+    """Return `value_of` and an interval for the true share p.
+
+    With noisy totals X, Σ (worth − p)·X is pure noise at the true p: the p for which it is small enough form a
+    confidence set (Fieller 1954, with the engines' distribution in place of the normal). Its ends are where it is
+    as large as its own quantile.
     """
-    total = total_of(noisy)
-    part = math.fsum(w * n.value for w, n in zip(worth, noisy, strict=True))
-    tokens = max((n.cell.sensitivity for n in noisy), default=0)
-    possible = Range(0.0, 1.0)
-    # below one row's tokens the noise alone speaks, and the middle is as good as any
-    value = possible.clip(0.5 + (part - total / 2) / max(total, tokens, 1))
-    found = possible
-    for _ in range(_ROUNDS if total > 0 else 0):  # every round's range holds; each makes the next one's noise smaller
-        weights = [max(abs(w - found.low), abs(w - found.high)) for w in worth]
-        q = quantile(terms(weights, noisy), alpha)
-        last = found
-        found = Range(found.clip((part - q) / total), found.clip((part + q) / total))
-        if math.isclose(found.high - found.low, last.high - last.low, rel_tol=1e-6):
+    total, part = shares.total, shares.sum(worth)
+    value = value_of(worth, shares)
+    slope = shares.slope()
+    if slope is None:
+        return Estimate(value, *ALL)
+
+    def moved(p: float, sign: int) -> float:
+        return (part + sign * shares.spread([w - p for w in worth])) / total
+
+    centre = ALL.clip(part / total)
+    low = end(lambda p: moved(p, -1), ALL.low, centre, slope)
+    high = end(lambda p: moved(p, 1), ALL.high, centre, slope)
+    return Estimate(min(max(value, low), high), low, high)
+
+
+def end(toward: Callable[[float], float], start: float, centre: float, slope: float) -> float:
+    """Walk from `start` towards `centre`, up to where x = toward(x), and never past that.
+
+    `toward` moves by at most slope < 1 times as much as x does, so x − toward(x) falls by at most 1 + slope.
+    """
+    inward = 1.0 if start < centre else -1.0
+    x = start
+    for _ in range(_ROUNDS):
+        step = (toward(x) - x) * inward / (1.0 + slope)
+        if step <= 0.0:
             break
-    return Estimate(value, min(found.low, value), max(found.high, value))
-
-
-def terms(weights: Sequence[float], noisy: Sequence[Noisy]) -> list[Term]:
-    """The noises with these weights; none where there is no noise."""
-    return [Term(w, n.noise) for w, n in zip(weights, noisy, strict=True) if n.noise is not None]
+        x += inward * step
+        if (centre - x) * inward <= 0.0:
+            return centre
+        if step <= _CLOSE * abs(centre - x):
+            break
+    return x

@@ -32,14 +32,16 @@ class Sum(Statistic):
     def estimate(self, plan: Plan, noisy: Sequence[Noisy], confidence: float) -> Estimate:
         """Return the noisy sum; its interval is the noise's own quantile, for the sum of the rounded values.
 
-        Each of these differs by at most `plan.rounding_per_row`. No sum lies on the side of 0 on which the bounds
-        allow no value.
+        Each of these differs by at most `plan.rounding_per_row`.
         """
         part = Part.of(noisy[0])
         q = quantile(part.term(), 1.0 - confidence)
-        cell = noisy[0].cell
-        possible = Range(0.0 if cell.lower >= 0 else -math.inf, 0.0 if cell.upper <= 0 else math.inf)
-        return within(possible, part.value, part.value - q, part.value + q)
+        return within(self.possible(plan), part.value, part.value - q, part.value + q)
+
+    def possible(self, plan: Plan) -> Range:
+        """No sum lies on the side of 0 on which the bounds allow no value."""
+        [cell] = plan.cells
+        return Range(0.0 if cell.lower >= 0 else -math.inf, 0.0 if cell.upper <= 0 else math.inf)
 
     def whole(self, bounds: Bounds | None, rows: int) -> float:
         """The largest sum that so many rows can have."""
@@ -50,8 +52,4 @@ def grid_from_zero(bounds: Bounds) -> Grid:
     """The grid whose 0 is 0, with at most 2²⁴ steps to either bound."""
     lower, upper = Fraction(bounds.lower), Fraction(bounds.upper)
     step = smallest_step(max(abs(lower), abs(upper)), WIDTH)
-    while True:
-        low, high = nearest(lower, step), nearest(upper, step)
-        if max(abs(low), abs(high)) <= WIDTH:
-            return Grid(bounds, 0.0, float(step), low, high)
-        step *= 2
+    return Grid(bounds, 0.0, float(step), nearest(lower, step), nearest(upper, step))

@@ -4,24 +4,24 @@ Of a row of k steps b2 = round(k²/K), b1 = 2·(k − b2), b0 = K − 2k + b2: n
 b1/2 + b2 = k. So b2's share of all tokens is the mean square, in units of the range, and b1/2 + b2's the mean.
 """
 
-import math
 from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
+from itertools import pairwise
 
 from dpjobs.engines.base import Noisy
 from dpjobs.formula import K
-from dpjobs.interval import quantile
 from dpjobs.plan import SEPARATE, TOKENS, Cell, Plan, tokens_grid
 from dpjobs.query import Bounds, Query
 from dpjobs.statistics import separate
 from dpjobs.statistics.base import Estimate, Range, Statistic, within
-from dpjobs.statistics.shares import share_of, terms, total_of
+from dpjobs.statistics.shares import Shares, end, share_of
 
 B0, B1, B2 = "b0", "b1", "b2"
-_WORTH = (0.0, 0.5, 1.0)  # of b0, b1 and b2 for the mean
+_MEAN, _SQUARE = (0.0, 0.5, 1.0), (0.0, 0.0, 1.0)  # what b0, b1 and b2 are worth for the mean and the mean square
+_POSSIBLE = Range(0.0, 0.25)
+_PIECES = 4  # of the interval for the mean, each with weights of its own
 _MEAN_PART = 0.1  # of the error probability, for where the mean lies
-_ROUNDS = 30
 
 
 class Variance(Statistic):
@@ -63,8 +63,13 @@ class Variance(Statistic):
         # and b2 is rounded to a whole token
         h = plan.grid.rounding
         slack = width * h + h * h + unit / (2 * max(plan.grid.upper, 1))
-        possible = Range(0.0, width * width / 4)
-        return within(possible, unit * share.value, unit * share.low - slack, unit * share.high + slack)
+        return within(self.possible(plan), unit * share.value, unit * share.low - slack, unit * share.high + slack)
+
+    def possible(self, plan: Plan) -> Range:
+        """From 0 to where half of the values lie at either bound."""
+        if plan.grid is None:
+            raise ValueError("a plan for VARIANCE has a grid")
+        return Range(0.0, self.whole(plan.grid.bounds, 0))
 
     def whole(self, bounds: Bounds | None, rows: int) -> float:
         """The largest variance that the bounds allow."""
@@ -73,28 +78,52 @@ class Variance(Statistic):
 
 def _variance(noisy: Sequence[Noisy], alpha: float) -> Estimate:
     """The variance in units of the range's square, and its interval."""
-    total = total_of(noisy)
-    largest = 0.25
-    if total <= 0:
-        return Estimate(0.0, 0.0, largest)
-    mean = share_of(_WORTH, noisy, alpha * _MEAN_PART)
-    about = (noisy[1].value / 2 + noisy[2].value) / total
-    raw = noisy[2].value / total - about * about
-    nearest = min(max(about, mean.low), mean.high)
-    farthest = max(abs(mean.low - about), abs(mean.high - about))
-    found = Range(0.0, largest)
-    for _ in range(_ROUNDS):
-        q = quantile(terms(_weights(mean, found), noisy), alpha * (1.0 - _MEAN_PART)) / total
-        last = found
-        found = Range(found.clip(raw + (nearest - about) ** 2 - q), found.clip(raw + farthest**2 + q))
-        if math.isclose(found.high - found.low, last.high - last.low, rel_tol=1e-6):
-            break
-    return Estimate(min(max(raw, 0.0), largest), found.low, found.high)
+    shares = Shares(noisy, alpha * (1.0 - _MEAN_PART))
+    mean = share_of(_MEAN, Shares(noisy, alpha * _MEAN_PART))
+    value = value_of(shares)
+    slope = shares.slope()
+    total = shares.total
+    if slope is None:
+        return Estimate(value, *_POSSIBLE)
+    about, square = shares.sum(_MEAN) / total, shares.sum(_SQUARE) / total
+    raw = square - about * about
+    steps = [mean.low + (mean.high - mean.low) * i / _PIECES for i in range(_PIECES + 1)]
+    pieces = [Range(*piece) for piece in pairwise(steps)]
+
+    def moved(v: float, sign: int) -> float:
+        return (
+            max(
+                sign * (raw + _off(about, piece, sign)) + shares.spread(_weights(piece, v)) / total
+                for piece in pieces
+            )
+            * sign
+        )
+
+    largest = max(c * (1.0 - c) for c in (mean.low, mean.high, min(max(0.5, mean.low), mean.high)))
+    centre = _POSSIBLE.clip(raw)
+    low = end(lambda v: moved(v, -1), 0.0, centre, slope)
+    high = end(lambda v: moved(v, 1), _POSSIBLE.high, centre, slope)
+    low, high = min(low, largest), min(high, largest)  # of values from 0 to 1 with the mean c it is at most c·(1 − c)
+    return Estimate(min(max(value, low), high), low, high)
 
 
-def _weights(mean: Estimate, variance: Range) -> list[float]:
-    """The largest weights of the three noises, over all means and variances in their intervals."""
-    low, high = mean.low, mean.high
+def value_of(shares: Shares) -> float:
+    """Return the variance in units of the range's square, from the noisy cells alone."""
+    n = shares.at_least
+    m = 0.5 + (shares.sum(_MEAN) - shares.total / 2) / n
+    return _POSSIBLE.clip(shares.sum(_SQUARE) / n - m * m)
+
+
+def _off(about: float, piece: Range, sign: int) -> float:
+    """(about − c)², the largest (sign 1) or the least (sign −1) over all c of the piece."""
+    if sign < 0:
+        return (about - piece.clip(about)) ** 2
+    return max((about - piece.low) ** 2, (about - piece.high) ** 2)
+
+
+def _weights(mean: Range, v: float) -> list[float]:
+    """The largest weights of the three noises at the variance v, over all means of a range."""
+    low, high = mean
     product = [c * (1.0 - c) for c in (low, high, *([0.5] if low < 0.5 < high else []))]
     squares = (Range(low**2, high**2), Range(-max(product), -min(product)), Range((1 - high) ** 2, (1 - low) ** 2))
-    return [max(abs(s.high - variance.low), abs(s.low - variance.high)) for s in squares]
+    return [max(abs(s.high - v), abs(s.low - v)) for s in squares]

@@ -4,9 +4,9 @@ Every p-value here is the probability of something at least as odd under the cla
 the scale by the sum of |N|/b, which is Gamma(n) distributed where b is large; the shape by Kolmogorov and Smirnov's
 statistic of |N|, which is conservative for discrete noise; the signs by the binomial distribution.
 
-FALSE_ALARM is that of one test. The contract makes 32 of them an engine: with two engines a run of all tests has a
-false alarm with probability 64 · 1e-8 < 1e-6. 300 draws miss half the noise with probability below 1e-9, and never no
-noise at all, or a draw that serves twice.
+FALSE_ALARM is that of one test. The contract makes about 70 of them an engine: with five engines a run of all tests
+has a false alarm with probability 350 · 1e-9 < 1e-6. 400 draws miss half the noise with probability below 1e-9, and
+never no noise at all, or a draw that serves twice.
 """
 
 from collections import Counter
@@ -16,7 +16,7 @@ from scipy.stats import binomtest, gamma, kstwo, poisson
 
 from dpjobs.noise import Noise
 
-FALSE_ALARM = 1e-8
+FALSE_ALARM = 1e-9
 CONTINUOUS = 10**4
 """The least scale at which the sum of |N|/b is Gamma distributed, to a relative 1e-8."""
 

@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from dpjobs.engines.pipelinedp import Mechanism
+from dpjobs.engines.pipelinedp import PyDPLaplace
 from library.engines.contract import CALLS
 from library.engines.sampling import FALSE_ALARM, oddities, scale_p, together_p
 
@@ -22,35 +22,36 @@ DAMAGES = {
 
 
 @pytest.fixture(scope="module")
-def mechanism() -> Mechanism:
-    return Mechanism(1, Decimal("0.000000001"))
+def mechanism() -> PyDPLaplace:
+    return PyDPLaplace(1, Decimal("0.000000001"))
 
 
-def test_draws_as_they_should_be_are_not_odd(mechanism: Mechanism) -> None:
+def test_draws_as_they_should_be_are_not_odd(mechanism: PyDPLaplace) -> None:
     for count in (CALLS, 10 * CALLS):
-        assert oddities([mechanism.add_noise(0) for _ in range(count)], mechanism.noise) == {}
+        assert oddities([mechanism.draw(0) for _ in range(count)], mechanism.noise) == {}
 
 
 @pytest.mark.parametrize("name", DAMAGES)
-def test_damaged_noise_is_noticed(name: str, mechanism: Mechanism) -> None:
+def test_damaged_noise_is_noticed(name: str, mechanism: PyDPLaplace) -> None:
     damage, by = DAMAGES[name]
-    draws = damage([mechanism.add_noise(0) for _ in range(400)])  # half the noise is missed with less than 1e-12
+    draws = damage([mechanism.draw(0) for _ in range(CALLS)])
     assert by in oddities(draws, mechanism.noise)
 
 
-def test_a_uniform_of_the_right_mean_is_noticed_by_its_shape(mechanism: Mechanism) -> None:
-    even = [int(mechanism.noise.b * 2 * (i + 0.5) / 400) * (-1) ** i for i in range(400)]
+def test_a_uniform_of_the_right_mean_is_noticed_by_its_shape(mechanism: PyDPLaplace) -> None:
+    count = 2 * CALLS
+    even = [int(mechanism.noise.b * 2 * (i + 0.5) / count) * (-1) ** i for i in range(count)]
     Random(1).shuffle(even)
     assert list(oddities(even, mechanism.noise)) == ["shape"]
 
 
-def test_noise_that_serves_two_measurements_is_noticed(mechanism: Mechanism) -> None:
-    one, other, larger = ([mechanism.add_noise(0) for _ in range(CALLS)] for _ in range(3))
+def test_noise_that_serves_two_measurements_is_noticed(mechanism: PyDPLaplace) -> None:
+    one, other, larger = ([mechanism.draw(0) for _ in range(CALLS)] for _ in range(3))
     assert together_p(one, [7 * x for x in one]) < FALSE_ALARM
     assert together_p(one, [-x for x in one]) < FALSE_ALARM
     assert min(itertools.starmap(together_p, itertools.combinations((one, other, larger), 2))) > FALSE_ALARM
 
 
-def test_half_the_noise_on_everything_is_noticed_by_all_of_it(mechanism: Mechanism) -> None:
-    draws = [mechanism.add_noise(0) // 2 for _ in range(3 * CALLS)]
+def test_half_the_noise_on_everything_is_noticed_by_all_of_it(mechanism: PyDPLaplace) -> None:
+    draws = [mechanism.draw(0) // 2 for _ in range(3 * CALLS)]
     assert scale_p(draws, [mechanism.noise] * len(draws)) < FALSE_ALARM

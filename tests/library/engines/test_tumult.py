@@ -1,51 +1,137 @@
-"""Tumult Analytics keeps the engines' contract."""
+"""Tumult Analytics keeps the engines' contract, on Spark: its Session counts, accounts and draws by itself."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
-from fractions import Fraction
 from typing import Any
 
 import pytest
-from dpjobs.measurement import COUNT, SUM, SUM_OF_SQUARES, Measurement
-from pyspark.sql import DataFrame
 
-from dpjobs.engines.base import Engine
-from library.engines.contract import EngineContract, Sample, count_of
+from dpjobs.answers import plan_for
+from dpjobs.backends.spark.backend import SparkBackend
+from dpjobs.backends.spark.rows import BIN
+from dpjobs.engines.base import Engine, Noisy
+from dpjobs.formula import ONE as ONE_A_ROW
+from dpjobs.plan import SEPARATE, TOKENS, Cell, Plan
+from dpjobs.query import Bounds, Query
+from library.engines.contract import ONE, SURE, EngineContract, Known, Sample, histogram
 
 pytestmark = pytest.mark.slow
 KEYS = 2000
 
 
+class Frames(SparkBackend):
+    """Hands out a frame that a test has made, as a table's rows with what they give to each cell."""
+
+    def __init__(self, spark: Any, frame: Any) -> None:
+        super().__init__(spark)
+        self._made = frame
+
+    def frame(self, table: object, plan: Plan) -> Any:
+        return self._made
+
+
+def separate(*cells: Cell) -> Plan:
+    return Plan(Query.MEAN, "x", SEPARATE, cells)
+
+
+def count(epsilon: Decimal) -> Cell:
+    return Cell("count", 1, 1, ONE, 1, epsilon, ONE_A_ROW)
+
+
 class TestTumult(EngineContract):
     name = "tumult"
 
-    def sample(self, spark, engine: Engine, asked: Sequence[Measurement]) -> list[Sample]:
+    @pytest.fixture(scope="class", autouse=True)
+    def _spark(self, spark, request) -> Iterator[None]:
+        request.cls.spark = spark
+        yield
+        del request.cls.spark
+
+    def sample(self, engine: Engine, plan: Plan) -> list[Sample]:
         """One call as a run makes it, in which Tumult answers for each of KEYS keys instead of for all rows at once.
 
         A query takes a second, so CALLS of them are too many. The engine asks its own queries, and the group is
         put in where they reach the library; the engine is handed the first key's answer, and must return just that.
         """
-        frame = spark.range(KEYS).selectExpr("id as key", "7L as sum", "49L as sum_of_squares")
-        truth = {COUNT: 1, SUM: 7, SUM_OF_SQUARES: 49}
+        given = {cell.name: cell.upper // 2 or 1 for cell in plan.live}
+        frame = self.spark.range(KEYS).selectExpr("id as key", *(f"{v}L as {name}" for name, v in given.items()))
         answers: list[list[int]] = []
         with pytest.MonkeyPatch.context() as patch:
-            group_queries(patch, spark, answers)
-            results = engine.measure(frame, asked)
-        assert [noisy.value for noisy in results] == [first for first, *_ in answers]
+            group_queries(patch, self.spark, answers)
+            results = engine.measure(Frames(self.spark, frame), None, plan)
+        assert [noisy.value for noisy in results if noisy.noise] == [first for first, *_ in answers]
         return [
-            Sample(m, [value - truth[m.name] for value in values], noisy.noise)
-            for m, values, noisy in zip(asked, answers, results, strict=True)
+            Sample(cell, [value - given[cell.name] for value in values], noisy.noise)
+            for cell, values, noisy in zip(plan.live, answers, results, strict=True)
         ]
 
-    def test_a_mechanism_that_is_not_known_is_refused(self, spark, engine) -> None:
+    def measured(self, engine: Engine, plan: Plan, totals: Sequence[int]) -> list[Noisy]:
+        """Of a table with so many rows, or rows with so large a sum."""
+        if plan.bins:
+            rows = [(cell.bin,) for cell, total in zip(plan.live, totals, strict=True) for _ in range(total)]
+            frame = self.spark.createDataFrame(rows, f"{BIN} int")
+        else:
+            frame = self.spark.createDataFrame([tuple(totals)], ", ".join(f"{c.name} bigint" for c in plan.live))
+        return engine.measure(Frames(self.spark, frame), None, plan)
+
+    def test_counts_and_sums_are_exact_but_for_the_noise(self, engine) -> None:
+        """At scales of 0.001, 0.15 and 22.5; the middle row's values are as low and as high as they may be."""
+        low = Cell("sum", -50, 150, ONE, 150, SURE)
+        squares = Cell("sum_of_squares", 0, 22500, ONE, 22500, SURE)
+        frame = self.spark.range(-50, 151).selectExpr("id as sum", "id * id as sum_of_squares", "1L as count")
+        backend = Frames(self.spark, frame)
+        counted, total, squared = engine.measure(backend, None, separate(count(SURE), low, squares))
+        assert counted.value == 201
+        assert abs(total.value - sum(range(-50, 151))) <= 40
+        assert abs(squared.value - sum(i * i for i in range(-50, 151))) <= 6000
+
+    def test_noise_is_added_to_an_integer(self, engine) -> None:
+        """Beyond 2⁶⁰ doubles are 256 apart. By chance all four are such with probability 2⁻³². No sum overflows."""
+        cell = 3 * 2**37
+        frame = self.spark.range(2**22).selectExpr(*(f"{cell}L as {name}" for name in "abcd"))
+        plan = separate(*(Cell(name, 0, cell, ONE, cell, Decimal(1)) for name in "abcd"))
+        off = [noisy.value - 2**22 * cell for noisy in engine.measure(Frames(self.spark, frame), None, plan)]
+        assert any(x % 256 for x in off)
+        assert all(abs(x) < 60 * cell for x in off)
+
+    def test_a_cell_can_have_equal_bounds(self, engine) -> None:
+        for bound in (5, -5):
+            frame = self.spark.range(100).selectExpr(f"{bound}L as sum")
+            plan = separate(Cell("sum", bound, bound, ONE, 5, SURE))
+            assert abs(engine.measure(Frames(self.spark, frame), None, plan)[0].value - 100 * bound) <= 3
+
+    def test_an_empty_table_is_answered_with_noise(self, engine) -> None:
+        tiny = Decimal("0.000000001")
+        plan = separate(count(tiny), Cell("sum", -5, 5, ONE, 5, tiny))
+        frame = self.spark.range(0).selectExpr("id as sum", "id as count")
+        noisy = engine.measure(Frames(self.spark, frame), None, plan)
+        assert 0 not in [n.value for n in noisy]  # by chance with probability 6e-10
+        assert all(abs(n.value) < 40 * n.noise.b for n in noisy)
+
+    def test_rows_are_counted_whatever_they_hold(self, engine) -> None:
+        plan = plan_for("tumult", Query.COUNT, None, None, SURE)
+        frame = self.spark.range(41).selectExpr("1 as one")
+        assert [n.value for n in engine.measure(Frames(self.spark, frame), None, plan)] == [41]
+
+    def test_a_histogram_answers_for_every_bin_and_leaves_no_table(self, engine) -> None:
+        counts = self.measured(engine, histogram(7, SURE), [0, 0, 30, 20, 10, 0, 0])
+        assert [noisy.value for noisy in counts] == [0, 0, 30, 20, 10, 0, 0]
+        assert [d.name for d in self.spark.catalog.listDatabases()] == ["default"]
+        assert self.spark.catalog.listTables() == []
+
+    def test_a_mechanism_that_is_not_known_is_refused(self, engine) -> None:
         """Over doubles Tumult would draw other noise than what a release would say.
 
         What it had written until then is taken away, too: its temporary tables count as raw data.
         """
-        frame = spark.range(3).selectExpr("cast(id as double) as sum")
+        frame = self.spark.range(3).selectExpr("cast(id as double) as sum")
         with pytest.raises(AssertionError, match="does not know"):
-            engine.measure(frame, [Measurement(SUM, 0, 2, Fraction(1), Decimal(1))])
-        assert [d.name for d in spark.catalog.listDatabases()] == ["default"]
+            engine.measure(Frames(self.spark, frame), None, separate(Cell("sum", 0, 2, ONE, 2, Decimal(1))))
+        assert [d.name for d in self.spark.catalog.listDatabases()] == ["default"]
+
+    def test_it_needs_spark(self, engine) -> None:
+        with pytest.raises(TypeError, match="needs Spark"):
+            engine.measure(Known([0]), None, separate(count(SURE)))
 
 
 def group_queries(patch: pytest.MonkeyPatch, spark: Any, answers: list[list[int]]) -> None:
@@ -55,7 +141,7 @@ def group_queries(patch: pytest.MonkeyPatch, spark: Any, answers: list[list[int]
     keys = KeySet.from_dict({"key": list(range(KEYS))})
     evaluate = Session.evaluate
 
-    def noting(session: Session, *arguments: Any, **named: Any) -> DataFrame:
+    def noting(session: Session, *arguments: Any, **named: Any) -> Any:
         answered = evaluate(session, *arguments, **named)
         only = [name for name in answered.columns if name != "key"]
         rows = answered.orderBy("key").select(*only).collect()
@@ -84,7 +170,14 @@ def test_a_result_of_another_size_is_no_result(rows: int) -> None:
 
     fake.evaluate = evaluate
     session = tumult._RecordingSession(fake)
+    cell = count(Decimal(1))
     with pytest.raises(AssertionError, match=f"Tumult's result has {rows} rows, not 1$"):
-        tumult._evaluate(session, count_of(Decimal(1)))
+        tumult._evaluate(session, cell, separate(cell))
     with pytest.raises(AssertionError, match=f"Tumult's result has {rows} rows, not 193$"):
         session.evaluate(None, Decimal(1), 193)
+
+
+def test_two_recipes_are_one_for_what_has_one_cell() -> None:
+    for query in (Query.COUNT, Query.SUM):
+        bounds = None if query is Query.COUNT else Bounds(0.0, 9.0)
+        assert plan_for("tumult", query, "x", bounds, Decimal(1)).recipe == TOKENS
