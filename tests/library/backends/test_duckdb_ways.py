@@ -93,6 +93,24 @@ def test_what_lies_far_off_takes_the_slow_way(
         assert found == reference.of_numbers([1.0, 2.0, far], plan)
 
 
+def test_sums_of_many_rows_are_whole_numbers(connection: duckdb.DuckDBPyConnection) -> None:
+    """Of 2^27 values of 26 bits the sum is an exact double, in any order; of more it need not be."""
+    plan = plan_for("tumult", Query.VARIANCE, "x", Bounds(0, 20_000), Decimal(1))
+    most = max(abs(bound) for cell in plan.live for bound in (cell.lower, cell.upper)) * 2
+    assert most * totals._EXACT_ROWS <= 2**53
+    connection.register("many", pa.table({"x": [20_000.0] * 3}))
+    asked: list[str] = []
+
+    class Asked:
+        def execute(self, query: str) -> duckdb.DuckDBPyConnection:
+            asked.append(query)
+            return connection.execute(query)
+
+    for rows in (totals._EXACT_ROWS, totals._EXACT_ROWS + 1):
+        assert totals._fast(Asked(), totals.Rows("select x from many", totals.NUMBER, rows), plan)
+    assert ["as bigint) as" in query or "sum(cast(" in query for query in asked] == [False, True]
+
+
 def test_nan_that_statistics_do_not_know_of(tmp_path: Path) -> None:
     """Writers leave NaN out of a column's least and largest value; a reader that believes these finds none."""
     values = [1.0] * 5000 + [math.nan] * 3
