@@ -8,7 +8,7 @@ import signal
 import struct
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dpjobs.answers import plan_for
-from dpjobs.backends.duckdb import DuckDBBackend, footer, lines, sql, totals
+from dpjobs.backends.duckdb import DuckDBBackend, footer, lines, parquet, sql, totals
 from dpjobs.errors import InputError
 from dpjobs.plan import Plan
 from dpjobs.query import Bounds, Query
@@ -95,7 +95,7 @@ def test_what_lies_far_off_takes_the_slow_way(
 def test_sums_of_many_rows_are_whole_numbers(connection: duckdb.DuckDBPyConnection) -> None:
     """Of 2^27 values of 26 bits the sum is an exact double, in any order; of more it need not be."""
     plan = plan_for("tumult", Query.VARIANCE, "x", Bounds(0, 20_000), Decimal(1))
-    assert 2**26 * totals._EXACT_ROWS <= 2**53
+    assert 2**26 * totals.EXACT_ROWS <= 2**53
     connection.register("many", pa.table({"x": [20_000.0] * 3}))
     asked: list[str] = []
 
@@ -104,9 +104,31 @@ def test_sums_of_many_rows_are_whole_numbers(connection: duckdb.DuckDBPyConnecti
             asked.append(query)
             return connection.execute(query)
 
-    for rows in (totals._EXACT_ROWS, totals._EXACT_ROWS + 1):
+    for rows in (totals.EXACT_ROWS, totals.EXACT_ROWS + 1):
         assert totals._fast(Asked(), totals.Rows("select x from many", totals.NUMBER, rows), plan)
     assert ["as bigint) as" in query or "sum(cast(" in query for query in asked] == [False, True]
+
+
+def test_files_of_many_rows_are_added_up_group_by_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for i, values in enumerate([[1.0, 2.0], [4.0], [math.inf, 8.0, None], [], [16.0]]):
+        pq.write_table(pa.table({"x": pa.array(values, pa.float64())}), tmp_path / f"{i}.parquet")
+    table = source_of(tmp_path, "parquet")
+    seen: list[list[str]] = []
+    scan = parquet.scan
+
+    def noting(paths: Sequence[str], column: str) -> str:
+        seen.append([Path(path).stem for path in paths])
+        return scan(paths, column)
+
+    monkeypatch.setattr(parquet, "scan", noting)
+    for rows, groups in ((10, ["01234"]), (3, ["01", "23", "4"]), (1, ["0", "1", "2", "34"])):
+        monkeypatch.setattr("dpjobs.backends.duckdb.backend.EXACT_ROWS", rows)
+        seen.clear()
+        with DuckDBBackend.open() as backend:
+            plan = plan_for("pipelinedp", Query.VARIANCE, "x", Bounds(0, 32), Decimal(1))
+            expected = reference.of_numbers([1.0, 2.0, 4.0, math.inf, 8.0, 16.0], plan)
+            assert backend.totals(table, plan) == expected
+        assert ["".join(group) for group in seen] == groups
 
 
 def test_nan_that_statistics_do_not_know_of(tmp_path: Path) -> None:

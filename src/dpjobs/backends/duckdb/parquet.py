@@ -54,6 +54,19 @@ def is_safe(paths: Sequence[str], found: Sequence[Footer]) -> bool:
     return alone and not any(_GLOB.intersection(path) for path in paths)
 
 
+def groups(paths: Sequence[str], found: Sequence[Footer], most: int) -> Iterator[tuple[list[str], int]]:
+    """Group the files, so that each group has `most` rows at most, or is one file; with its number of rows."""
+    group: list[str] = []
+    rows = 0
+    for path, one in zip(paths, found, strict=True):
+        if group and rows + one.metadata.num_rows > most:
+            yield group, rows
+            group, rows = [], 0
+        group.append(path)
+        rows += one.metadata.num_rows
+    yield group, rows
+
+
 def scan(paths: Sequence[str], column: str) -> str:
     """DuckDB's own reader, as a query that gives the column as `cell`."""
     listed = ", ".join(sql.literal(path) for path in paths)

@@ -11,7 +11,7 @@ from dpjobs.plan import Plan
 
 TEXT, NUMBER = "text", "number"
 
-_EXACT_ROWS = 1 << 27
+EXACT_ROWS = 1 << 27
 """So many whole numbers of 26 bits have a sum that is exact in doubles, in whatever order they are added."""
 
 
@@ -63,7 +63,7 @@ def _fast(connection: Any, rows: Rows, plan: Plan) -> dict[Formula, int] | None:
     ends = plan.grid.lower + plan.grid.upper
     k = f"((twice + {sql.double(float(ends))}) * 0.5::double)"
     sums = ["twice", *(s.sql_of_doubles(k) for s in _sums(plan)[2:])]
-    if rows.most > _EXACT_ROWS:
+    if rows.most > EXACT_ROWS:
         sums = [f"cast({s} as bigint)" for s in sums]
     wanted = ", ".join(f"coalesce(sum({s}), 0)" for s in sums)
     steps = f"select x, {sql.twice_nearby('x', plan.grid)} as twice from (select x::double as x from ({rows.query}))"
