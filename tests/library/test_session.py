@@ -178,7 +178,7 @@ def test_a_signal_while_java_starts_leaves_no_java(number: signal.Signals, tmp_p
     """Java would wait for ever for somebody to tell its port to."""
     table = tmp_path / "table.csv"
     table.write_text("x\n1\n")
-    words = ["run", "--query", "COUNT", "--epsilon", "1", "--file", str(table), "--json"]
+    words = ["run", "--on", "spark", "--query", "COUNT", "--epsilon", "1", "--file", str(table), "--json"]
     environment = {**os.environ, "DPCLOUD_HOME": str(tmp_path / "home"), "TMPDIR": str(tmp_path)}
     with subprocess.Popen(
         [sys.executable, "-m", "dpcloud", *words],

@@ -2,6 +2,7 @@
 
 import bz2
 import gzip
+import itertools
 import math
 from collections.abc import Iterator
 from decimal import Decimal
@@ -107,6 +108,17 @@ class CSVContract:
 
     def test_hostile_lines(self, backend: Backend, tmp_path: Path) -> None:
         check_lines(backend, tmp_path / "t.csv", [b"r,5,z", *HOSTILE_LINES, b"r,6,z"], Bounds(-10, 10))
+
+    def test_every_short_line(self, backend: Backend, tmp_path: Path) -> None:
+        """All lines of up to six quotes, commas, digits and blanks: wherever a quote opens, closes, or never does."""
+        lines = [bytes(line) for size in range(7) for line in itertools.product(b'",1 ', repeat=size)]
+        source = source_of(write_csv(tmp_path / "t.csv", lines))
+        for column in (*source.columns, None):
+            plan = asked(Query.COUNT, column, None)
+            assert backend.totals(source, plan) == reference.of_csv(source, plan)
+            if column is not None:
+                plan = asked(Query.VARIANCE, column, Bounds(0, 200))
+                assert backend.totals(source, plan) == reference.of_csv(source, plan)
 
     def test_numbers_are_the_nearest_doubles(self, backend: Backend, tmp_path: Path) -> None:
         """Halfway between two doubles and next to that; more digits than any double has; exponents beyond all."""

@@ -1,22 +1,45 @@
 """Arrow arrays of physical values, as DuckDB is given them: no value is looked at one by one, and none fails."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from dpjobs.backends.duckdb.lines import MAX_LINE, to_ascii
 
 
 def texts(cells: Any) -> Any:
-    """A dictionary of bytes as one of texts: each cut to MAX_LINE bytes, then in ASCII (see `lines`)."""
+    """Bytes, or a dictionary of them, as texts: each cut to MAX_LINE bytes, then in ASCII (see `lines`)."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    values = cells.dictionary
-    offsets, data = _bytes(values)
-    if len(values) and int((offsets[1:] - offsets[:-1]).max()) > MAX_LINE:
-        values = pc.binary_slice(values, 0, MAX_LINE)
-        offsets, data = _bytes(values)
-    buffers = (pa.py_buffer(offsets), pa.py_buffer(to_ascii(data)))
-    return pa.DictionaryArray.from_arrays(cells.indices, pa.StringArray.from_buffers(len(values), *buffers))
+    if pa.types.is_dictionary(cells.type):
+        return pa.DictionaryArray.from_arrays(cells.indices, texts(cells.dictionary))
+    offsets, data = _bytes(cells)
+    if len(cells) and int((offsets[1:] - offsets[:-1]).max()) > MAX_LINE:
+        cells = pc.binary_slice(cells, 0, MAX_LINE)
+        offsets, data = _bytes(cells)
+    valid = cells.is_valid().buffers()[1] if cells.null_count else None
+    buffers = (pa.py_buffer(offsets), pa.py_buffer(to_ascii(data)), valid)
+    return pa.StringArray.from_buffers(len(cells), *buffers)
+
+
+def parts(batch: Any, size: int) -> Iterator[Any]:
+    """Split a batch of texts where its rows take more than `size` bytes: DuckDB copies each."""
+    import numpy
+    import pyarrow as pa
+
+    cells = batch.column(0)
+    is_kept = pa.types.is_dictionary(cells.type)
+    offsets, _ = _bytes(cells.dictionary if is_kept else cells)
+    lengths = offsets[1:] - offsets[:-1]
+    if is_kept:
+        lengths = numpy.append(lengths, 0)[cells.indices.fill_null(len(lengths)).to_numpy()]
+    upto = numpy.cumsum(lengths, dtype=numpy.int64)
+    start = 0
+    while start < len(batch):
+        before = upto[start - 1] if start else 0
+        end = max(start + 1, int(numpy.searchsorted(upto, before + size, "right")))
+        yield batch.slice(start, end - start)
+        start = end
 
 
 def _bytes(values: Any) -> tuple[Any, bytes]:

@@ -16,7 +16,7 @@ from dpjobs.backends.base import Backend
 from dpjobs.backends.duckdb import lines, parquet, sql
 from dpjobs.backends.duckdb.files import files_of
 from dpjobs.backends.duckdb.lines import to_ascii
-from dpjobs.backends.duckdb.totals import NUMBER, TEXT, Rows, counted
+from dpjobs.backends.duckdb.totals import EXACT_ROWS, NUMBER, TEXT, Rows, counted
 from dpjobs.errors import InputError
 from dpjobs.plan import Plan
 from dpjobs.source import Files, Source
@@ -63,7 +63,10 @@ class DuckDBBackend(Backend):
         return files_of(uri)
 
     def check(self, table: Source, column: str | None) -> None:
-        """Nothing is left to look at."""
+        """Look at the folders' names; all else that could be wrong with a table its header and footers have told."""
+        for path in table.paths:
+            if any(partition(table, path, name) == "" for name in table.partitions):
+                raise InputError.of("a folder without a value", path, "folders named like year=2020")
 
     def _totals(self, table: Source, plan: Plan) -> Sequence[int]:
         """Count in a thread: a signal waits for nothing that DuckDB or Arrow do, and ends it at once."""
@@ -101,14 +104,19 @@ class DuckDBBackend(Backend):
         column, files = table.columns[plan.column], files_of(table.root)
         found = parquet.footers(table.paths, files, plan.column)
         cell, kind = ("cell", TEXT) if column.kind == "text" else (f"{parquet.number(column)} as x", NUMBER)
-        most = sum(one.metadata.num_rows for one in found)
         if column.kind == "number" and is_local(table.root) and parquet.is_safe(table.paths, found):
-            scan = f"({parquet.scan(table.paths, plan.column)})"
-            with contextlib.closing(self._connection(table.paths)) as connection, self._busy(connection):
-                return counted(connection, Rows(f"select {cell} from {scan}", kind, most), plan)
+            groups = parquet.groups(table.paths, found, EXACT_ROWS)
+            totals = [self._scanned(paths, most, plan, plan.column, cell) for paths, most in groups]
+            return [sum(each) for each in zip(*totals, strict=True)]
         batches = parquet.batches(table.paths, found, files, column)
-        with self._given(_reader(parquet.schema(column), batches)) as connection:
+        with self._given(_reader(parquet.schema(found, column), batches)) as connection:
             return counted(connection, Rows(f"select {cell} from batches", kind), plan)
+
+    def _scanned(self, paths: Sequence[str], most: int, plan: Plan, column: str, cell: str) -> list[int]:
+        """Let DuckDB read files by itself, which have `most` rows together."""
+        rows = Rows(f"select {cell} from ({parquet.scan(paths, column)})", NUMBER, most)
+        with contextlib.closing(self._connection(paths)) as connection, self._busy(connection):
+            return counted(connection, rows, plan)
 
     def _lines(self, paths: Sequence[str], table: Source, column: str | None) -> tuple[Rows, Any]:
         """A query of the files' lines, and the reader that it calls `batches`."""

@@ -32,12 +32,13 @@ class Footer:
 
     `metadata` is pyarrow's, without annotations and with that column as `cell`. `type` is how DuckDB's own reader
     takes it; `is_simple`: that opens the file, and gives the same numbers, whatever the values are. `is_alone`: no
-    other column's name differs in nothing but its case. `bytes_a_row` is what a value takes on average, in the row
-    group where that is most.
+    other column's name differs in nothing but its case. `bytes` is what it takes in the
+    row group where that is most, `bytes_a_row` what a value takes on average where that is most.
     """
 
     metadata: Any
     type: str
+    bytes: int
     bytes_a_row: int
     is_simple: bool
     is_alone: bool
@@ -59,6 +60,7 @@ def read(path: str, files: Files, column: str) -> Footer:
     return Footer(
         metadata=_metadata(stripped),
         type=f"{leaves[place].physical_type} {leaves[place].logical_type}",
+        bytes=max([0, *(chunk.total_uncompressed_size for chunk in chunks)]),
         bytes_a_row=max([1, *(chunk.total_uncompressed_size // max(chunk.num_values, 1) for chunk in chunks)]),
         is_simple=_is_simple(leaves[place])
         and all(leaf.logical_type.type in _OPENED for leaf in leaves)

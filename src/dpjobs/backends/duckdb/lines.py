@@ -49,21 +49,13 @@ def whole_lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
 
     Of a line that is longer than a piece little more than MAX_LINE bytes are kept.
     """
-    begun, skips = b"", False
+    begun = b""
     for piece in pieces:
-        rest = piece
-        if skips:  # up to the end of a line of which enough is kept
-            end = piece.find(b"\n")
-            if end < 0:
-                continue
-            rest, skips = piece[end:], False
-        end = rest.rfind(b"\n") + 1
+        end = piece.rfind(b"\n") + 1
         if end:
-            yield begun + rest[:end]
-            begun, rest = b"", rest[end:]
-        begun += rest
-        if len(begun) > MAX_LINE:
-            begun, skips = begun[:MAX_LINE], True
+            yield begun + piece[:end]
+            begun = b""
+        begun = (begun + piece[end:])[:MAX_LINE]
     if begun:
         yield begun + b"\n"
 

@@ -16,8 +16,12 @@ HIGH, LOW = "high", "low"
 
 _AT_ONCE = 32  # footers
 _BUFFER = 1 << 20  # bytes of a file
-_MOST, _FEWEST = 1 << 16, 1 << 9  # rows of a batch
-_BYTES = 1 << 25  # that the texts of a batch should not take together
+_MOST, _FEWEST = 1 << 16, 1 << 4  # rows that are read at once
+_MOST_TEXTS = 1 << 13  # as long as there is no dictionary
+_BYTES = 1 << 23  # that the texts of a batch should not take together
+_SMALL = (
+    1 << 24
+)  # bytes of a column in a row group: its dictionary is not too large to be carried from batch to batch
 _GLOB = frozenset("*?[")  # what DuckDB reads as a pattern in a path
 _EXACT = 1 << 53  # whole numbers up to here are exact doubles, and so are powers of ten up to the 22nd
 _POWERS = 22
@@ -50,6 +54,19 @@ def is_safe(paths: Sequence[str], found: Sequence[Footer]) -> bool:
     return alone and not any(_GLOB.intersection(path) for path in paths)
 
 
+def groups(paths: Sequence[str], found: Sequence[Footer], most: int) -> Iterator[tuple[list[str], int]]:
+    """Group the files, so that each group has `most` rows at most, or is one file; with its number of rows."""
+    group: list[str] = []
+    rows = 0
+    for path, one in zip(paths, found, strict=True):
+        if group and rows + one.metadata.num_rows > most:
+            yield group, rows
+            group, rows = [], 0
+        group.append(path)
+        rows += one.metadata.num_rows
+    yield group, rows
+
+
 def scan(paths: Sequence[str], column: str) -> str:
     """DuckDB's own reader, as a query that gives the column as `cell`."""
     listed = ", ".join(sql.literal(path) for path in paths)
@@ -62,22 +79,32 @@ def batches(paths: Sequence[str], found: Sequence[Footer], files: Opened, column
     import pyarrow
     import pyarrow.parquet
 
-    how: dict[str, Any] = {"buffer_size": _BUFFER}
-    if column.kind == "text":
-        how["read_dictionary"] = [CELL]  # else a long text that many rows have is there as often
+    is_kept = keeps_dictionary(found, column)
+    how: dict[str, Any] = {"buffer_size": _BUFFER, "read_dictionary": [CELL] if is_kept else []}
     for path, one in zip(paths, found, strict=True):
+        most = _MOST if column.kind != "text" or is_kept else min(_MOST_TEXTS, _BYTES // one.bytes_a_row)
         with files.open(path) as file:
             opened = pyarrow.parquet.ParquetFile(file, metadata=one.metadata, **how)
-            for batch in opened.iter_batches(_size(one, column), columns=[CELL], use_threads=False):
-                yield pyarrow.record_batch(_arrays(batch.column(0), column), schema=schema(column))
+            for batch in opened.iter_batches(max(most, _FEWEST), columns=[CELL], use_threads=False):
+                whole = pyarrow.record_batch(_arrays(batch.column(0), column), schema=schema(found, column))
+                yield from arrays.parts(whole, _BYTES) if column.kind == "text" else [whole]
 
 
-def schema(column: Column) -> Any:
+def keeps_dictionary(found: Sequence[Footer], column: Column) -> bool:
+    """Whether texts stay a dictionary: else a long one that many rows have is there as often.
+
+    pyarrow's holds all that a row group had up to there, in every batch anew: one of many megabytes takes long.
+    """
+    return column.kind == "text" and all(one.bytes <= _SMALL for one in found)
+
+
+def schema(found: Sequence[Footer], column: Column) -> Any:
     """Return the schema of the batches."""
     import pyarrow as pa
 
     if column.kind == "text":
-        return pa.schema([(CELL, pa.dictionary(pa.int32(), pa.string()))])
+        kept = keeps_dictionary(found, column)
+        return pa.schema([(CELL, pa.dictionary(pa.int32(), pa.string()) if kept else pa.string())])
     if _is_wide(column):
         return pa.schema([(HIGH, pa.int64()), (LOW, pa.uint64())])
     return pa.schema([(CELL, _type(column))])
@@ -120,11 +147,6 @@ def _type(column: Column) -> Any:
         "double": pa.float64(),
         "binary": pa.int64(),  # a decimal of at most eight bytes
     }[column.read_as]
-
-
-def _size(one: Footer, column: Column) -> int:
-    """How many rows to read at once: of texts as many as do not take too much by what they take on average."""
-    return max(_FEWEST, min(_MOST, _BYTES // one.bytes_a_row)) if column.kind == "text" else _MOST
 
 
 def _arrays(cells: Any, column: Column) -> list[Any]:

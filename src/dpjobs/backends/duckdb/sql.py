@@ -126,18 +126,18 @@ def near(x: str, grid: Grid) -> str:
     return f"{x} between {double(grid.origin - reach)} and {double(grid.origin + reach)}"
 
 
-def steps_nearby(x: str, grid: Grid) -> str:
-    """The same, as a double, for a number that is `near`, in sums alone: no branch, which is several times as fast.
+def twice_nearby(x: str, grid: Grid) -> str:
+    """2k − (lower + upper), as a double, for a number that is `near`: no branch, so several times as fast.
 
-    A sum with 1.5 · 2⁵² has no room for a fraction, and rounds it half to even. |k − lower| − |k − upper| is twice
-    the clamped k, less lower + upper.
+    A sum with 1.5 · 2⁵² has no room for a fraction, and rounds it half to even; then it is |k − lower| − |k − upper|
+    of a k that is not clamped.
     """
-    y = x if grid.origin == 0 else f"({x} - {double(grid.origin)})"
-    k = f"(({y} * {double(1 / grid.step)} + {double(_ROUNDER)}) - {double(_ROUNDER)})"
-    ends = double(float(grid.lower + grid.upper))
-    return (
-        f"((abs({k} - {double(float(grid.lower))}) - abs({k} - {double(float(grid.upper))}) + {ends}) * 0.5::double)"
-    )
+    k = f"(({_less(x, grid.origin)} * {double(1 / grid.step)} + {double(_ROUNDER)}) - {double(_ROUNDER)})"
+    return f"(abs({_less(k, grid.lower)}) - abs({_less(k, grid.upper)}))"
+
+
+def _less(x: str, number: float) -> str:
+    return f"({x} - {double(float(number))})" if number else x
 
 
 def bin_of(x: str) -> str:

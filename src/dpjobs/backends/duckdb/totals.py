@@ -11,7 +11,7 @@ from dpjobs.plan import Plan
 
 TEXT, NUMBER = "text", "number"
 
-_EXACT_ROWS = 1 << 27
+EXACT_ROWS = 1 << 27
 """So many whole numbers of 26 bits have a sum that is exact in doubles, in whatever order they are added."""
 
 
@@ -60,16 +60,19 @@ def _fast(connection: Any, rows: Rows, plan: Plan) -> dict[Formula, int] | None:
     """
     if rows.kind == TEXT or rows.most is None or plan.grid is None or not sql.is_plain(plan.grid):
         return None
-    sums = [s.sql_of_doubles("k") for s in _sums(plan)[1:]]
-    if rows.most > _EXACT_ROWS:
+    ends = plan.grid.lower + plan.grid.upper
+    k = f"((twice + {sql.double(float(ends))}) * 0.5::double)"
+    sums = ["twice", *(s.sql_of_doubles(k) for s in _sums(plan)[2:])]
+    if rows.most > EXACT_ROWS:
         sums = [f"cast({s} as bigint)" for s in sums]
     wanted = ", ".join(f"coalesce(sum({s}), 0)" for s in sums)
-    steps = f"select x, {sql.steps_nearby('x', plan.grid)} as k from (select x::double as x from ({rows.query}))"
+    steps = f"select x, {sql.twice_nearby('x', plan.grid)} as twice from (select x::double as x from ({rows.query}))"
     query = f"select count(x), count_if({sql.near('x', plan.grid)}), {wanted} from ({steps})"
     with contextlib.suppress(duckdb.ConversionException, duckdb.OutOfRangeException):
         [(count, near, *found)] = connection.execute(query).fetchall()
         if count == near:
-            return dict(zip(_sums(plan), map(int, [count, *found]), strict=True))
+            twice, *others = map(int, found)
+            return dict(zip(_sums(plan), [count, (twice + count * ends) // 2, *others], strict=True))
     return None
 
 
@@ -97,7 +100,7 @@ def _given(plan: Plan, steps: str, keep: str) -> str:
 
 
 def _sums(plan: Plan) -> list[Formula]:
-    """What has to be added up: ONE, which is the number of rows, first."""
+    """What has to be added up: ONE, which is the number of rows, first, then K."""
     if plan.counts:
         return [ONE]
     formulas = (cell.formula for cell in plan.live if cell.formula)

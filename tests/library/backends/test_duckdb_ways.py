@@ -1,0 +1,279 @@
+"""DuckDB's own: the fast way gives what the slow one does; memory, signals, and what it may touch."""
+
+import contextlib
+import gzip
+import math
+import os
+import signal
+import struct
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dpjobs.answers import plan_for
+from dpjobs.backends.duckdb import DuckDBBackend, footer, lines, parquet, sql, totals
+from dpjobs.errors import InputError
+from dpjobs.plan import Plan
+from dpjobs.query import Bounds, Query
+from dpjobs.source import LocalFiles
+from library.backends import contract, reference
+from library.tables import source_of, write_csv
+
+_bounds = st.one_of(
+    st.tuples(st.floats(-(2.0**100), 2.0**100), st.floats(-(2.0**100), 2.0**100)).map(sorted),
+    st.builds(lambda low, width: [low, low + width], st.integers(-(10**13), 10**13), st.integers(0, 3)),
+    st.builds(lambda low, width: [low, low + width], st.integers(-1000, 1000), st.integers(1, 20_000)),
+    st.builds(lambda low, width: [low, low + width], st.floats(-1, 1), st.floats(0, 2.0**-20)),
+).map(lambda pair: Bounds(*pair))
+
+
+@pytest.fixture(scope="module")
+def connection() -> Iterator[duckdb.DuckDBPyConnection]:
+    with duckdb.connect() as opened:
+        yield opened
+
+
+def fast(connection: duckdb.DuckDBPyConnection, values: list[float], plan: Plan, most: int) -> list[int] | None:
+    connection.register("t", pa.table({"x": pa.array(values, pa.float64())}))
+    found = totals._fast(connection, totals.Rows("select x from t", totals.NUMBER, most), plan)
+    if found is None:
+        return None
+    parts = [cell.formula.linear() for cell in plan.live if cell.formula]
+    return [sum(times * found[atom] for atom, times in part.items()) for part in parts]
+
+
+@settings(max_examples=400, derandomize=True)
+@given(
+    _bounds,
+    st.lists(st.one_of(st.floats(-3, 3), st.integers(-4, 4).map(lambda n: n / 2)), min_size=1, max_size=40),
+    st.sampled_from([Query.SUM, Query.MEAN, Query.VARIANCE]),
+    st.sampled_from(["pipelinedp", "tumult"]),
+    st.sampled_from([100, 10**10]),
+)
+def test_sums_in_doubles_are_those_in_whole_numbers(
+    connection: duckdb.DuckDBPyConnection, bounds: Bounds, places: list[float], query: Query, engine: str, most: int
+) -> None:
+    """At and about the bounds, halfway between two steps, and an ulp to either side."""
+    plan = plan_for(engine, query, "x", bounds, Decimal(1))
+    assert plan.grid is not None
+    if not plan.live:
+        return
+    step, width = plan.grid.step, bounds.upper - bounds.lower
+    values = [bounds.lower + place * width for place in places]
+    values += [plan.grid.origin + (plan.grid.lower + round(8 * place) + 0.5) * step for place in places]
+    values += [math.nextafter(value, side) for value in values for side in (-math.inf, math.inf)]
+    found = fast(connection, values, plan, most)
+    if sql.is_plain(plan.grid):
+        assert found == reference.of_numbers(list(values), plan)
+    else:
+        assert found is None
+
+
+@pytest.mark.parametrize("far", [math.inf, -math.inf, math.nan, 1e300, -1e300, 2.0**60, 2.0**51 * 2**-9, -(2.0**63)])
+def test_what_lies_far_off_takes_the_slow_way(
+    connection: duckdb.DuckDBPyConnection, tmp_path: Path, far: float
+) -> None:
+    for query in (Query.MEAN, Query.VARIANCE):
+        plan = plan_for("pipelinedp", query, "x", Bounds(0, 20_000), Decimal(1))
+        assert fast(connection, [1.0, 2.0], plan, 2) == reference.of_numbers([1.0, 2.0], plan)
+        assert fast(connection, [1.0, 2.0, far], plan, 3) is None
+        pq.write_table(pa.table({"x": [1.0, 2.0, far, None]}), tmp_path / "t.parquet")
+        with DuckDBBackend.open() as backend:
+            found = backend.totals(source_of(tmp_path / "t.parquet", "parquet"), plan)
+        assert found == reference.of_numbers([1.0, 2.0, far], plan)
+
+
+def test_sums_of_many_rows_are_whole_numbers(connection: duckdb.DuckDBPyConnection) -> None:
+    """Of 2^27 values of 26 bits the sum is an exact double, in any order; of more it need not be."""
+    plan = plan_for("tumult", Query.VARIANCE, "x", Bounds(0, 20_000), Decimal(1))
+    assert 2**26 * totals.EXACT_ROWS <= 2**53
+    connection.register("many", pa.table({"x": [20_000.0] * 3}))
+    asked: list[str] = []
+
+    class Asked:
+        def execute(self, query: str) -> duckdb.DuckDBPyConnection:
+            asked.append(query)
+            return connection.execute(query)
+
+    for rows in (totals.EXACT_ROWS, totals.EXACT_ROWS + 1):
+        assert totals._fast(Asked(), totals.Rows("select x from many", totals.NUMBER, rows), plan)
+    assert ["as bigint) as" in query or "sum(cast(" in query for query in asked] == [False, True]
+
+
+def test_files_of_many_rows_are_added_up_group_by_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for i, values in enumerate([[1.0, 2.0], [4.0], [math.inf, 8.0, None], [], [16.0]]):
+        pq.write_table(pa.table({"x": pa.array(values, pa.float64())}), tmp_path / f"{i}.parquet")
+    table = source_of(tmp_path, "parquet")
+    seen: list[list[str]] = []
+    scan = parquet.scan
+
+    def noting(paths: Sequence[str], column: str) -> str:
+        seen.append([Path(path).stem for path in paths])
+        return scan(paths, column)
+
+    monkeypatch.setattr(parquet, "scan", noting)
+    for rows, groups in ((10, ["01234"]), (3, ["01", "23", "4"]), (1, ["0", "1", "2", "34"])):
+        monkeypatch.setattr("dpjobs.backends.duckdb.backend.EXACT_ROWS", rows)
+        seen.clear()
+        with DuckDBBackend.open() as backend:
+            plan = plan_for("pipelinedp", Query.VARIANCE, "x", Bounds(0, 32), Decimal(1))
+            expected = reference.of_numbers([1.0, 2.0, 4.0, math.inf, 8.0, 16.0], plan)
+            assert backend.totals(table, plan) == expected
+        assert ["".join(group) for group in seen] == groups
+
+
+def test_nan_that_statistics_do_not_know_of(tmp_path: Path) -> None:
+    """Writers leave NaN out of a column's least and largest value; a reader that believes these finds none."""
+    values = [1.0] * 5000 + [math.nan] * 3
+    pq.write_table(pa.table({"x": values}), tmp_path / "t.parquet")
+    assert pq.read_metadata(tmp_path / "t.parquet").row_group(0).column(0).statistics.max == 1.0
+    plan = plan_for("pipelinedp", Query.MEAN, "x", Bounds(0, 2), Decimal(1))
+    with DuckDBBackend.open() as backend:
+        found = backend.totals(source_of(tmp_path / "t.parquet", "parquet"), plan)
+    assert found == reference.of_numbers(list(values), plan)
+
+
+def test_a_footer_is_kept_but_for_its_annotations(tmp_path: Path) -> None:
+    columns = {f"c{i}": pa.array([i], pa.int8()) for i in range(40)}
+    columns |= {
+        "s": pa.array([{"a": 1, "l": [1, 2]}]),
+        "l": pa.array([["x"]]),
+        "c": pa.array(["x"]).dictionary_encode(),
+    }
+    columns |= {"d": pa.array([Decimal("1.25")]), "t": pa.array([1], pa.timestamp("ms")), "n": pa.nulls(1)}
+    pq.write_table(pa.table(columns), tmp_path / "t.parquet")
+    path, before = str(tmp_path / "t.parquet"), pq.read_metadata(tmp_path / "t.parquet")
+    for column in ("c0", "c39", "c", "d", "t", "n"):
+        found = footer.read(path, LocalFiles(), column).metadata
+        assert (found.num_rows, found.num_columns) == (before.num_rows, before.num_columns)
+        leaves = [found.schema.column(i) for i in range(len(found.schema))]
+        assert {leaf.logical_type.type for leaf in leaves} == {"NONE"}
+        [place] = [i for i, leaf in enumerate(leaves) if leaf.path == "cell"]
+        assert before.schema.column(place).path == column
+        assert leaves[place].physical_type == before.schema.column(place).physical_type
+        for i in range(before.num_columns):
+            assert found.row_group(0).column(i).data_page_offset == before.row_group(0).column(i).data_page_offset
+
+
+@pytest.mark.parametrize("memory", ["", "lots", "2", "-2GB", "1e3GB", "10MB", "0GB", "2GB 3", "２GB"])
+def test_memory_that_is_no_size(memory: str) -> None:
+    with pytest.raises(InputError, match="memory is no size, or too little"), DuckDBBackend.open(memory):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("memory", "size"), [("2GB", "1.8 GiB"), ("2g", "1.8 GiB"), ("512 MiB", "512.0 MiB"), (None, "")]
+)
+def test_what_a_connection_may_do(memory: str | None, size: str, tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "t.csv", [b"1,2,3"])
+    with DuckDBBackend.open(memory) as backend:
+        for connection in (backend._batches, backend._connection([str(path)])):
+            said = dict(connection.execute("select name, value from duckdb_settings()").fetchall())
+            assert said["memory_limit"].startswith(size)
+            assert said["temp_directory"] == str(backend._private)
+            assert (said["enable_external_access"], said["lock_configuration"]) == ("false", "true")
+            for name in ("autoload_known_extensions", "autoinstall_known_extensions", "allow_persistent_secrets"):
+                assert said[name] == "false"
+            with pytest.raises(duckdb.Error):
+                connection.execute("set enable_external_access = true")
+            with pytest.raises(duckdb.Error):
+                connection.execute("select * from read_text('/etc/hostname')")
+
+
+def test_the_private_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with contextlib.suppress(KeyError), DuckDBBackend.open() as backend:
+        assert backend._private.parent == tmp_path
+        assert backend._private.stat().st_mode & 0o777 == 0o700
+        raise KeyError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_without_a_value_is_refused_before_the_charge(tmp_path: Path) -> None:
+    (tmp_path / "year=").mkdir()
+    write_csv(tmp_path / "year=" / "t.csv", [b"1,2,3"])
+    table = source_of(tmp_path)
+    with DuckDBBackend.open() as backend, pytest.raises(InputError, match="a folder without a value"):
+        backend.check(table, "x")
+
+
+def test_a_signal_ends_it_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However much there is to read; and the next question is answered as if nothing had been."""
+    table = source_of(write_csv(tmp_path / "t.csv", [b"1,2,3"]))
+    plan = plan_for("pipelinedp", Query.SUM, "x", Bounds(0, 16), Decimal(1))
+    much, read = 1000, [0]
+
+    def batches(*_: object) -> Iterator[pa.RecordBatch]:
+        for _ in range(much):
+            read[0] += 1
+            if read[0] == 5:
+                os.kill(os.getpid(), signal.SIGINT)
+            yield pa.record_batch([pa.array(["1,2,3\n"] * 100_000)], ["line"])
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with DuckDBBackend.open() as backend:
+            with monkeypatch.context() as patched:
+                patched.setattr(lines, "batches", batches)
+                with pytest.raises(KeyboardInterrupt):
+                    backend.totals(table, plan)
+            assert read[0] < much
+            assert contract.total(backend, table) == 2
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+_GREEDY = """
+import re, sys
+from pathlib import Path
+from decimal import Decimal
+from dpjobs.answers import plan_for
+from dpjobs.backends.duckdb import DuckDBBackend
+from dpjobs.query import Bounds, Query
+from dpjobs.source import LocalFiles, inspect
+with DuckDBBackend.open("256MB") as backend:
+    plan = plan_for("pipelinedp", Query.MEAN, "x", Bounds(0, 10), Decimal(1))
+    print(sum(backend.totals(inspect(sys.argv[1], sys.argv[2], LocalFiles()), plan)) // plan.live[0].sensitivity)
+    print(re.search(r"VmHWM:\\s*(\\d+)", Path("/proc/self/status").read_text())[1])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("kind", "most"), [("a long line", 250), ("long lines", 300), ("a long text", 450), ("texts", 300)]
+)
+def test_rows_of_any_length_need_little_memory(tmp_path: Path, kind: str, most: int) -> None:
+    """A line of 400 MB, 60 lines of 2 MB, a text of 32 MB, 1000 of 1 MB from a small dictionary; `most` in MiB."""
+    if "line" in kind:
+        path = tmp_path / "t.csv.gz"
+        with gzip.open(path, "wb", compresslevel=1) as file:
+            file.write(b"a,x\n1,2\n3,4\n5,6\n")
+            for _ in range(1 if kind == "a long line" else 60):
+                for _ in range(400 if kind == "a long line" else 2):
+                    file.write(b'"",' * 333_333)
+                file.write(b"\n")
+    else:
+        path = tmp_path / "t.parquet"
+        text = ["z" * 2**25] if kind == "a long text" else ["z" * 2**20] * 1000
+        pq.write_table(pa.table({"x": ["1", "2", "3", *text]}), path, dictionary_pagesize_limit=2**22)
+    words = [sys.executable, "-c", _GREEDY, str(path), "csv" if "line" in kind else "parquet"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=300, check=True)
+    found, peak = map(int, done.stdout.split())
+    assert found == 3
+    assert peak < most * 1024, peak  # KiB
+
+
+def test_a_double_is_written_exactly(connection: duckdb.DuckDBPyConnection) -> None:
+    for text in ("0x1.fffffffffffffp+1023", "0x0.0000000000001p-1022", "-0x1.999999999999ap-4", "inf"):
+        value = float.fromhex(text)
+        [(found,)] = connection.execute(f"select {sql.double(value)}").fetchall()
+        assert struct.pack("d", found) == struct.pack("d", value)
