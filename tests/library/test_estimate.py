@@ -140,6 +140,48 @@ def test_a_mean_is_where_between_the_bounds_the_high_tokens_share_lies() -> None
     assert mirrored.low - 10 == pytest.approx(30 - other.high, abs=1e-4)
 
 
+def weighted(weights: list[float], noise: list[float]) -> float:
+    return math.fsum(w * n for w, n in zip(weights, noise, strict=True))
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    st.sampled_from([Query.MEAN, Query.VARIANCE]),
+    st.lists(st.floats(0, 1), min_size=1, max_size=3),
+    st.sampled_from([3, 8, 20, 50, 1000]),
+    st.lists(st.floats(-9, 9), min_size=3, max_size=3),
+    st.sampled_from(KINDS),
+)
+def test_an_interval_holds_the_truth_whenever_the_noise_is_within_its_quantiles(
+    query: Query, values: list[float], rows: int, noise: list[float], kind: type[Noise]
+) -> None:
+    """Which is what its confidence rests on, and no matter of chance: also where the noise is at its quantile."""
+    of = plan(query, Bounds(0, 1), Decimal(1))
+    tokens, alpha = of.grid.upper, 0.05
+    steps = [round(x * tokens) for x in values]
+    totals = [Fraction(sum(c.formula.value(k) for k in steps) * rows, len(steps)) for c in of.cells]
+    noise = [n * float(of.cells[0].scale) for n in noise[: len(totals)]]
+
+    def most(weights: list[float], part: float) -> float:
+        """How far the noise may be moved away from 0 until it is at the quantile of these weights."""
+        at = quantile([Term(abs(w), kind(of.cells[0].scale)) for w in weights], alpha * part)
+        return at / max(abs(weighted(weights, noise)), 1e-9)
+
+    shares = [float(t / sum(totals)) for t in totals]
+    if query is Query.MEAN:
+        true = shares[0]
+        factor = most([1 - true, -true], 1.0)
+    else:
+        mean = shares[1] / 2 + shares[2]
+        true = shares[2] - mean**2
+        of_mean, of_variance = [-mean, 0.5 - mean, 1 - mean], [mean**2, -mean * (1 - mean), (1 - mean) ** 2]
+        factor = min(most(of_mean, 0.1), most([w - true for w in of_variance], 0.9))
+    for near in (0.999, 0.5):
+        drawn = [round(t + Fraction(n * factor * near)) for t, n in zip(totals, noise, strict=True)]
+        found = estimate(of, noisy_of(of, drawn, kind), 1 - alpha)
+        assert found.low - 1e-6 <= true <= found.high + 1e-6
+
+
 def test_a_variance_is_the_mean_square_less_the_square_of_the_mean() -> None:
     of = plan(Query.VARIANCE, Bounds(10, 30), Decimal(1))
     rows, tokens = 10**6, of.grid.upper
@@ -153,10 +195,23 @@ def test_a_variance_is_the_mean_square_less_the_square_of_the_mean() -> None:
         assert found.high - found.low < 0.003
 
 
+def test_a_variance_is_at_most_what_its_mean_allows() -> None:
+    """With the mean c of values between 0 and 1 it is at most c·(1 − c)."""
+    of = plan(Query.VARIANCE, Bounds(0, 1), Decimal(1))
+    b = int(of.cells[0].scale)
+    found = estimate(of, noisy_of(of, [100 * b, 0, 0]), 0.95)
+    assert (
+        0 < found.high < 0.06
+    )  # the mean is at most about 5.3 / 100, and the noise of the mean square alone allows 0.07
+    assert found.low == 0
+
+
 @pytest.mark.parametrize("query", [Query.MEAN, Query.VARIANCE])
-@pytest.mark.parametrize("total", [-(10**12), 0, 1, 10**6])
-def test_where_there_may_be_no_row_the_answer_is_the_whole_range(query: Query, total: int) -> None:
+@pytest.mark.parametrize("scales", [-1000, 0, 1, 3.5])
+def test_where_there_may_be_no_row_the_answer_is_the_whole_range(query: Query, scales: float) -> None:
+    """The noise of two cells together is beyond 4.1 scales in 5 % of runs, that of three beyond 5.1."""
     of = plan(query, Bounds(10, 20), Decimal("0.1"))
+    total = int(scales * of.cells[0].scale)
     found = estimate(of, noisy_of(of, [total, *[0] * (len(of.cells) - 1)]), 0.95)
     assert (found.low, found.high) == ((10, 20) if query is Query.MEAN else (0, 25))
 
