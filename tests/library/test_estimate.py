@@ -199,10 +199,8 @@ def test_a_variance_is_at_most_what_its_mean_allows() -> None:
     """With the mean c of values between 0 and 1 it is at most c·(1 − c)."""
     of = plan(Query.VARIANCE, Bounds(0, 1), Decimal(1))
     b = int(of.cells[0].scale)
-    found = estimate(of, noisy_of(of, [100 * b, 0, 0]), 0.95)
-    assert (
-        0 < found.high < 0.06
-    )  # the mean is at most about 5.3 / 100, and the noise of the mean square alone allows 0.07
+    found = estimate(of, noisy_of(of, [12 * b, 0, 0]), 0.95)
+    assert 0.1 < found.high < 0.24  # the mean is below 0.4, while the noise of the mean square alone would allow all
     assert found.low == 0
 
 
