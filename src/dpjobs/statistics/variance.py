@@ -4,6 +4,7 @@ Of a row of k steps b2 = round(k²/K), b1 = 2·(k − b2), b0 = K − 2k + b2: n
 b1/2 + b2 = k. So b2's share of all tokens is the mean square, in units of the range, and b1/2 + b2's the mean.
 """
 
+import math
 from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
@@ -56,14 +57,13 @@ class Variance(Statistic):
             return separate.variance(plan, noisy, confidence)
         if plan.grid is None:
             raise ValueError("a plan for VARIANCE has a grid")
-        width = plan.grid.bounds.upper - plan.grid.bounds.lower
         unit = (plan.grid.upper * plan.grid.step) ** 2
         share = _variance(noisy, 1.0 - confidence)
-        # Rounding moves every value by at most h, so the standard deviation, at most R/2, by at most h (Minkowski);
-        # and b2 is rounded to a whole token
-        h = plan.grid.rounding
-        slack = width * h + h * h + unit / (2 * max(plan.grid.upper, 1))
-        return within(self.possible(plan), unit * share.value, unit * share.low - slack, unit * share.high + slack)
+        # b2 is rounded to a whole token; and rounding moves every value, so the standard deviation, by at most h
+        h, token = plan.grid.rounding, unit / (2 * max(plan.grid.upper, 1))
+        low = max(math.sqrt(max(unit * share.low - token, 0.0)) - h, 0.0) ** 2
+        high = (math.sqrt(unit * share.high + token) + h) ** 2
+        return within(self.possible(plan), unit * share.value, low, high)
 
     def possible(self, plan: Plan) -> Range:
         """From 0 to where half of the values lie at either bound."""
