@@ -96,7 +96,8 @@ def _network_parts(account: Account, prefix: str) -> Iterator[str]:
     for one in ec2.describe_vpcs(**tagged)["Vpcs"]:
         yield f"VPC {one['VpcId']}"
     for one in ec2.describe_nat_gateways(Filter=tagged["Filters"])["NatGateways"]:
-        if one["State"] not in ("deleted", "deleting"):
+        ours = {"Key": "project", "Value": prefix} in one.get("Tags", [])  # test servers do not filter these by tag
+        if ours and one["State"] not in ("deleted", "deleting"):
             yield f"NAT gateway {one['NatGatewayId']}"
     for one in ec2.describe_addresses(**tagged)["Addresses"]:
         yield f"public address {one['AllocationId']}"

@@ -26,6 +26,13 @@ class Formula:
         """
         return {self: 1}
 
+    def sql_of_doubles(self, k: str) -> str:
+        """Write it in SQL for a `k` that is a whole number in a double: the same numbers, below 2⁵³.
+
+        The quotient of two of them is off by less than the nearest whole number is away.
+        """
+        raise NotImplementedError
+
     def __add__(self, other: "Formula | int") -> "Formula":
         return _Binary(self, "+", of(other))
 
@@ -63,6 +70,9 @@ class _Variable(Formula):
     def sql(self, k: str, divided_by: str = "div") -> str:
         return k
 
+    def sql_of_doubles(self, k: str) -> str:
+        return k
+
 
 @dataclass(frozen=True)
 class _Constant(Formula):
@@ -76,6 +86,9 @@ class _Constant(Formula):
 
     def sql(self, k: str, divided_by: str = "div") -> str:
         return f"cast({self.number} as bigint)"  # else a small one makes the whole sum one of 32 bits
+
+    def sql_of_doubles(self, k: str) -> str:
+        return f"cast({self.number} as double)"
 
 
 _SIGNS = {"+": int.__add__, "-": int.__sub__, "*": int.__mul__}
@@ -104,6 +117,9 @@ class _Binary(Formula):
     def sql(self, k: str, divided_by: str = "div") -> str:
         return f"({self.left.sql(k, divided_by)} {self.sign} {self.right.sql(k, divided_by)})"
 
+    def sql_of_doubles(self, k: str) -> str:
+        return f"({self.left.sql_of_doubles(k)} {self.sign} {self.right.sql_of_doubles(k)})"
+
 
 @dataclass(frozen=True)
 class _Divided(Formula):
@@ -118,6 +134,9 @@ class _Divided(Formula):
 
     def sql(self, k: str, divided_by: str = "div") -> str:
         return f"({self.dividend.sql(k, divided_by)} {divided_by} cast({self.divisor} as bigint))"
+
+    def sql_of_doubles(self, k: str) -> str:
+        return f"floor({self.dividend.sql_of_doubles(k)} / cast({self.divisor} as double))"
 
 
 K = _Variable()

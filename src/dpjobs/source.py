@@ -141,8 +141,9 @@ def inspect(uri: str, format_: str, files: Files) -> Source:
         headers = [header.read_header(e.path, partial(files.read, e.path, 0)) for e in kept]
         other = next((e for e, h in zip(kept, headers, strict=True) if h.names != headers[0].names), None)
         if other is not None:
-            allowed = f"the same header in every file of the folder, as {quoted(kept[0].path)} has it"
-            raise InputError.of("headers differ within the folder", other.path, allowed)
+            name, first = (e.path.removeprefix(entry.path).lstrip("/") for e in (other, kept[0]))
+            allowed = f"the same header in every file of the folder, as {quoted(first)} has it"
+            raise InputError.of("headers differ within the folder", name, allowed)
         columns, refused = {name: Column("text") for name in headers[0].names}, {}
         lines = frozenset(line for h in headers for line in h.lines)
     return Source(

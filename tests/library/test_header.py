@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dpjobs.backends.spark.hadoop import HadoopFiles
-from dpjobs.errors import InputError
+from dpjobs.errors import InputError, quoted
 from dpjobs.header import MAX_HEADER
 from dpjobs.query import Bounds, Query
 from dpjobs.source import inspect
@@ -95,7 +95,7 @@ def test_what_is_wrong_with_a_header_and_where(tmp_path: Path, header: str, wron
     path.write_text(f"{header}\n1,2,3\n")
     with pytest.raises(InputError) as refused:
         source_of(path)
-    assert str(refused.value) == f"{wrong}: given {str(path)[:80]!r}{ALLOWED}{hint}"
+    assert str(refused.value) == f"{wrong}: given {quoted(path)}{ALLOWED}{hint}"
 
 
 @pytest.mark.parametrize(

@@ -15,12 +15,13 @@ from pathlib import Path
 
 import pytest
 
+from dpjobs import scratch
 from dpjobs.backends.spark import session
 
 HOLDER = """
 import sys
-from dpjobs.backends.spark import session
-with session._scratch() as folder:
+from dpjobs import scratch
+with scratch.folder() as folder:
     (folder / "sums").write_text("of the raw table")
     print(folder, flush=True)
     sys.stdin.read()
@@ -100,12 +101,12 @@ def test_a_folder_in_use_is_not_swept_away(holder: "tuple[subprocess.Popen[str],
     process, folder = holder
     assert folder.parent == temporary
     for _ in range(2):
-        session._sweep()
+        scratch.sweep()
         assert (folder / "sums").exists()
     process.kill()
     process.wait()
     for _ in range(100):  # the one within is killed with it, in its own time
-        session._sweep()
+        scratch.sweep()
         if not folder.exists():
             break
         threading.Event().wait(0.1)
@@ -123,22 +124,22 @@ def test_a_folder_is_removed_at_the_end(holder: "tuple[subprocess.Popen[str], Pa
 def test_a_sweep_takes_nothing_else(temporary: Path, tmp_path: Path) -> None:
     kept = tmp_path / "kept"
     kept.mkdir()
-    (temporary / f"{session._SCRATCH}link").symlink_to(kept)
-    (temporary / f"{session._SCRATCH}file").write_text("mine")
+    (temporary / f"{scratch.PREFIX}link").symlink_to(kept)
+    (temporary / f"{scratch.PREFIX}file").write_text("mine")
     (temporary / "another").mkdir()
     before = sorted(temporary.iterdir())
-    session._sweep()
+    scratch.sweep()
     assert sorted(temporary.iterdir()) == before
     assert kept.exists()
 
 
 def test_a_sweep_leaves_what_belongs_to_another_user(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Root sees the folders of all, and those of a user without locks look dead."""
-    theirs = temporary / f"{session._SCRATCH}theirs"
+    theirs = temporary / f"{scratch.PREFIX}theirs"
     theirs.mkdir()
     owner = theirs.stat().st_uid
-    monkeypatch.setattr(session.os, "getuid", lambda: owner + 1)
-    session._sweep()
+    monkeypatch.setattr(scratch.os, "getuid", lambda: owner + 1)
+    scratch.sweep()
     assert theirs.is_dir()
 
 
@@ -153,8 +154,8 @@ def test_a_folder_that_a_sweep_took_before_it_was_locked(temporary: Path, monkey
             folder.rmdir()
         lock(fd, how)
 
-    monkeypatch.setattr(session.fcntl, "flock", swept_before)
-    with session._scratch() as folder:
+    monkeypatch.setattr(scratch.fcntl, "flock", swept_before)
+    with scratch.folder() as folder:
         assert folder == seen[1] != seen[0]
         assert folder.is_dir()
 

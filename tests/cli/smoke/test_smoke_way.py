@@ -228,6 +228,23 @@ def test_the_sweep_takes_its_own_and_no_other(seen: Seen, account: Account) -> N
     assert dynamodb.list_tables()["TableNames"] == [tables[1]]
 
 
+def test_a_nat_gateway_is_left_and_anothers_is_not(seen: Seen) -> None:
+    ec2 = client("ec2")
+    vpc = ec2.create_vpc(CidrBlock="10.0.0.0/24")["Vpc"]["VpcId"]
+    subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.0.0.0/27")["Subnet"]["SubnetId"]
+    ours, _ = (
+        ec2.create_nat_gateway(
+            SubnetId=subnet,
+            ConnectivityType="private",
+            TagSpecifications=[{"ResourceType": "natgateway", "Tags": [{"Key": "project", "Value": project}]}],
+        )["NatGateway"]["NatGatewayId"]
+        for project in (seen.deployment.prefix, "differential-privacy")
+    )
+    assert removal.left(seen.deployment) == [f"NAT gateway {ours}"]
+    ec2.delete_nat_gateway(NatGatewayId=ours)
+    assert removal.left(seen.deployment) == []
+
+
 def test_waiting_has_a_limit_and_says_what_changes(capsys: pytest.CaptureFixture[str]) -> None:
     states = iter(["STARTING", "STARTING", "RUNNING", "SUCCEEDED"])
     progress = Progress(every=0.001)

@@ -1,7 +1,7 @@
 """What the base classes of engines do not let pass: less noise than epsilon asks, a cell too few, too much noise."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -12,7 +12,7 @@ from dpjobs.engines.base import Engine, Mechanism, NoiseEngine, Noisy, at_most
 from dpjobs.errors import InputError
 from dpjobs.formula import K
 from dpjobs.noise import TwoSidedGeometric
-from dpjobs.plan import LARGEST_SCALE, TOKENS, Cell, Plan
+from dpjobs.plan import LARGEST_SCALE, SEPARATE, TOKENS, Cell, Plan
 from dpjobs.query import Query
 from library.engines.contract import Known, one_cell
 
@@ -109,6 +109,14 @@ def test_every_total_is_drawn_on_once_at_the_sensitivity_and_epsilon_of_its_cell
     assert [(n.cell, n.value) for n in found] == [(CONSTANT, 0), (HIGH, 11), (LOW, 6)]
     assert [(m.sensitivity, m.epsilon, m.drawn) for m in engine.made] == [(7, Decimal("0.1"), 2)]
     assert backend.asked == 1
+
+
+def test_cells_with_other_epsilons_or_sensitivities_have_noise_of_their_own() -> None:
+    cells = HIGH, replace(HIGH, name="b", epsilon=Decimal("0.01")), replace(HIGH, name="c", sensitivity=3)
+    engine = Plain()
+    found = engine.measure(Known([0, 0, 0]), None, replace(PLAN, recipe=SEPARATE, cells=cells))
+    assert [n.noise.scale for n in found] == [70, 700, 30]
+    assert len(engine.made) == 3
 
 
 def test_nothing_is_counted_where_the_noise_does_not_fit() -> None:

@@ -2,46 +2,54 @@
 
 import contextlib
 import os
-import shutil
-import tempfile
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import unquote
 
+from dpjobs import scratch
 from dpjobs.addresses import is_local
 from dpjobs.backends.base import Backend
 from dpjobs.backends.duckdb import lines, parquet, sql
+from dpjobs.backends.duckdb.files import files_of
 from dpjobs.backends.duckdb.lines import to_ascii
-from dpjobs.backends.duckdb.totals import Rows, counted
+from dpjobs.backends.duckdb.totals import NUMBER, TEXT, Rows, counted
 from dpjobs.errors import InputError
 from dpjobs.plan import Plan
-from dpjobs.source import Files, LocalFiles, Source
+from dpjobs.source import Files, Source
 
 _NULL = "__HIVE_DEFAULT_PARTITION__"
-_SCRATCH = "dpcloud-duckdb-"
+_MEMORY = re.compile(r"(\d{1,6})\s*([MGT])(i?)B?", re.ASCII | re.IGNORECASE)
+_LEAST = 256 * 10**6  # bytes
 
 
 class DuckDBBackend(Backend):
-    """Counts with DuckDB on all cores; what does not fit into `memory` is spilled to the folder `scratch`."""
+    """Counts with DuckDB on all cores; what does not fit into `memory` is spilled to the folder `private`."""
 
     name = "duckdb"
 
-    def __init__(self, scratch: Path, memory: str | None = None) -> None:
-        self._scratch, self._memory = scratch, memory
+    def __init__(self, private: Path, memory: int | None = None) -> None:
+        self._private, self._memory = private, memory
+        self._working: list[Any] = []
+        self._stopped = False
+        self._batches = self._connection(())  # of what Arrow reads; it has no way to any file
+        self._batches.create_function(sql.EXACT, float, ["VARCHAR"], "DOUBLE")
 
     @classmethod
     @contextlib.contextmanager
     def open(cls, memory: str | None = None) -> Iterator[Self]:
-        """Give a backend whose spills lie in a private folder, which is removed at the end."""
-        scratch = Path(tempfile.mkdtemp(prefix=_SCRATCH))
-        try:
-            backend = cls(scratch, memory)
-            backend._connection().close()  # a setting that DuckDB refuses costs nothing here
-            yield backend
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+        """Give a backend whose spills lie in a private folder, which is removed at the end.
+
+        Raises InputError for a `memory` that is no size, or too little to work in.
+        """
+        limit = None if memory is None else _bytes(memory)
+        with scratch.folder() as private:
+            backend = cls(private, limit)
+            with contextlib.closing(backend._batches):
+                yield backend
 
     @property
     def version(self) -> str:
@@ -52,37 +60,64 @@ class DuckDBBackend(Backend):
 
     def files(self, uri: str) -> Files:
         """Return the reader of headers and schemas for an address."""
-        if is_local(uri):
-            return LocalFiles()
-        raise InputError.of("an address that DuckDB does not read", uri, "a path of this machine, or --on spark")
+        return files_of(uri)
 
     def check(self, table: Source, column: str | None) -> None:
         """Nothing is left to look at."""
 
     def _totals(self, table: Source, plan: Plan) -> Sequence[int]:
+        """Count in a thread: a signal waits for nothing that DuckDB or Arrow do, and ends it at once."""
+        self._stopped = False
+        with ThreadPoolExecutor(1) as pool:
+            counting = pool.submit(self._count, table, plan)
+            try:
+                return counting.result()
+            except BaseException:
+                self._stopped = True
+                for connection in list(self._working):
+                    connection.interrupt()
+                raise
+
+    @contextlib.contextmanager
+    def _busy(self, connection: Any) -> Iterator[None]:
+        """Let a signal reach the connection."""
+        self._working.append(connection)
+        try:
+            if self._stopped:
+                raise InterruptedError
+            yield
+        finally:
+            self._working.remove(connection)
+
+    def _count(self, table: Source, plan: Plan) -> Sequence[int]:
         if plan.column in table.partitions:
             return self._partitions(table, plan, plan.column)
         if table.format == "csv":
-            return self._counted(*self._lines(table.paths, table, plan.column), plan)
+            rows, reader = self._lines(table.paths, table, plan.column)
+            with self._given(reader) as connection:
+                return counted(connection, rows, plan)
         if plan.column is None:
-            return [sum(parquet.rows_of(table.paths, self.files(table.root)))]
-        column, files = table.columns[plan.column], self.files(table.root)
+            return [sum(parquet.rows_of(table.paths, files_of(table.root)))]
+        column, files = table.columns[plan.column], files_of(table.root)
         found = parquet.footers(table.paths, files, plan.column)
-        if column.kind == "number" and parquet.is_safe(table.paths, found):
-            rows = Rows(f"select cell as x from ({parquet.scan(table.paths, plan.column)})", is_text=False)
-            return self._counted(rows, None, plan, table.paths)
-        batches = parquet.batches(table.paths, found, self._open, column)
-        cell = "cell" if column.kind == "text" else f"{parquet.number(column)} as x"
-        rows = Rows(f"select {cell} from batches", column.kind == "text")
-        return self._counted(rows, _reader(parquet.schema(column), batches), plan)
+        cell, kind = ("cell", TEXT) if column.kind == "text" else (f"{parquet.number(column)} as x", NUMBER)
+        most = sum(one.metadata.num_rows for one in found)
+        if column.kind == "number" and is_local(table.root) and parquet.is_safe(table.paths, found):
+            scan = f"({parquet.scan(table.paths, plan.column)})"
+            with contextlib.closing(self._connection(table.paths)) as connection, self._busy(connection):
+                return counted(connection, Rows(f"select {cell} from {scan}", kind, most), plan)
+        batches = parquet.batches(table.paths, found, files, column)
+        with self._given(_reader(parquet.schema(column), batches)) as connection:
+            return counted(connection, Rows(f"select {cell} from batches", kind), plan)
 
     def _lines(self, paths: Sequence[str], table: Source, column: str | None) -> tuple[Rows, Any]:
         """A query of the files' lines, and the reader that it calls `batches`."""
         place = None if column is None else list(table.columns).index(column)
         cell = "'x'" if place is None else sql.cell("line", place)
         blank = f" where {sql.not_blank('line')}" if not place else ""  # elsewhere a blank line's cell is empty
-        batches = lines.batches(paths, self._open, table.headers)
-        return Rows(f"select {cell} as cell from batches{blank}", is_text=True), _reader(lines.schema(), batches)
+        files = files_of(table.root)
+        batches = lines.batches(paths, files.open, table.headers, files.piece)
+        return Rows(f"select {cell} as cell from batches{blank}", TEXT), _reader(lines.schema(), batches)
 
     def _partitions(self, table: Source, plan: Plan, column: str) -> list[int]:
         """Every row of a file has the value that its path tells."""
@@ -93,46 +128,42 @@ class DuckDBBackend(Backend):
             times[partition(table, path, column)] += rows
         texts = [None if text is None else to_ascii(text.encode("utf-8", "replace")).decode() for text in times]
         values = pyarrow.table({"cell": pyarrow.array(texts, pyarrow.string()), "n": list(times.values())})
-        return self._counted(Rows("select cell, n from batches", is_text=True, weight="n"), values, plan)
+        with self._given(values) as connection:
+            return counted(connection, Rows("select cell, n from batches", TEXT, weight="n"), plan)
 
     def _rows_of(self, table: Source) -> list[int]:
         if table.format == "parquet":
-            return parquet.rows_of(table.paths, self.files(table.root))
+            return parquet.rows_of(table.paths, files_of(table.root))
         return [self._line_count(path, table) for path in table.paths]
 
     def _line_count(self, path: str, table: Source) -> int:
         rows, reader = self._lines([path], table, None)
-        with self._connected(reader) as connection:
-            return int(connection.execute(f"select count(*) from ({rows.query})").fetchone()[0])
-
-    def _counted(self, rows: Rows, reader: Any, plan: Plan, paths: Sequence[str] = ()) -> list[int]:
-        with self._connected(reader, paths) as connection:
-            return counted(connection, rows, plan)
+        with self._given(reader) as connection:
+            [(count,)] = connection.execute(f"select count(*) from ({rows.query})").fetchall()
+            return int(count)
 
     @contextlib.contextmanager
-    def _connected(self, reader: Any, paths: Sequence[str] = ()) -> Iterator[Any]:
-        with contextlib.closing(self._connection(paths)) as connection:
-            if reader is not None:
-                connection.register("batches", reader)
-            yield connection
+    def _given(self, reader: Any) -> Iterator[Any]:
+        """The connection, which knows what the reader gives as `batches`."""
+        self._batches.register("batches", reader)
+        try:
+            with self._busy(self._batches):
+                yield self._batches
+        finally:
+            self._batches.unregister("batches")
 
-    def _open(self, path: str) -> Any:
-        import pyarrow
-
-        return pyarrow.OSFile(path)
-
-    def _connection(self, paths: Sequence[str] = ()) -> Any:
+    def _connection(self, paths: Sequence[str]) -> Any:
         """A database of its own, in memory, that reads these files and nothing else."""
         import duckdb
 
         settings: dict[str, str | bool | int | float | list[str]] = {
             "threads": str(len(os.sched_getaffinity(0))),
-            "temp_directory": str(self._scratch),
+            "temp_directory": str(self._private),
             "preserve_insertion_order": "false",
             "autoload_known_extensions": "false",
             "autoinstall_known_extensions": "false",
             "allow_persistent_secrets": "false",
-            **({"memory_limit": self._memory} if self._memory else {}),
+            **({"memory_limit": f"{self._memory}B"} if self._memory else {}),
         }
         connection = duckdb.connect(":memory:", config=settings)
         connection.execute("set enable_progress_bar = false")
@@ -152,3 +183,14 @@ def partition(table: Source, path: str, column: str) -> str | None:
     folders = path.removeprefix(table.root).strip("/").split("/")[:-1]
     value = unquote(folders[table.partitions.index(column)].partition("=")[2], "latin-1")
     return None if value == _NULL else value
+
+
+def _bytes(memory: str) -> int:
+    """Read a size such as 2GB, 2g or 1500MiB; raises InputError."""
+    found = _MEMORY.fullmatch(memory.strip())
+    size = 0
+    if found:
+        size = int(found[1]) * (1024 if found[3] else 1000) ** (2 + "MGT".index(found[2].upper()))
+    if size < _LEAST:
+        raise InputError.of("memory is no size, or too little", memory, "256MB or more, such as 2GB")
+    return size

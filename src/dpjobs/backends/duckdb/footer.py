@@ -21,6 +21,8 @@ _TYPE, _NAME, _CHILDREN = 1, 4, 5  # of a SchemaElement; then its annotations: c
 _ANNOTATIONS = {6, 7, 8, 10}
 _SCHEMA = 2  # of FileMetaData
 _SIMPLE = {"BOOLEAN", "INT32", "INT64", "FLOAT", "DOUBLE"}
+_OPENED = {"NONE", "INT", "STRING", "DECIMAL", "DATE", "TIME", "TIMESTAMP", "ENUM", "UUID", "LIST", "MAP"}
+"""Annotations that do not keep DuckDB's reader from opening a file, wherever they stand."""
 _BITS = {"INT32": 32, "INT64": 64}
 
 
@@ -29,8 +31,9 @@ class Footer:
     """What a footer says of the one column asked for.
 
     `metadata` is pyarrow's, without annotations and with that column as `cell`. `type` is how DuckDB's own reader
-    takes it; `is_simple`: that gives the same numbers, whatever the values are. `is_alone`: no other column's name
-    differs in nothing but its case. `bytes_a_row` is what a value takes, on average, in the largest row group.
+    takes it; `is_simple`: that opens the file, and gives the same numbers, whatever the values are. `is_alone`: no
+    other column's name differs in nothing but its case. `bytes_a_row` is what a value takes on average, in the row
+    group where that is most.
     """
 
     metadata: Any
@@ -57,7 +60,9 @@ def read(path: str, files: Files, column: str) -> Footer:
         metadata=_metadata(stripped),
         type=f"{leaves[place].physical_type} {leaves[place].logical_type}",
         bytes_a_row=max([1, *(chunk.total_uncompressed_size // max(chunk.num_values, 1) for chunk in chunks)]),
-        is_simple=_is_simple(leaves[place]) and all(chunk.compression != "LZ4" for chunk in chunks),
+        is_simple=_is_simple(leaves[place])
+        and all(leaf.logical_type.type in _OPENED for leaf in leaves)
+        and all(chunk.compression != "LZ4" for chunk in chunks),
         is_alone=[name.casefold() for name in names].count(column.casefold()) == 1,
     )
 

@@ -9,31 +9,30 @@ whether a cell is empty, stays as it was, and DuckDB never meets a string that i
 import bz2
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from typing import IO, Any
+from typing import Any
 
 from dpjobs.header import codec_of
 
 MAX_LINE = 1 << 20
 """Bytes: of a longer CSV line, or a longer text in Parquet, only these are read."""
-BLOCK = 1 << 22
-"""Bytes that are read at once, and about as many as a batch holds: a core's cache should hold one."""
-
 _BOM = b"\xef\xbb\xbf"
 _COMPRESSED = 1 << 17  # bytes that a codec is given at once
 TO_ASCII = bytes([1, *range(1, 128), *(ord("~") for _ in range(128))])
 """What each byte becomes."""
 
-Open = Callable[[str], IO[bytes]]
+Open = Callable[[str], Any]
+"""Opens a file to read bytes from its beginning; a context manager."""
 
 
-def batches(paths: Iterable[str], open_: Open, headers: frozenset[bytes], block: int = BLOCK) -> Iterator[Any]:
+def batches(paths: Iterable[str], open_: Open, headers: frozenset[bytes], piece: int) -> Iterator[Any]:
     """Give Arrow record batches with one column, `line`: all lines but those equal to a header, with their `\\n`.
 
-    Raises OSError, EOFError or zlib.error where a file cannot be read to its end.
+    About `piece` bytes are read at once, and are in a batch. Raises OSError, EOFError or zlib.error where a file
+    cannot be read to its end.
     """
     for path in paths:
         with open_(path) as file:
-            for lines in whole_lines(_without_mark(_pieces(path, file, block))):
+            for lines in whole_lines(_without_mark(_pieces(path, file, piece))):
                 if left := _cut(_without(lines, headers)):
                     yield _batch(left)
 
@@ -85,7 +84,7 @@ def _without_mark(pieces: Iterator[bytes]) -> Iterator[bytes]:
     yield from pieces
 
 
-def _pieces(path: str, file: IO[bytes], size: int) -> Iterator[bytes]:
+def _pieces(path: str, file: Any, size: int) -> Iterator[bytes]:
     codec = codec_of(path)
     if not codec:
         while piece := file.read(size):
@@ -94,7 +93,7 @@ def _pieces(path: str, file: IO[bytes], size: int) -> Iterator[bytes]:
     yield from (_gunzipped if codec == ".gz" else _bunzipped)(file, size)
 
 
-def _gunzipped(file: IO[bytes], size: int) -> Iterator[bytes]:
+def _gunzipped(file: Any, size: int) -> Iterator[bytes]:
     """All members, one after the other; never more than `size` bytes at once, whatever they expand to."""
     member, left = zlib.decompressobj(wbits=31), file.read(_COMPRESSED)
     while left:
@@ -106,7 +105,7 @@ def _gunzipped(file: IO[bytes], size: int) -> Iterator[bytes]:
         raise EOFError("a compressed file ends within a member")
 
 
-def _bunzipped(file: IO[bytes], size: int) -> Iterator[bytes]:
+def _bunzipped(file: Any, size: int) -> Iterator[bytes]:
     member, left = bz2.BZ2Decompressor(), file.read(_COMPRESSED)
     while left:
         yield member.decompress(left, size)

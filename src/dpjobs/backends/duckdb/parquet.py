@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from dpjobs.backends.duckdb import arrays, footer, sql
+from dpjobs.backends.duckdb.files import Opened
 from dpjobs.backends.duckdb.footer import CELL, Footer
 from dpjobs.parquet import Column
 from dpjobs.source import Files
@@ -50,15 +51,13 @@ def is_safe(paths: Sequence[str], found: Sequence[Footer]) -> bool:
 
 
 def scan(paths: Sequence[str], column: str) -> str:
-    """DuckDB's own reader, as a query with the column as `cell`."""
+    """DuckDB's own reader, as a query that gives the column as `cell`."""
     listed = ", ".join(sql.literal(path) for path in paths)
     how = "hive_partitioning = false, can_have_nan = true"  # else it believes that statistics know of every NaN
     return f"select {sql.quoted(column)} as {CELL} from read_parquet([{listed}], {how})"
 
 
-def batches(
-    paths: Sequence[str], found: Sequence[Footer], open_: Callable[[str], Any], column: Column
-) -> Iterator[Any]:
+def batches(paths: Sequence[str], found: Sequence[Footer], files: Opened, column: Column) -> Iterator[Any]:
     """Give Arrow record batches of all rows: `cell`, or `high` and `low` of whole numbers of more than 64 bits."""
     import pyarrow
     import pyarrow.parquet
@@ -67,7 +66,7 @@ def batches(
     if column.kind == "text":
         how["read_dictionary"] = [CELL]  # else a long text that many rows have is there as often
     for path, one in zip(paths, found, strict=True):
-        with open_(path) as file:
+        with files.open(path) as file:
             opened = pyarrow.parquet.ParquetFile(file, metadata=one.metadata, **how)
             for batch in opened.iter_batches(_size(one, column), columns=[CELL], use_threads=False):
                 yield pyarrow.record_batch(_arrays(batch.column(0), column), schema=schema(column))
@@ -85,11 +84,13 @@ def schema(column: Column) -> Any:
 
 
 def number(column: Column) -> str:
-    """The number of a row that holds no text: a double, or a whole number that is still to be made one."""
+    """The number of a row that holds no text; null where it has none."""
     if _is_wide(column):
         whole = f"({HIGH}::hugeint * {1 << 64}::hugeint + {LOW}::hugeint)"
         return f"(case when {whole} between -{_LARGEST} and {_LARGEST} then {_scaled(whole, column.scale or 0)} end)"
-    return CELL if column.scale is None else _scaled(f"{CELL}::bigint", column.scale)
+    if column.scale is not None:
+        return _scaled(f"{CELL}::bigint", column.scale)
+    return f"{CELL}::integer" if column.read_as == "boolean" or column.kind == "other" else CELL
 
 
 def _scaled(whole: str, scale: int) -> str:

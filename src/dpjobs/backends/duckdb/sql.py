@@ -5,6 +5,8 @@ text, but there is no looking ahead. So each pattern is written such that the ne
 which is RE2's fastest way, too.
 """
 
+import math
+
 from dpjobs.bounds import HIGHEST, LOWEST, OFFSET
 from dpjobs.plan import Grid
 
@@ -22,6 +24,12 @@ _NUMBER = (
     rf"{_SPACE}\z"
 )
 _REPEATED = 1000  # the most that RE2 repeats
+_ROUNDER = 1.5 * 2.0**52
+_NEAR = 2.0**50  # steps
+_LONG = 100_000
+"""Characters: DuckDB takes no exponent beyond 655,360 as it is, which shows in numbers of about as many digits."""
+EXACT = "exact_double"
+"""The function that reads such a number."""
 
 
 def literal(text: str) -> str:
@@ -80,19 +88,56 @@ def number(text: str) -> str:
     found = f"regexp_extract({text}, '{_NUMBER}', 1)"
     return (
         f"(case when {found} = '' then null when lower({found}) = 'true' then 1.0::double "
-        f"when lower({found}) = 'false' then 0.0::double else try_cast({found} as double) end)"
+        f"when lower({found}) = 'false' then 0.0::double when length({found}) > {_LONG} then {EXACT}({found}) "
+        f"else try_cast({found} as double) end)"
     )
 
 
 def steps(x: str, grid: Grid) -> str:
     """k = round((clamp(x) − origin) / step) of a double, clamped again as an integer; null for null and NaN.
 
-    Division by a power of two is exact, and the cast rounds half to even.
+    Division by a power of two is exact, and the cast rounds half to even. NaN is larger than any number here.
+    `least` and `greatest` would take three times as long.
     """
-    clamped = f"least(greatest({x}, {double(grid.bounds.lower)}), {double(grid.bounds.upper)})"
-    k = f"cast(({clamped} - {double(grid.origin)}) / {double(grid.step)} as bigint)"
-    limited = f"least(greatest({k}, {grid.lower}::bigint), {grid.upper}::bigint)"
-    return f"(case when {x} is null or isnan({x}) then null else {limited} end)"
+    low, high = _at_the_bounds(grid)
+    k = f"cast(({x} - {double(grid.origin)}) / {double(grid.step)} as bigint)"
+    if low < grid.lower or high > grid.upper:
+        k = f"least(greatest({k}, {grid.lower}), {grid.upper})"
+    first, last = (min(max(k, grid.lower), grid.upper) for k in (low, high))
+    return (
+        f"(case when {x} <= {double(grid.bounds.lower)} then {first}::bigint when {x} < {double(grid.bounds.upper)} "
+        f"then {k} when {x} <= {double(math.inf)} then {last}::bigint end)"
+    )
+
+
+def _at_the_bounds(grid: Grid) -> tuple[int, int]:
+    bounds = grid.bounds
+    return round((bounds.lower - grid.origin) / grid.step), round((bounds.upper - grid.origin) / grid.step)
+
+
+def is_plain(grid: Grid) -> bool:
+    """Whether a number beyond a bound has as many steps as the bound, if it is clamped only as steps."""
+    return _at_the_bounds(grid) == (grid.lower, grid.upper) and grid.bounds.lower < grid.bounds.upper
+
+
+def near(x: str, grid: Grid) -> str:
+    """Whether a double is so near to the origin that `steps_nearby` is right."""
+    reach = _NEAR * grid.step
+    return f"{x} between {double(grid.origin - reach)} and {double(grid.origin + reach)}"
+
+
+def steps_nearby(x: str, grid: Grid) -> str:
+    """The same, as a double, for a number that is `near`, in sums alone: no branch, which is several times as fast.
+
+    A sum with 1.5 · 2⁵² has no room for a fraction, and rounds it half to even. |k − lower| − |k − upper| is twice
+    the clamped k, less lower + upper.
+    """
+    y = x if grid.origin == 0 else f"({x} - {double(grid.origin)})"
+    k = f"(({y} * {double(1 / grid.step)} + {double(_ROUNDER)}) - {double(_ROUNDER)})"
+    ends = double(float(grid.lower + grid.upper))
+    return (
+        f"((abs({k} - {double(float(grid.lower))}) - abs({k} - {double(float(grid.upper))}) + {ends}) * 0.5::double)"
+    )
 
 
 def bin_of(x: str) -> str:

@@ -103,7 +103,7 @@ class Reader:
         elif type_ in (_I16, _I32, _I64):
             self.varint()
         elif type_ == _BINARY:
-            self.at += self.varint()
+            self.text()
         elif type_ in (_LIST, _SET):
             size, inner = self._list()
             for _ in range(size):

@@ -1,39 +1,76 @@
 """From rows with a cell to the totals of a plan, in DuckDB's SQL."""
 
+import contextlib
 from typing import Any, NamedTuple
+
+import duckdb
 
 from dpjobs.backends.duckdb import sql
 from dpjobs.formula import ONE, Formula, K
 from dpjobs.plan import Plan
 
+TEXT, NUMBER = "text", "number"
+
+_EXACT_ROWS = 1 << 27
+"""So many whole numbers of 26 bits have a sum that is exact in doubles, in whatever order they are added."""
+
 
 class Rows(NamedTuple):
-    """A query of all rows: with a text in the column `cell`, or (`is_text` false) a number in the column `x`.
+    """A query of all rows, each with a text in the column `cell`, or with a number in the column `x`: see `kind`.
 
-    `weight`: the column that tells how many rows of the table each of them stands for.
+    `most`: no more rows than so many are there. `weight`: the column that tells for how many rows of the table each
+    one stands.
     """
 
     query: str
-    is_text: bool
+    kind: str
+    most: int | None = None
     weight: str | None = None
 
 
 def counted(connection: Any, rows: Rows, plan: Plan) -> list[int]:
     """Return the totals of the plan's live cells over the rows."""
-    given, weight = _per_row(rows, plan), f" * {rows.weight}::hugeint" if rows.weight else ""
     if plan.bins:
         count = f"sum({rows.weight})" if rows.weight else "count(*)"
-        by_bin = dict(connection.execute(f"select b, {count} from ({given}) group by b").fetchall())
+        by_bin = dict(connection.execute(f"select b, {count} from ({_per_row(rows, plan)}) group by b").fetchall())
         return [int(by_bin.get(cell.bin, 0)) for cell in plan.live]
-    sums = _sums(plan)
-    wanted = ", ".join(f"coalesce(sum(s{i}{weight}), 0)" for i in range(1, len(sums)))
-    rows_there = f"coalesce(sum({rows.weight}) filter (s0 is not null), 0)" if rows.weight else "count(s0)"
-    found = connection.execute(f"select {rows_there}{', ' * bool(wanted)}{wanted} from ({given})").fetchone()
-    values = dict(zip(sums, map(int, found), strict=True))
+    values = _fast(connection, rows, plan)
+    if values is None:
+        values = _exactly(connection, rows, plan)
     if plan.counts:
         return [values[ONE] for _ in plan.live]
     parts = [cell.formula.linear() for cell in plan.live if cell.formula]
     return [sum(times * values[atom] for atom, times in part.items()) for part in parts]
+
+
+def _exactly(connection: Any, rows: Rows, plan: Plan) -> dict[Formula, int]:
+    """Add up in whole numbers."""
+    sums, weight = _sums(plan), f" * {rows.weight}::hugeint" if rows.weight else ""
+    wanted = ", ".join(f"coalesce(sum(s{i}{weight}), 0)" for i in range(1, len(sums)))
+    there = f"coalesce(sum({rows.weight}) filter (s0 is not null), 0)" if rows.weight else "count(s0)"
+    query = f"select {there}{', ' * bool(wanted)}{wanted} from ({_per_row(rows, plan)})"
+    [found] = connection.execute(query).fetchall()
+    return dict(zip(sums, map(int, found), strict=True))
+
+
+def _fast(connection: Any, rows: Rows, plan: Plan) -> dict[Formula, int] | None:
+    """Add up in doubles, three times as fast, for a table in which no number lies so far off that one is rounded.
+
+    None where one does, or is NaN: what was added up is of no use then. Nothing but time shows which way was taken.
+    """
+    if rows.kind == TEXT or rows.most is None or plan.grid is None or not sql.is_plain(plan.grid):
+        return None
+    sums = [s.sql_of_doubles("k") for s in _sums(plan)[1:]]
+    if rows.most > _EXACT_ROWS:
+        sums = [f"cast({s} as bigint)" for s in sums]
+    wanted = ", ".join(f"coalesce(sum({s}), 0)" for s in sums)
+    steps = f"select x, {sql.steps_nearby('x', plan.grid)} as k from (select x::double as x from ({rows.query}))"
+    query = f"select count(x), count_if({sql.near('x', plan.grid)}), {wanted} from ({steps})"
+    with contextlib.suppress(duckdb.ConversionException, duckdb.OutOfRangeException):
+        [(count, near, *found)] = connection.execute(query).fetchall()
+        if count == near:
+            return dict(zip(_sums(plan), map(int, [count, *found]), strict=True))
+    return None
 
 
 def _per_row(rows: Rows, plan: Plan) -> str:
@@ -43,14 +80,18 @@ def _per_row(rows: Rows, plan: Plan) -> str:
     """
     keep = f", {rows.weight}" if rows.weight else ""
     if plan.counts:
-        filled = sql.filled("cell") if rows.is_text else "x is not null"
+        filled = sql.filled("cell") if rows.kind == TEXT else "x is not null"
         return f"select case when {filled} then 1 end as s0{keep} from ({rows.query})"
-    numbers = f"select {sql.number('cell')} as x{keep} from ({rows.query})" if rows.is_text else rows.query
+    x = sql.number("cell") if rows.kind == TEXT else "x::double"
+    numbers = f"select {x} as x{keep} from ({rows.query})"
     if plan.bins:
         return f"select {sql.bin_of('x')} as b{keep} from ({numbers})"
     if plan.grid is None:
         raise ValueError("a plan for numbers has a grid")
-    steps = f"select {sql.steps('x', plan.grid)} as k{keep} from ({numbers})"
+    return _given(plan, f"select {sql.steps('x', plan.grid)} as k{keep} from ({numbers})", keep)
+
+
+def _given(plan: Plan, steps: str, keep: str) -> str:
     given = ", ".join(f"{'k' if s == ONE else s.sql('k', '//')} as s{i}" for i, s in enumerate(_sums(plan)))
     return f"select {given}{keep} from ({steps})"
 

@@ -1,12 +1,9 @@
 """Spark for a private job: a local session for the laptop, and the settings every platform gets."""
 
 import contextlib
-import fcntl
 import os
-import shutil
 import signal
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +12,7 @@ from typing import Any
 import pyspark
 from pyspark.sql import SparkSession
 
+from dpjobs import scratch
 from dpjobs.errors import InputError
 
 HADOOP_AWS = "org.apache.hadoop:hadoop-aws:3.3.4"
@@ -72,17 +70,17 @@ def local_session(
     system's temporary one.
     """
     before = {number: signal.getsignal(number) for number in _ENDING}
-    with _scratch() as scratch:
+    with scratch.folder() as private:
         settings = {
             **_LOCAL_SETTINGS,
             **RUNTIME_SETTINGS,
             "spark.driver.memory": memory,
             "spark.driver.extraJavaOptions": " ".join(_java_options(small, s3)),
-            "spark.local.dir": str(scratch / "local"),
-            "spark.sql.warehouse.dir": (scratch / "warehouse").as_uri(),
+            "spark.local.dir": str(private / "local"),
+            "spark.sql.warehouse.dir": (private / "warehouse").as_uri(),
             **(_s3_settings(home) if s3 else {}),
         }
-        spark = _start(settings, scratch)
+        spark = _start(settings, private)
         patience = _INTERRUPTED_SECONDS
         try:
             _end_safely(spark, before)
@@ -93,46 +91,9 @@ def local_session(
                 _stop(spark, patience)
 
 
-_SCRATCH = "dpcloud-spark-"
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _DONE_SECONDS, _INTERRUPTED_SECONDS = 60.0, 3.0
 """How long Spark may take to stop: when all is done, and when somebody waits for their prompt."""
-
-
-@contextlib.contextmanager
-def _scratch() -> Iterator[Path]:
-    """A private folder that is removed at the end, locked so that no other process sweeps it away before.
-
-    A lock is known to every container that shares the folder, where a process's number means nothing, and ends
-    with its process, however that ends.
-    """
-    _sweep()
-    while True:
-        folder = Path(tempfile.mkdtemp(prefix=_SCRATCH))
-        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        with contextlib.suppress(OSError):  # a file system without locks: there nobody else's sweep gets one, either
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        if folder.exists():
-            break
-        os.close(lock)  # swept away between the two calls
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        os.close(lock)
-
-
-def _sweep() -> None:
-    """Remove what a killed process left of its temporary files: they hold sums of the raw table."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_SCRATCH}*"):
-        with contextlib.suppress(OSError):
-            lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-            try:
-                if os.fstat(lock).st_uid == os.getuid():
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # raises where its process lives
-                    shutil.rmtree(folder, ignore_errors=True)
-            finally:
-                os.close(lock)
 
 
 def _end_safely(spark: SparkSession, handlers: dict[signal.Signals, Any]) -> None:

@@ -1,0 +1,47 @@
+"""The suites of every backend, on Spark."""
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from dpjobs.backends.base import Backend
+from dpjobs.backends.spark.backend import SparkBackend
+from dpjobs.query import Bounds
+from library.backends.contract import (
+    CSVContract,
+    ParquetContract,
+    PartitionsContract,
+    TypesContract,
+    check_lines,
+    hostile_lines,
+    limits,
+)
+
+
+@pytest.fixture(scope="module")
+def backend(spark) -> Backend:
+    return SparkBackend(spark)
+
+
+class TestCSV(CSVContract):
+    pass
+
+
+class TestPartitions(PartitionsContract):
+    pass
+
+
+class TestParquet(ParquetContract):
+    pass
+
+
+@pytest.mark.slow
+class TestTypes(TypesContract):
+    pass
+
+
+@settings(max_examples=3, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(hostile_lines, limits)
+def test_hostile_lines_give_what_the_reference_says(
+    backend: Backend, tmp_path_factory: pytest.TempPathFactory, lines: list[bytes], bounds: Bounds
+) -> None:
+    check_lines(backend, tmp_path_factory.mktemp("t") / "t.csv", lines, bounds)
