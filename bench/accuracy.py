@@ -24,7 +24,7 @@ from dpjobs.formula import Formula
 from dpjobs.plan import Grid, Plan
 from dpjobs.query import Bounds, Query
 from dpjobs.statistics import STATISTICS
-from dpjobs.statistics.shares import Shares, value_of
+from dpjobs.statistics.shares import value_of
 from dpjobs.statistics.variance import value_of as variance_of
 
 RESULTS = Path(__file__).resolve().parent.parent / "docs" / "benchmarks"
@@ -114,8 +114,7 @@ def noisy(pool_: Pool, exact: list[int], run: int) -> list[Noisy]:
 
 def tokens_value(query: Query, cells: list[Noisy]) -> float:
     """What `estimate` gives for tokens, without the interval, which takes longest."""
-    shares = Shares(cells, 0.05)
-    share = value_of((1.0, 0.0), shares) if query is Query.MEAN else variance_of(shares)
+    share = value_of((1.0, 0.0), cells) if query is Query.MEAN else variance_of(cells)
     return share * (UPPER if query is Query.MEAN else UPPER**2)
 
 

@@ -144,26 +144,33 @@ def weighted(weights: list[float], noise: list[float]) -> float:
     return math.fsum(w * n for w, n in zip(weights, noise, strict=True))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(
     st.sampled_from([Query.MEAN, Query.VARIANCE]),
     st.lists(st.floats(0, 1), min_size=1, max_size=3),
-    st.sampled_from([3, 8, 20, 50, 1000]),
+    st.sampled_from([(3, 1), (8, 1), (20, 1), (50, 1), (1000, 1), (1, 40), (2, 30), (50, 30), (50, 500)]),
     st.lists(st.floats(-9, 9), min_size=3, max_size=3),
     st.sampled_from(KINDS),
 )
 def test_an_interval_holds_the_truth_whenever_the_noise_is_within_its_quantiles(
-    query: Query, values: list[float], rows: int, noise: list[float], kind: type[Noise]
+    query: Query, values: list[float], size: tuple[int, int], noise: list[float], kind: type[Noise]
 ) -> None:
-    """Which is what its confidence rests on, and no matter of chance: also where the noise is at its quantile."""
-    of = plan(query, Bounds(0, 1), Decimal(1))
+    """Which is what its confidence rests on, and no matter of chance: also where the noise is at its quantile.
+
+    From an epsilon of some 25 on the number of rows is known, and what noise the cells have in common weighs nothing.
+    """
+    rows, epsilon = size
+    of = plan(query, Bounds(0, 1), Decimal(epsilon))
     tokens, alpha = of.grid.upper, 0.05
     steps = [round(x * tokens) for x in values]
     totals = [Fraction(sum(c.formula.value(k) for k in steps) * rows, len(steps)) for c in of.cells]
     noise = [n * float(of.cells[0].scale) for n in noise[: len(totals)]]
+    known = epsilon >= 30
 
     def most(weights: list[float], part: float) -> float:
         """How far the noise may be moved away from 0 until it is at the quantile of these weights."""
+        if known:
+            weights, part = [w - math.fsum(weights) / len(weights) for w in weights], part * 0.98
         at = quantile([Term(abs(w), kind(of.cells[0].scale)) for w in weights], alpha * part)
         return at / max(abs(weighted(weights, noise)), 1e-9)
 
@@ -176,10 +183,44 @@ def test_an_interval_holds_the_truth_whenever_the_noise_is_within_its_quantiles(
         true = shares[2] - mean**2
         of_mean, of_variance = [-mean, 0.5 - mean, 1 - mean], [mean**2, -mean * (1 - mean), (1 - mean) ** 2]
         factor = min(most(of_mean, 0.1), most([w - true for w in of_variance], 0.9))
+    if known:
+        factor = min(factor, tokens / 2 / max(abs(math.fsum(noise)), 1e-9))
     for near in (0.999, 0.5):
         drawn = [round(t + Fraction(n * factor * near)) for t, n in zip(totals, noise, strict=True)]
         found = estimate(of, noisy_of(of, drawn, kind), 1 - alpha)
         assert found.low - 1e-6 <= true <= found.high + 1e-6
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("query", [Query.MEAN, Query.VARIANCE])
+def test_noise_that_all_cells_have_in_common_is_seen_by_the_number_of_rows(query: Query, kind: type[Noise]) -> None:
+    """All tokens are those of a whole number of rows: at a large epsilon that takes away a part of the noise."""
+    of = plan(query, Bounds(0, 1), Decimal(40))
+    tokens = of.grid.upper
+    exact = [7 * sum(c.formula.value(k) for k in (0, 0, tokens // 2)) for c in of.cells]
+    without = estimate(of, noisy_of(of, exact, kind), 0.95)
+    common = estimate(of, noisy_of(of, [t + tokens // 10 for t in exact], kind), 0.95)
+    assert common == pytest.approx(without, abs=1e-5)
+    # where the noise is larger than that of a row, nothing is known of it
+    of = plan(query, Bounds(0, 1), Decimal("0.5"))
+    moved = [t + of.grid.upper // 10 for t in exact]
+    assert estimate(of, noisy_of(of, moved, kind), 0.95) != pytest.approx(without, abs=1e-3)
+
+
+def test_the_rows_that_are_expected_are_between_those_that_are_likely() -> None:
+    """Half way between two numbers of rows the mean of both, near one of them that one."""
+    of = plan(Query.MEAN, Bounds(0, 1), Decimal(15))
+    tokens = of.grid.upper
+
+    def value(rows: float, high: float) -> float:
+        """The value for noisy totals of so many rows, of which so many rows' tokens more are high than low."""
+        drawn = [round((rows + high) / 2 * tokens), round((rows - high) / 2 * tokens)]
+        return estimate(of, noisy_of(of, drawn), 0.95).value
+
+    assert value(4, 2) == pytest.approx(0.5 + 1 / 4, abs=1e-6)
+    assert value(4.2, 2) == pytest.approx(0.5 + 1 / 4, abs=1e-3)
+    assert value(4.5, 2) == pytest.approx(0.5 + 1 / 4.5, abs=1e-6)
+    assert value(4.8, 2) == pytest.approx(0.5 + 1 / 5, abs=1e-3)
 
 
 def test_a_variance_is_the_mean_square_less_the_square_of_the_mean() -> None:
