@@ -207,6 +207,18 @@ def test_noise_that_all_cells_have_in_common_is_seen_by_the_number_of_rows(query
     assert estimate(of, noisy_of(of, moved, kind), 0.95) != pytest.approx(without, abs=1e-3)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_known_rows_make_an_interval_as_narrow_at_a_bound_as_in_the_middle(kind: type[Noise]) -> None:
+    """High and low tokens weigh by a half each, wherever the mean lies: what they have in common weighs nothing."""
+    of = plan(Query.MEAN, Bounds(0, 1), Decimal(40))
+    tokens = of.grid.upper
+    half = quantile([Term(0.5, kind(of.cells[0].scale))] * 2, 0.05 * 0.98) / (7 * tokens)
+    for high in (0, 1, 4):
+        found = estimate(of, noisy_of(of, [high * tokens, (7 - high) * tokens], kind), 0.95)
+        assert found.high == pytest.approx(high / 7 + half, rel=1e-3)
+        assert found.low == pytest.approx(max(high / 7 - half, 0), rel=1e-3)
+
+
 def test_the_rows_that_are_expected_are_between_those_that_are_likely() -> None:
     """Half way between two numbers of rows the mean of both, near one of them that one."""
     of = plan(Query.MEAN, Bounds(0, 1), Decimal(15))
