@@ -170,7 +170,7 @@ class Check(NamedTuple):
     imitated: float
 
 
-def checked(runs: int = 30, rows: int = 1000, upper: int = 10_000, epsilon: float = 1.0) -> list[Check]:
+def checked(runs: int = 20, rows: int = 1000, upper: int = 10_000, epsilon: float = 1.0) -> list[Check]:
     """Run Tumult's own `average` and `variance`, and DiffPrivLib's whole functions, on a small table.
 
     Raises AssertionError where one errs by twice or half of what is imitated: by chance that is rarer than 1e-4.

@@ -57,7 +57,7 @@ def exceeding(question: Question, epsilon: Decimal, table: str, margin: float) -
     ("engine", "query", "rows", "epsilon"),
     [
         ("pipelinedp", Query.MEAN, 100, "0.3"),
-        ("pipelinedp", Query.VARIANCE, 1000, "0.05"),
+        ("pipelinedp", Query.VARIANCE, 1000, "0.03"),
         ("opendp", Query.VARIANCE, 1000, "0.3"),
         ("tumult", Query.MEAN, 100, "1"),
         ("tumult", Query.VARIANCE, 1000, "0.3"),
@@ -66,7 +66,7 @@ def exceeding(question: Question, epsilon: Decimal, table: str, margin: float) -
 def test_the_worst_case_is_kept(engine: str, query: Query, rows: int, epsilon: str, table: str) -> None:
     question = Question(engine, query, BOUNDS, rows, 0.95)
     planned = expected(question, Decimal(epsilon))
-    assert planned.worst < (20 if query is Query.MEAN else 1000)  # it says something
+    assert planned.worst < (20 if query is Query.MEAN else 2000)  # it says something
     assert exceeding(question, Decimal(epsilon), table, planned.worst) <= allowed()
 
 

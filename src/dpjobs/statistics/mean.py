@@ -14,9 +14,10 @@ from dpjobs.plan import SEPARATE, TOKENS, Cell, Plan, tokens_grid
 from dpjobs.query import Bounds, Query
 from dpjobs.statistics import separate
 from dpjobs.statistics.base import Estimate, Range, Statistic, within
-from dpjobs.statistics.shares import Shares, share_of
+from dpjobs.statistics.shares import Shares, held, share_of, value_of
 
 HIGH, LOW = "high", "low"
+_HIGH = (1.0, 0.0)  # what high and low tokens are worth
 
 
 class Mean(Statistic):
@@ -49,7 +50,7 @@ class Mean(Statistic):
         if plan.grid is None:
             raise ValueError("a plan for MEAN has a grid")
         width = plan.grid.upper * plan.grid.step
-        share = share_of((1.0, 0.0), Shares(noisy, 1.0 - confidence))
+        share = held(value_of(_HIGH, noisy), share_of(_HIGH, Shares.of(noisy, 1.0 - confidence)))
         h = plan.grid.rounding
         low, high = (plan.grid.origin + width * s for s in (share.low, share.high))
         return within(self.possible(plan), plan.grid.origin + width * share.value, low - h, high + h)

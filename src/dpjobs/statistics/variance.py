@@ -4,6 +4,7 @@ Of a row of k steps b2 = round(k²/K), b1 = 2·(k − b2), b0 = K − 2k + b2: n
 b1/2 + b2 = k. So b2's share of all tokens is the mean square, in units of the range, and b1/2 + b2's the mean.
 """
 
+import math
 from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
@@ -15,7 +16,7 @@ from dpjobs.plan import SEPARATE, TOKENS, Cell, Plan, tokens_grid
 from dpjobs.query import Bounds, Query
 from dpjobs.statistics import separate
 from dpjobs.statistics.base import Estimate, Range, Statistic, within
-from dpjobs.statistics.shares import Shares, end, share_of
+from dpjobs.statistics.shares import Shares, end, held, share_of
 
 B0, B1, B2 = "b0", "b1", "b2"
 _MEAN, _SQUARE = (0.0, 0.5, 1.0), (0.0, 0.0, 1.0)  # what b0, b1 and b2 are worth for the mean and the mean square
@@ -56,14 +57,13 @@ class Variance(Statistic):
             return separate.variance(plan, noisy, confidence)
         if plan.grid is None:
             raise ValueError("a plan for VARIANCE has a grid")
-        width = plan.grid.bounds.upper - plan.grid.bounds.lower
         unit = (plan.grid.upper * plan.grid.step) ** 2
         share = _variance(noisy, 1.0 - confidence)
-        # Rounding moves every value by at most h, so the standard deviation, at most R/2, by at most h (Minkowski);
-        # and b2 is rounded to a whole token
-        h = plan.grid.rounding
-        slack = width * h + h * h + unit / (2 * max(plan.grid.upper, 1))
-        return within(self.possible(plan), unit * share.value, unit * share.low - slack, unit * share.high + slack)
+        # b2 is rounded to a whole token; and rounding moves every value, so the standard deviation, by at most h
+        h, token = plan.grid.rounding, unit / (2 * max(plan.grid.upper, 1))
+        low = max(math.sqrt(max(unit * share.low - token, 0.0)) - h, 0.0) ** 2
+        high = (math.sqrt(unit * share.high + token) + h) ** 2
+        return within(self.possible(plan), unit * share.value, low, high)
 
     def possible(self, plan: Plan) -> Range:
         """From 0 to where half of the values lie at either bound."""
@@ -76,42 +76,36 @@ class Variance(Statistic):
         return (bounds.upper - bounds.lower) ** 2 / 4 if bounds else 0.0
 
 
+def value_of(noisy: Sequence[Noisy]) -> float:
+    """Return the variance in units of the range's square, from the noisy cells alone."""
+    likely = Shares.likely(noisy)
+    mean = 0.5 + likely.sum([w - 0.5 for w in _MEAN]) / likely.total
+    return _POSSIBLE.clip(likely.sum(_SQUARE) / likely.total - mean * mean)
+
+
 def _variance(noisy: Sequence[Noisy], alpha: float) -> Estimate:
     """The variance in units of the range's square, and its interval."""
-    shares = Shares(noisy, alpha * (1.0 - _MEAN_PART))
-    mean = share_of(_MEAN, Shares(noisy, alpha * _MEAN_PART))
-    value = value_of(shares)
-    slope = shares.slope()
-    total = shares.total
+    value, both = value_of(noisy), Shares.of(noisy, alpha)
+    shares, mean = both.part(1.0 - _MEAN_PART), share_of(_MEAN, both.part(_MEAN_PART))
+    slope, total = shares.slope(), shares.total
     if slope is None:
-        return Estimate(value, *_POSSIBLE)
+        return held(value, _POSSIBLE)
     about, square = shares.sum(_MEAN) / total, shares.sum(_SQUARE) / total
     raw = square - about * about
     steps = [mean.low + (mean.high - mean.low) * i / _PIECES for i in range(_PIECES + 1)]
     pieces = [Range(*piece) for piece in pairwise(steps)]
 
     def moved(v: float, sign: int) -> float:
-        return (
-            max(
-                sign * (raw + _off(about, piece, sign)) + shares.spread(_weights(piece, v)) / total
-                for piece in pieces
-            )
-            * sign
+        return sign * max(
+            sign * (raw + _off(about, piece, sign)) + shares.spread(_weights(piece, v)) / total for piece in pieces
         )
 
-    largest = max(c * (1.0 - c) for c in (mean.low, mean.high, min(max(0.5, mean.low), mean.high)))
+    largest = max(c * (1.0 - c) for c in (mean.low, mean.high, mean.clip(0.5)))
     centre = _POSSIBLE.clip(raw)
     low = end(lambda v: moved(v, -1), 0.0, centre, slope)
     high = end(lambda v: moved(v, 1), _POSSIBLE.high, centre, slope)
     low, high = min(low, largest), min(high, largest)  # of values from 0 to 1 with the mean c it is at most c·(1 − c)
-    return Estimate(min(max(value, low), high), low, high)
-
-
-def value_of(shares: Shares) -> float:
-    """Return the variance in units of the range's square, from the noisy cells alone."""
-    n = shares.at_least
-    m = 0.5 + (shares.sum(_MEAN) - shares.total / 2) / n
-    return _POSSIBLE.clip(shares.sum(_SQUARE) / n - m * m)
+    return held(value, Range(low, high))
 
 
 def _off(about: float, piece: Range, sign: int) -> float:
@@ -121,9 +115,9 @@ def _off(about: float, piece: Range, sign: int) -> float:
     return max((about - piece.low) ** 2, (about - piece.high) ** 2)
 
 
-def _weights(mean: Range, v: float) -> list[float]:
-    """The largest weights of the three noises at the variance v, over all means of a range."""
+def _weights(mean: Range, v: float) -> list[Range]:
+    """What the three noises weigh at the variance v, over all means of a range."""
     low, high = mean
-    product = [c * (1.0 - c) for c in (low, high, *([0.5] if low < 0.5 < high else []))]
+    product = [c * (1.0 - c) for c in (low, high, mean.clip(0.5))]
     squares = (Range(low**2, high**2), Range(-max(product), -min(product)), Range((1 - high) ** 2, (1 - low) ** 2))
-    return [max(abs(s.high - v), abs(s.low - v)) for s in squares]
+    return [Range(s.low - v, s.high - v) for s in squares]
