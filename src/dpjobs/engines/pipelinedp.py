@@ -49,16 +49,36 @@ class PipelineDPEngine(Engine):
 
 
 class Mechanism:
-    """PyDP's Laplace mechanism on integers, with the scale that PipelineDP's own calibration gives."""
+    """PyDP's Laplace mechanism on integers, with the scale that PipelineDP's own calibration gives.
+
+    PyDP draws multiples of a power of two: the least one that is at least scale / 2⁴⁰. Where that is below 1 it
+    rounds what it has drawn to a whole number, halves away from 0: a noise of 0 is then rarer than a small epsilon
+    allows, by a δ below 2⁻⁴⁰ (docs/how-it-works.md). So a total is counted in as many parts of 1 as make that power
+    1, and the noisy total is rounded: what is done to a noisy number costs nothing. Where it is above 1, PyDP rounds
+    the total to its multiples before the noise, and accounts for that.
+    """
 
     def __init__(self, sensitivity: int, epsilon: Decimal) -> None:
-        calibrated = dp_computations.LaplaceMechanism.create_from_epsilon(_at_most(epsilon), float(sensitivity))
-        self.noise = RoundedLaplace(Fraction(calibrated.noise_parameter))
-        self._laplace = numerical_mechanisms.LaplaceMechanism(_at_most(epsilon), float(sensitivity))
+        epsilon_ = _at_most(epsilon)
+        exponent = _exponent(sensitivity / epsilon_)
+        self._exact, self._parts = exponent <= 0, 2 ** max(-exponent, 0)
+        asked = float(sensitivity * self._parts)
+        calibrated = dp_computations.LaplaceMechanism.create_from_epsilon(epsilon_, asked)
+        self.noise = RoundedLaplace(Fraction(calibrated.noise_parameter) / self._parts)
+        self._laplace = numerical_mechanisms.LaplaceMechanism(epsilon_, asked)
 
     def add_noise(self, value: int) -> int:
         """Return the value with fresh noise; exact for |value| < 2⁶² (PyDP would wrap near 2⁶³)."""
-        return int(self._laplace.add_noise(value))
+        if not self._exact:
+            return int(self._laplace.add_noise(value))
+        noisy = value * self._parts + int(self._laplace.add_noise(0))
+        return int((noisy + self._parts // 2) // self._parts)
+
+
+def _exponent(scale: float) -> int:
+    """Of the least power of two that is at least scale / 2⁴⁰."""
+    mantissa, exponent = math.frexp(scale / 2.0**40)  # exact, and 1/2 <= mantissa < 1
+    return exponent - 1 if mantissa == 0.5 else exponent
 
 
 def _at_most(epsilon: Decimal) -> float:
