@@ -25,7 +25,9 @@ GLUE_RESERVED = frozenset({"--debug", "--mode", "--JOB_NAME", "--endpoint"})
 GLUE_ARGUMENTS_BYTES = 260 * 1024
 """Of all arguments together (the same page)."""
 OUR_ARGUMENTS = frozenset(
-    re.findall(r"--\w+", "--column_name --dataset --epsilon --ledger --query --releases --s3_file --source_id --unhardened")
+    re.findall(
+        r"--\w+", "--column_name --dataset --epsilon --ledger --query --releases --s3_file --source_id --unhardened"
+    )
 )
 """What our scripts read."""
 

@@ -273,6 +273,7 @@ LINES = [
         r"[ -~]+",
         255,
     ),
+    _one_of("AWS::Glue::Job", f"{_AN_ARGUMENT}--unhardened", "our own script's", "yes", "no"),
     _one_of(
         "AWS::Glue::Job", "Command/Name", "API_JobCommand.html", "glueetl", "pythonshell", "gluestreaming", "glueray"
     ),
