@@ -6,7 +6,6 @@ from decimal import Decimal
 from typing import Any
 
 from dpjobs.ledger.dynamodb import DynamoDBLedger
-from dpjobs.query import BILLION
 from smoke.checks import Failed, Run, Seen, Skipped, Stage, check
 from smoke.runs import release_place
 from smoke.settings import ENGINES, EPSILON
@@ -61,7 +60,7 @@ def charged(seen: Seen) -> str:
         raise Failed("no run has succeeded")
     ledger = ledger_of(seen)
     balance, history = ledger.balance(seen.address), ledger.history(seen.address)
-    spent = Decimal(0) if balance is None else Decimal(balance.spent) / BILLION
+    spent = Decimal(0) if balance is None else balance.spent
     if spent != sum(row.epsilon for row in history):
         raise Failed(f"spent is {spent}, but the history says otherwise")
     if missing := {run.run_id for run in ended} - {row.run_id for row in history if row.committed_at}:

@@ -4,6 +4,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from dpjobs.epsilon import Epsilon
+
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "build" / "smoke"
 """One folder a prefix: what was deployed, the command line's log, the report."""
@@ -27,7 +29,7 @@ STACKS = ("network", "storage", "glue", "emr")
 ENGINES = {"tumult-ana": "TumultAnaStep", "pipelinedp": "PipelineDpStep"}
 """The ending of each job's name, and the output of the EMR stack that begins its step."""
 
-TOTAL, EPSILON = Decimal(4), Decimal("0.5")
+TOTAL, EPSILON = Epsilon(4), Epsilon("0.5")
 COLUMN, LOWER, UPPER = "TotalPop", 0, 20000
 QUESTION = {
     "--query": "MEAN",

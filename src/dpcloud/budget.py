@@ -2,7 +2,6 @@
 
 import difflib
 from collections.abc import Callable
-from decimal import Decimal
 from pathlib import Path
 from typing import TypeVar
 
@@ -10,10 +9,11 @@ import click
 
 from dpcloud.command import Group
 from dpjobs.addresses import Place, dataset_of, is_local, normalized, place_of
+from dpjobs.epsilon import Epsilon, plain
 from dpjobs.errors import InputError, quoted
 from dpjobs.home import ledger_path
 from dpjobs.ledger import Balance, Ledger, SQLiteLedger
-from dpjobs.query import BILLION, check_dataset, parse_epsilon, plain
+from dpjobs.query import check_dataset
 
 _Command = TypeVar("_Command", bound=Callable[..., None])
 
@@ -71,7 +71,7 @@ def show(dataset: str | None, uri: str | None, stack: str | None) -> None:
 @click.option("--total", required=True, help="Epsilon that may be spent in all, what is spent included.")
 def set_(dataset: str | None, uri: str | None, stack: str | None, total: str) -> None:
     """Set the total epsilon of a data set."""
-    name, epsilon = _name(dataset, uri, stack), parse_epsilon(total, "total")
+    name, epsilon = _name(dataset, uri, stack), Epsilon.parse(total, "total")
     if uri is not None and is_local(normalized(uri)) and not Path(name).exists():
         raise InputError.of("no such file or folder, whose path would name the budget", uri, "an existing one")
     ledger = _ledger(stack)
@@ -97,8 +97,7 @@ def history(dataset: str | None, uri: str | None, stack: str | None) -> None:
 
 
 def _shown(balance: Balance) -> str:
-    total, spent = (plain(Decimal(amount) / BILLION) for amount in (balance.total, balance.spent))
-    return f"total {total}, spent {spent}, left {plain(balance.left)}"
+    return f"total {plain(balance.total)}, spent {plain(balance.spent)}, left {plain(balance.left)}"
 
 
 def _ledger(stack: str | None) -> Ledger:

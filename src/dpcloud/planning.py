@@ -14,20 +14,16 @@ from dpcloud.engines import engines_of
 from dpjobs.answers import plan_for
 from dpjobs.engines import ENGINES
 from dpjobs.engines.base import Noisy
+from dpjobs.epsilon import LEAST, MOST, Epsilon, plain
 from dpjobs.errors import InputError
 from dpjobs.interval import Term, quantile
 from dpjobs.noise import Noise
 from dpjobs.plan import TOKENS, Plan
 from dpjobs.query import (
-    BILLION,
-    MAX_EPSILON,
-    MIN_SHARE,
     Bounds,
     Query,
     parse_bound,
     parse_confidence,
-    parse_epsilon,
-    plain,
 )
 from dpjobs.statistics import STATISTICS
 
@@ -89,9 +85,9 @@ def plan(
     level = parse_confidence(confidence)
     if (epsilon is None) == (margin is None):
         raise InputError("plan needs --epsilon or --margin, one of both; allowed: --epsilon 1, or --margin 1%")
-    given = parse_epsilon(epsilon) if epsilon is not None else None
-    found: list[tuple[str, Decimal, Expected]] = []
-    known: dict[tuple[type[Noise], str], tuple[Decimal, Expected]] = {}  # engines may draw alike
+    given = Epsilon.parse(epsilon) if epsilon is not None else None
+    found: list[tuple[str, Epsilon, Expected]] = []
+    known: dict[tuple[type[Noise], str], tuple[Epsilon, Expected]] = {}  # engines may draw alike
     for name in engines_of(engine, None, unhardened=True):
         question = Question(name, asked, bounds, n, level)
         alike = ENGINES[name].noise, ENGINES[name].recipe
@@ -123,13 +119,13 @@ class Question(NamedTuple):
     level: float
 
 
-def expected(question: Question, epsilon: Decimal) -> Expected:
+def expected(question: Question, epsilon: Epsilon) -> Expected:
     """Return the half widths that the statistic gives for a table of that size when no noise strikes.
 
     Raises InputError when epsilon is too small for the query.
     """
     plan = plan_for(question.engine, question.query, None, question.bounds, epsilon)
-    if any(cell.epsilon < MIN_SHARE for cell in plan.live):
+    if any(cell.epsilon < LEAST for cell in plan.live):
         raise InputError.of(f"epsilon is too small for {question.query.value}", plain(epsilon), "more")
     if plan.grid is None:
         half = _half(question, plan, [0], question.rows)
@@ -165,22 +161,21 @@ def _fewest(question: Question, plan: Plan) -> int:
 _NEAR = Decimal("1.0002")
 
 
-def epsilon_for(margin: float, question: Question) -> Decimal:
+def epsilon_for(margin: float, question: Question) -> Epsilon:
     """Return the least epsilon, to three digits, whose worst half width is within `margin`.
 
     Raises InputError when no epsilon that is allowed gives it.
     """
-    low, high = MIN_SHARE * 3, MAX_EPSILON
+    low, high = Epsilon(LEAST * 3), MOST
     if expected(question, high).worst > margin:
         raise InputError.of("no epsilon gives this margin", f"{margin:g}", "a larger margin, or more rows")
     while high > low * _NEAR:
-        middle = Decimal(math.sqrt(float(low * high))).quantize(Decimal(1) / BILLION)
+        middle = Epsilon.at_least(Decimal(math.sqrt(float(low * high))))
         if expected(question, middle).worst > margin:
             low = middle
         else:
             high = middle
-    rounded = Context(prec=3, rounding=ROUND_CEILING).create_decimal(high)
-    return rounded.quantize(Decimal(1) / BILLION, rounding=ROUND_CEILING) if rounded < 1 else rounded
+    return Epsilon.at_least(Context(prec=3, rounding=ROUND_CEILING).create_decimal(high))
 
 
 def _half(question: Question, plan: Plan, steps: Sequence[int], rows: int) -> float:

@@ -14,6 +14,7 @@ from dpcloud.engines import engines_of
 from dpcloud.targets import backends_of, check_target
 from dpjobs.addresses import dataset_of, is_local, normalized
 from dpjobs.arguments import new_run_id
+from dpjobs.epsilon import Epsilon
 from dpjobs.errors import CopyError, DoubtError, DpError, InputError, InterruptError, RunError, quoted
 from dpjobs.home import ledger_path
 from dpjobs.ledger import SQLiteLedger
@@ -26,7 +27,6 @@ from dpjobs.query import (
     check_dataset,
     check_run_id,
     parse_confidence,
-    parse_epsilon,
     parse_share,
 )
 from dpjobs.release import Copies, array
@@ -114,7 +114,7 @@ def run(
             engine=name,
             query=asked,
             column=column,
-            budget=PrivacyBudget(parse_epsilon(epsilon)),
+            budget=PrivacyBudget(Epsilon.parse(epsilon)),
             uri=str(dataset_of(uri)) if local else uri,
             format=format_,
             bounds=bounds,

@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.table import Table
 
 from dpjobs.engines import ENGINES
+from dpjobs.epsilon import plain
 from dpjobs.job import Outcome
 from dpjobs.ledger import Balance
-from dpjobs.query import plain
 from dpjobs.release import NOT_HARDENED
 
 _WIDTH = 120  # of a table that goes to a file

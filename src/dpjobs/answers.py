@@ -1,16 +1,16 @@
 """From a specification and its stored draws to the release: pure functions, which read no table and draw nothing."""
 
-import math
 from collections.abc import Mapping
 from decimal import Decimal
 
 from dpjobs import bounds as private_bounds
 from dpjobs.draws import Draws
 from dpjobs.engines import ENGINES
+from dpjobs.epsilon import LEAST, Epsilon, plain
 from dpjobs.errors import InputError
 from dpjobs.ledger.base import HISTOGRAM, TOTALS, Run
 from dpjobs.plan import SEPARATE, Plan
-from dpjobs.query import BILLION, MIN_SHARE, Bounds, JobSpec, Query, plain
+from dpjobs.query import Bounds, JobSpec, Query
 from dpjobs.release import found_bounds, given_bounds, to_json
 from dpjobs.statistics import STATISTICS
 
@@ -20,20 +20,20 @@ def check_epsilon(spec: JobSpec) -> None:
     smallest = smallest_epsilon(spec)
     if spec.budget.epsilon < smallest:
         what = f"epsilon is too small for {spec.query.value} by {ENGINES[spec.engine].title}"
-        allowed = f"at least {plain(smallest)} (each measurement's share must be {MIN_SHARE} or more)"
+        allowed = f"at least {plain(smallest)} (each measurement's share must be {LEAST} or more)"
         raise InputError.of(what, plain(spec.budget.epsilon), allowed)
 
 
-def smallest_epsilon(spec: JobSpec) -> Decimal:
+def smallest_epsilon(spec: JobSpec) -> Epsilon:
     """The least epsilon that leaves every cell its smallest share, rounded up to billionths."""
     separate = ENGINES[spec.engine].recipe == SEPARATE
-    needed = MIN_SHARE * (STATISTICS[spec.query].separate_parts if separate else 1)
+    needed: Decimal = LEAST * (STATISTICS[spec.query].separate_parts if separate else 1)
     if spec.finds_bounds:
-        needed = max(needed / (1 - spec.bounds_share), MIN_SHARE / spec.bounds_share)
-    return Decimal(math.ceil(needed * BILLION)) / BILLION
+        needed = max(needed / (1 - spec.bounds_share), LEAST / spec.bounds_share)
+    return Epsilon.at_least(needed)
 
 
-def plan_for(engine: str, query: Query, column: str | None, bounds: Bounds | None, epsilon: Decimal) -> Plan:
+def plan_for(engine: str, query: Query, column: str | None, bounds: Bounds | None, epsilon: Epsilon) -> Plan:
     """Return the cells of a question as an engine answers it."""
     statistic = STATISTICS[query]
     make = statistic.separate if ENGINES[engine].recipe == SEPARATE else statistic.plan

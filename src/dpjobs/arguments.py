@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
+from dpjobs.epsilon import Epsilon
 from dpjobs.errors import InputError
-from dpjobs.query import Bounds, JobSpec, PrivacyBudget, Query, parse_epsilon
+from dpjobs.query import Bounds, JobSpec, PrivacyBudget, Query
 
 BY_ADDRESS = "by-address"
 """The data set's name that stands for none: the table's address names it (the deployed jobs pin this word)."""
@@ -168,7 +169,7 @@ def _arguments(known: argparse.Namespace, platform_run_id: str | None) -> Argume
     return Arguments(
         query=query,
         column=None if known.column in ("", "*") else known.column,
-        budget=PrivacyBudget(parse_epsilon(known.epsilon)),
+        budget=PrivacyBudget(Epsilon.parse(known.epsilon)),
         bounds=bounds,
         uri=known.uri,
         format=known.format,

@@ -9,9 +9,9 @@ empty bin does except with probability about β. The method is Tumult's and Goog
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from fractions import Fraction
 
+from dpjobs.epsilon import Epsilon
 from dpjobs.noise import Noise
 from dpjobs.plan import TOKENS, Cell, Plan
 from dpjobs.query import Bounds
@@ -36,19 +36,19 @@ class FoundBounds:
 
     bounds: Bounds
     source: str
-    epsilon: Decimal
+    epsilon: Epsilon
     threshold: float
     beta: float
     noise: Noise
 
 
-def plan(column: str | None, epsilon: Decimal) -> Plan:
+def plan(column: str | None, epsilon: Epsilon) -> Plan:
     """Return the histogram's cells: every number gives 1 to that of its bin, so all draws cost epsilon once."""
     cells = (Cell(f"bin {b}", 0, 1, Fraction(1), sensitivity=1, epsilon=epsilon, bin=b) for b in BINS)
     return Plan(None, column, TOKENS, tuple(cells))
 
 
-def found(counts: Sequence[int], noise: Noise, epsilon: Decimal) -> FoundBounds:
+def found(counts: Sequence[int], noise: Noise, epsilon: Epsilon) -> FoundBounds:
     """Return the bounds that the noisy counts of BINS show; nothing of the data is needed any more."""
     limit, beta = threshold(noise)
     occupied = [bin_ for bin_, count in zip(BINS, counts, strict=True) if count > limit]

@@ -14,10 +14,10 @@ from fractions import Fraction
 from typing import Any
 
 from dpjobs.engines.base import Noisy, is_enough
+from dpjobs.epsilon import plain
 from dpjobs.errors import LedgerError
 from dpjobs.noise import NOISES, Noise
 from dpjobs.plan import Plan
-from dpjobs.query import plain
 
 FORMAT = 2
 _FRACTION = re.compile(r"\d{1,99}(/\d{1,99})?", re.ASCII)

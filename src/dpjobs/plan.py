@@ -9,11 +9,11 @@ declared bounds and epsilon alone; nothing of the data is known yet.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from fractions import Fraction
 
+from dpjobs.epsilon import Epsilon
 from dpjobs.formula import Formula
-from dpjobs.query import BILLION, Bounds, Query
+from dpjobs.query import Bounds, Query
 
 WIDTH = 2**24
 """The most steps, or tokens, of a row: 24 bits, so that a total of 63 bits holds 2³⁸ rows."""
@@ -38,7 +38,7 @@ class Cell:
     upper: int
     step: Fraction
     sensitivity: int
-    epsilon: Decimal
+    epsilon: Epsilon
     formula: Formula | None = None
     bin: int | None = None
 
@@ -103,10 +103,10 @@ class Plan:
         return self.query is None
 
     @property
-    def epsilon(self) -> Decimal:
+    def epsilon(self) -> Epsilon:
         """What all its noise costs: the cells' own where they share tokens, else the sum of their shares."""
         shares = [cell.epsilon for cell in self.live]
-        return max(shares, default=Decimal(0)) if self.recipe == TOKENS else sum(shares, Decimal(0))
+        return max(shares, default=Epsilon(0)) if self.recipe == TOKENS else sum(shares, Epsilon(0))
 
     @property
     def rounding_per_row(self) -> float:
@@ -118,7 +118,7 @@ class Plan:
         return {cell.name: cell for cell in self.cells}[name]
 
 
-def tokens_grid(bounds: Bounds, epsilon: Decimal) -> Grid:
+def tokens_grid(bounds: Bounds, epsilon: Epsilon) -> Grid:
     """The grid from the lower bound (0 steps) to the upper one: as many steps as a row has tokens."""
     most = min(WIDTH, int(LARGEST_SCALE * Fraction(epsilon)))
     lower, upper = Fraction(bounds.lower), Fraction(bounds.upper)
@@ -148,9 +148,9 @@ def nearest(value: Fraction, step: Fraction) -> int:
     return round(value / step)
 
 
-def shares(epsilon: Decimal, live: int) -> Decimal:
-    """Return an equal share for each of the live cells, in whole billionths, never more in sum."""
-    return Decimal(int(epsilon * BILLION) // max(live, 1)) / BILLION
+def shares(epsilon: Epsilon, live: int) -> Epsilon:
+    """Return an equal share for each of the live cells, never more in sum."""
+    return epsilon.share(Fraction(1, max(live, 1)))
 
 
 def is_possible(plan: Plan, totals: Sequence[int]) -> bool:

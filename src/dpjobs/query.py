@@ -8,21 +8,15 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import Enum
 
+from dpjobs.epsilon import NUMBER, Epsilon
 from dpjobs.errors import InputError, quoted
 
-BILLION = 10**9
-_BILLIONTH = Decimal(1) / BILLION
-MIN_SHARE = Decimal("0.000001")
-"""The smallest epsilon a single measurement may have (10⁻⁶)."""
-MAX_EPSILON = Decimal(1000)
 LARGEST_BOUND = 2.0**100
 DEFAULT_CONFIDENCE = 0.95
 MIN_CONFIDENCE, MAX_CONFIDENCE = 0.5, 0.999999
 _CONFIDENCE = "a number from 0.5 to 0.999999, such as 0.95"
 DEFAULT_BOUNDS_SHARE = Decimal("0.1")
 
-# ASCII digits only: Python's own parsers also take "1_0", which is more often a typo than a ten.
-_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
 _NOTHING_TO_CLAMP = "bounds for a COUNT, which counts every row whatever its value"
 _RUN_ID_ALLOWED = "1 to 128 letters, digits, '.', '_' and '-', beginning with a letter or digit"
@@ -45,28 +39,9 @@ class Query(Enum):
             raise InputError.of("unknown query", text, ", ".join(q.value for q in cls)) from None
 
 
-def parse_epsilon(text: str, what: str = "epsilon") -> Decimal:
-    """Read an epsilon exactly: 10⁻⁶ to 1000 with at most nine decimals; raises InputError."""
-    allowed = f"a number from {MIN_SHARE} to {MAX_EPSILON} with at most nine decimals"
-    if not _NUMBER.fullmatch(text.strip()):
-        raise InputError.of(f"{what} is not a number", text, allowed)
-    value = Decimal(text.strip())  # exact, however many digits there are; arithmetic would round to 28
-    if not MIN_SHARE <= value <= MAX_EPSILON:
-        raise InputError.of(f"{what} is out of range", text, allowed)
-    _, digits, exponent = value.as_tuple()
-    if isinstance(exponent, int) and any(digits[len(digits) + min(exponent + 9, 0) :]):
-        raise InputError.of(f"{what} has too many decimals", text, allowed)
-    return value.quantize(_BILLIONTH).normalize()
-
-
-def plain(number: Decimal) -> str:
-    """Write a Decimal without an exponent and without trailing zeros: 10, 0.1, 0.000001."""
-    return f"{number.normalize():f}"
-
-
 def parse_bound(text: str, name: str) -> float:
     """Read a bound: a finite number within ±2¹⁰⁰; raises InputError."""
-    if not _NUMBER.fullmatch(text.strip()):
+    if not NUMBER.fullmatch(text.strip()):
         raise InputError.of(f"{name} is not a finite number", text, "a number within ±2^100")
     value = float(text)
     if abs(value) > LARGEST_BOUND:
@@ -77,17 +52,17 @@ def parse_bound(text: str, name: str) -> float:
 def parse_share(text: str) -> Decimal:
     """Read the share of epsilon that finding bounds may spend: between 0 and 1, with at most nine decimals."""
     allowed = "a number between 0 and 1 with at most nine decimals, such as 0.1"
-    if not _NUMBER.fullmatch(text.strip()) or not 0 < (share := Decimal(text.strip())) < 1:
+    if not NUMBER.fullmatch(text.strip()) or not 0 < (share := Decimal(text.strip())) < 1:
         raise InputError.of("bounds share", text, allowed)
-    # beyond nine decimals what is left of epsilon would be 0 to the 28 digits of Decimal's arithmetic
-    if share < _BILLIONTH or share != (rounded := share.quantize(_BILLIONTH)):
+    rounded = Epsilon.of_billionths(int(share.scaleb(9)))
+    if rounded == 0 or share != rounded:  # beyond nine decimals nothing might be left of epsilon
         raise InputError.of("bounds share", text, allowed)
-    return rounded.normalize()
+    return Decimal(rounded)
 
 
 def parse_confidence(text: str) -> float:
     """Read the confidence of the interval: 0.5 to 0.999999."""
-    if not _NUMBER.fullmatch(text.strip()) or not MIN_CONFIDENCE <= float(text) <= MAX_CONFIDENCE:
+    if not NUMBER.fullmatch(text.strip()) or not MIN_CONFIDENCE <= float(text) <= MAX_CONFIDENCE:
         raise InputError.of("confidence", text, _CONFIDENCE)
     return float(text)
 
@@ -150,20 +125,15 @@ class PrivacyUnit:
 class PrivacyBudget:
     """Pure differential privacy's epsilon, exact; delta is 0. Raises InputError when out of range."""
 
-    epsilon: Decimal
+    epsilon: Epsilon
     delta: Decimal = Decimal(0)
 
     def __post_init__(self) -> None:
         if not isinstance(self.epsilon, Decimal):
-            raise TypeError("epsilon must be a Decimal: binary floats cannot hold a budget")
-        parse_epsilon(str(self.epsilon))
+            raise TypeError("epsilon must be exact: binary floats cannot hold a budget")
+        object.__setattr__(self, "epsilon", Epsilon.parse(str(self.epsilon)))
         if self.delta != 0:
             raise InputError.of("delta", self.delta, "0 (every engine here is pure epsilon-DP)")
-
-    @property
-    def billionths(self) -> int:
-        """Epsilon as a whole number of billionths, as ledgers store it."""
-        return int(self.epsilon * BILLION)
 
 
 def check_run_id(run_id: str) -> str:
@@ -218,11 +188,9 @@ class JobSpec:
         """Whether bounds have to be found privately."""
         return self.bounds is None and self.query is not Query.COUNT
 
-    def bounds_budget(self) -> Decimal:
-        """The epsilon that finding bounds spends, rounded down to billionths; 0 when they are given."""
-        if not self.finds_bounds:
-            return Decimal(0)
-        return Decimal(int(self.budget.billionths * self.bounds_share)) / BILLION
+    def bounds_budget(self) -> Epsilon:
+        """The epsilon that finding bounds spends; 0 when they are given."""
+        return self.budget.epsilon.share(self.bounds_share) if self.finds_bounds else Epsilon(0)
 
     def digest(self) -> str:
         """SHA-256 over all that the answer depends on, the run id left out: what a run id is bound to."""
@@ -233,7 +201,7 @@ class JobSpec:
             "engine": self.engine,
             "query": self.query.value,
             "column": self.column,
-            "epsilon": self.budget.billionths,
+            "epsilon": self.budget.epsilon.billionths,
             "uri": self.uri,
             "format": self.format,
             "bounds": bounds,

@@ -20,6 +20,7 @@ import pyarrow.parquet
 import pytest
 
 from dpcloud.cli import main
+from dpjobs.epsilon import Epsilon
 from dpjobs.ledger import Reservation, SQLiteLedger
 from dpjobs.query import PrivacyBudget
 
@@ -138,10 +139,10 @@ def test_epsilon_too_small_to_be_shared(refused: Refused, query: str, smallest: 
 def test_epsilon_above_what_is_left(table: Path, tmp_path: Path, refused: Refused) -> None:
     ledger = SQLiteLedger(tmp_path / "home" / "ledger.sqlite")
     ledger.path.parent.mkdir()
-    ledger.set_total(str(table), Decimal("1.5"))
+    ledger.set_total(str(table), Epsilon("1.5"))
     assert "given '1.500000001'; allowed: at most 1.5, which is left of 1.5" in refused(epsilon="1.500000001")
     assert "given '2'; allowed: at most 1.5, which is left of 1.5" in refused(engine="opendp,pipelinedp")
-    ledger.set_total("shared", Decimal("0.5"))
+    ledger.set_total("shared", Epsilon("0.5"))
     other = tmp_path / "other.csv"  # the first has its budget under its path
     other.write_bytes(table.read_bytes())
     line = refused(dataset="shared", file=str(other))

@@ -9,11 +9,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
+from dpjobs.epsilon import Epsilon
 from dpjobs.ledger import SQLiteLedger
 
 pytestmark = pytest.mark.slow
@@ -163,7 +163,7 @@ def test_script_writes_its_release(script, table, tmp_path, master, library, env
     engine, glue = SCRIPTS[script], script.startswith("glue")
     ledger, releases, warehouse = tmp_path / "ledger.sqlite", tmp_path / "releases", tmp_path / "warehouse"
     releases.mkdir()
-    SQLiteLedger(ledger).set_total(str(table), Decimal(10))  # a file grants nothing by itself
+    SQLiteLedger(ledger).set_total(str(table), Epsilon(10))  # a file grants nothing by itself
     words = ["--lower", "-1e1", "--upper", "100", "--ledger", str(ledger), "--releases", str(releases)]
     if glue:
         words += ["--column_name", "x", "--epsilon", "4", "--s3_file", str(table), "--query", "mean"]
@@ -195,7 +195,7 @@ def test_script_writes_its_release(script, table, tmp_path, master, library, env
 def test_bad_input_is_one_line_and_costs_nothing(table, tmp_path, library, environment) -> None:
     """On a local master, to be quick: the same script, the same way."""
     ledger = tmp_path / "ledger.sqlite"
-    SQLiteLedger(ledger).set_total(str(table), Decimal(10))
+    SQLiteLedger(ledger).set_total(str(table), Epsilon(10))
     common = ["--ledger", str(ledger), "--s3_file_path", str(table), "--query", "MEAN"]
     for words, said in (
         (["--column_name", "X", "--epsilon", "1"], "no such column: given 'X'"),

@@ -12,7 +12,6 @@ import subprocess
 import sys
 import tarfile
 from collections.abc import Iterator
-from decimal import Decimal
 from pathlib import Path
 
 import pyspark
@@ -21,6 +20,7 @@ from tools import environment
 from tools.environment import ARCHIVE, FACTS, PACKAGES, PackingError
 
 from dpcloud.java import use_java
+from dpjobs.epsilon import Epsilon
 from dpjobs.ledger import SQLiteLedger
 from emr.node import BOOTSTRAP, ENVIRONMENT, ROOT, Node, Wheel, pins_of
 
@@ -329,7 +329,7 @@ def test_the_engines_run_on_it(booted, tmp_path, engine) -> None:
     (tmp_path / "conf" / "log4j2.properties").write_text("\n".join(f"{k} = {v}" for k, v in log4j.items()))
     library = shutil.make_archive(str(tmp_path / "dpjobs"), "zip", ROOT / "src", "dpjobs")
     (tmp_path / "table.csv").write_text("x\n" + "".join(f"{i % 100}\n" for i in range(5000)))
-    SQLiteLedger(tmp_path / "ledger.sqlite").set_total(str((tmp_path / "table.csv").resolve()), Decimal(5))
+    SQLiteLedger(tmp_path / "ledger.sqlite").set_total(str((tmp_path / "table.csv").resolve()), Epsilon(5))
     home = Path(pyspark.__file__).parent
     script = "run_tmlt_ana_spark.py" if engine == "tumult" else "run_pipelinedp_spark.py"
     words = ["-c", "x", "-e", "4", "-f", "table.csv", "-q", "mean", "--lower", "0", "--upper", "100"]

@@ -3,12 +3,12 @@
 import contextlib
 import tempfile
 from collections.abc import Sequence
-from decimal import Decimal
 from pathlib import Path
 
 from dpjobs import job
 from dpjobs.backends.base import Backend
 from dpjobs.engines.base import Engine
+from dpjobs.epsilon import Epsilon
 from dpjobs.ledger import Reservation, SQLiteLedger
 from dpjobs.plan import Plan
 from dpjobs.query import JobSpec
@@ -51,6 +51,6 @@ NOWHERE: job.Backends = {"nowhere": _nothing}
 def answer(backend: Backend, engine: Engine, spec: JobSpec, source: Source) -> str:
     """The release's JSON, from the very call that `job.run` makes."""
     with tempfile.TemporaryDirectory() as folder:
-        ledger = SQLiteLedger(Path(folder) / "ledger.sqlite", default_total=Decimal(10**6))
+        ledger = SQLiteLedger(Path(folder) / "ledger.sqlite", default_total=Epsilon(10**6))
         ledger.reserve([Reservation(spec.run_id, spec.dataset, spec.budget, spec.digest())])
         return job.answer(backend, engine, spec, source, ledger)

@@ -6,9 +6,10 @@ import pytest
 
 from dpjobs.answers import check_epsilon, plan_for, smallest_epsilon
 from dpjobs.engines import ENGINES
+from dpjobs.epsilon import LEAST
 from dpjobs.errors import InputError
 from dpjobs.plan import SEPARATE, TOKENS
-from dpjobs.query import MIN_SHARE, Bounds, JobSpec, PrivacyBudget, Query
+from dpjobs.query import Bounds, JobSpec, PrivacyBudget, Query
 
 BOUNDS = Bounds(-3, 10)
 
@@ -24,13 +25,13 @@ def test_every_cell_gets_its_smallest_share_or_the_run_is_refused(engine: str, q
     bounds = None if query is Query.COUNT else BOUNDS
     least = smallest_epsilon(spec(engine, query, Decimal(1), bounds))
     check_epsilon(spec(engine, query, least, bounds))
-    assert all(cell.epsilon >= MIN_SHARE for cell in plan_for(engine, query, "x", bounds, least).live)
+    assert all(cell.epsilon >= LEAST for cell in plan_for(engine, query, "x", bounds, least).live)
     parts = {Query.MEAN: 2, Query.VARIANCE: 3}.get(query, 1) if engine == "tumult" else 1
-    assert least == MIN_SHARE * parts
+    assert least == LEAST * parts
     if parts > 1:
         said = rf"^epsilon is too small for {query.value} by .*at least 0\.00000{parts} "
         with pytest.raises(InputError, match=said):
-            check_epsilon(spec(engine, query, least - MIN_SHARE / 1000, bounds))
+            check_epsilon(spec(engine, query, least - LEAST / 1000, bounds))
 
 
 def test_so_does_the_search_for_bounds() -> None:

@@ -6,7 +6,6 @@ import os
 import re
 import socket
 from collections.abc import Iterator
-from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +14,7 @@ import pytest
 
 from dpjobs import cluster, job
 from dpjobs.arguments import parse_emr, parse_glue
+from dpjobs.epsilon import Epsilon
 from dpjobs.errors import CopyError, DoubtError, DpError, InputError, InterruptError, LedgerError, RunError
 from dpjobs.ledger import SQLiteLedger
 from dpjobs.ledger.dynamodb import DynamoDBLedger
@@ -79,7 +79,7 @@ def test_a_table_out_of_reach(capfd: pytest.CaptureFixture[str], monkeypatch: py
 def test_a_table_serves_on_every_platform(table: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Up to the door of the run, with a Spark that only says where it runs."""
     seen: list[Any] = []
-    DynamoDBLedger(table).set_total("s3://bucket/census.csv", Decimal(1))
+    DynamoDBLedger(table).set_total("s3://bucket/census.csv", Epsilon(1))
     monkeypatch.setattr(job, "run", lambda specs, ledger, _: seen.append((specs[0], ledger)) or 1 / 0)
     monkeypatch.setattr(cluster, "SparkBackend", lambda _: Told())
     context = SimpleNamespace(applicationId="application_1_0001", master="yarn")
@@ -101,7 +101,7 @@ def test_an_address_without_a_budget_is_not_looked_at(
     table: str, capfd: pytest.CaptureFixture[str], words: list[str]
 ) -> None:
     """Whether there is anything at it is nobody's to know: not even Spark, which alone could look, is started."""
-    DynamoDBLedger(table).set_total("s3://bucket/census", Decimal(1))
+    DynamoDBLedger(table).set_total("s3://bucket/census", Epsilon(1))
     lies_in = [word.replace("census.csv", "census/x.csv") for word in WORDS]
     assert cluster.main([*lies_in, "--ledger", f"dynamodb:{table}", *words], "pipelinedp", parse_glue) == 2
     said = "the data set has no budget" if "by-address" in words else "the table lies in one that has a budget"
@@ -144,7 +144,7 @@ def test_no_ledger_is_refused(words: list[str], capfd: pytest.CaptureFixture[str
 @pytest.fixture
 def ledger(tmp_path: Path) -> SQLiteLedger:
     ledger = SQLiteLedger(tmp_path / "ledger.sqlite", default_total=None)
-    ledger.set_total("s3://bucket/census.csv", Decimal(5))
+    ledger.set_total("s3://bucket/census.csv", Epsilon(5))
     return ledger
 
 
@@ -295,7 +295,7 @@ def test_a_copy_that_fails_costs_nothing_to_repeat(
 def test_a_refusal_by_address_names_no_other_table(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """Who starts the deployed job cannot choose the data set: which tables lie in a folder is not theirs to learn."""
     ledger = SQLiteLedger(tmp_path / "ledger.sqlite")
-    ledger.set_total("s3://bucket/data/patients.csv", Decimal(1))
+    ledger.set_total("s3://bucket/data/patients.csv", Epsilon(1))
     words = [*WORDS[2:], "--ledger", str(tmp_path / "ledger.sqlite"), "--dataset"]
     for address in ("s3://bucket/data", "s3://bucket/data/patients.csv/x", "s3://bucket/elsewhere"):
         assert cluster.main([*words, "by-address", "--s3_file", address], "pipelinedp", parse_glue) == 2

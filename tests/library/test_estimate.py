@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from dpjobs.draws import Draws
 from dpjobs.engines.base import Noisy
+from dpjobs.epsilon import Epsilon
 from dpjobs.interval import Term, quantile
 from dpjobs.noise import Noise, RoundedLaplace, TwoSidedGeometric
 from dpjobs.plan import SEPARATE, Plan
@@ -32,8 +33,8 @@ BOUND = st.one_of(
     st.builds(lambda e, sign: sign * math.ldexp(1.0, e), st.integers(-1074, 100), st.sampled_from([1, -1])),
 )
 EPSILON = st.one_of(
-    st.sampled_from(["0.000003", "0.1", "1", "1000"]).map(Decimal),
-    st.integers(3_000, 10**12).map(lambda billionths: Decimal(billionths) / 10**9),
+    st.sampled_from(["0.000003", "0.1", "1", "1000"]).map(Epsilon),
+    st.integers(3_000, 10**12).map(lambda billionths: Epsilon.of_billionths(billionths)),
 )
 CONFIDENCE = st.one_of(st.sampled_from([0.5, 0.95, 0.999999]), st.floats(0.5, 0.999999))
 INTEGER = st.one_of(

@@ -19,6 +19,7 @@ from dpjobs.backends.spark import rows
 from dpjobs.backends.spark.backend import SparkBackend
 from dpjobs.bounds import BINS
 from dpjobs.engines.base import Engine, Noisy
+from dpjobs.epsilon import Epsilon
 from dpjobs.errors import BudgetError, InputError, LedgerError, RunError
 from dpjobs.ledger import Reservation, SQLiteLedger
 from dpjobs.plan import SEPARATE, Cell, Plan
@@ -33,7 +34,7 @@ HERE = through(Told())
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> SQLiteLedger:
-    return SQLiteLedger(tmp_path / "ledger.sqlite", default_total=Decimal(10_000))
+    return SQLiteLedger(tmp_path / "ledger.sqlite", default_total=Epsilon(10_000))
 
 
 @pytest.fixture

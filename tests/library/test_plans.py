@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from dpjobs import bounds as private_bounds
 from dpjobs.engines.base import at_most
+from dpjobs.epsilon import LEAST, Epsilon
 from dpjobs.formula import K, of
 from dpjobs.plan import (
     LARGEST_SCALE,
@@ -26,14 +27,14 @@ from dpjobs.plan import (
     smallest_step,
     tokens_grid,
 )
-from dpjobs.query import MIN_SHARE, Bounds, Query
+from dpjobs.query import Bounds, Query
 from library.plans import plan
 
 finite = st.floats(-(2.0**100), 2.0**100, allow_nan=False)
 bounds = st.builds(lambda a, b: Bounds(min(a, b), max(a, b)), finite, finite)
 epsilons = st.one_of(
-    st.sampled_from(["0.000001", "0.000015259", "0.01", "1", "1000"]).map(Decimal),
-    st.integers(1_000, 10**12).map(lambda billionths: Decimal(billionths) / 10**9),
+    st.sampled_from(["0.000001", "0.000015259", "0.01", "1", "1000"]).map(Epsilon),
+    st.integers(1_000, 10**12).map(lambda billionths: Epsilon.of_billionths(billionths)),
 )
 SHARED = [Query.MEAN, Query.VARIANCE]
 BOUNDED = [Query.SUM, *SHARED]
@@ -88,8 +89,8 @@ def test_rounding_holds_what_is_lost_when_a_cell_is_read(query: Query, cell: str
 
 
 @given(bounds, epsilons)
-@example(Bounds(0, 1), MIN_SHARE)
-@example(Bounds(0.5, 1_099_511.5), MIN_SHARE)  # 2⁴⁰ · 10⁻⁶ steps, and half a one that is rounded up
+@example(Bounds(0, 1), LEAST)
+@example(Bounds(0.5, 1_099_511.5), LEAST)  # 2⁴⁰ · 10⁻⁶ steps, and half a one that is rounded up
 @example(Bounds(0, 2**24 - 1), Decimal("0.015258790"))  # the largest scale that 2²⁴ tokens may have, nearly
 def test_no_noise_on_shared_tokens_makes_pydp_round(limits: Bounds, epsilon: Decimal) -> None:
     """At a scale of up to 2⁴⁰ its grid is that of whole numbers; it reckons with a double not above epsilon."""
@@ -98,7 +99,7 @@ def test_no_noise_on_shared_tokens_makes_pydp_round(limits: Bounds, epsilon: Dec
     assert Fraction(grid.upper) <= LARGEST_SCALE * Fraction(at_most(epsilon))
 
 
-@pytest.mark.parametrize("epsilon", [MIN_SHARE, Decimal("0.000002"), Decimal("0.0001"), Decimal("0.015")])
+@pytest.mark.parametrize("epsilon", [LEAST, Decimal("0.000002"), Decimal("0.0001"), Decimal("0.015")])
 @pytest.mark.parametrize("query", SHARED)
 def test_pydp_takes_the_smallest_epsilons(epsilon: Decimal, query: Query) -> None:
     from dpjobs.engines import load
@@ -273,7 +274,7 @@ def test_a_plan_without_bounds_is_refused(query: Query) -> None:
 
 @given(st.integers(3000, 10**12), st.integers(1, 5))
 def test_shares_are_even_and_never_exceed_epsilon(billionths: int, live: int) -> None:
-    epsilon = Decimal(billionths) / 10**9
+    epsilon = Epsilon.of_billionths(billionths)
     share = shares(epsilon, live)
     assert share * live <= epsilon
     assert epsilon - share * live < live * Decimal("0.000000001")

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from dpjobs.engines import ENGINES
 from dpjobs.engines.base import Noisy, is_enough
+from dpjobs.epsilon import Epsilon
 from dpjobs.plan import SEPARATE, Plan, is_possible
 from dpjobs.query import Bounds, Query
 from library.plans import plan, separate
@@ -27,7 +28,7 @@ BOUNDS = st.builds(
     lambda a, b: Bounds(min(a, b), max(a, b)),
     *[st.one_of(st.floats(-(2.0**100), 2.0**100), st.integers(-100, 100).map(float))] * 2,
 )
-EPSILON = st.integers(1_000, 10**10).map(lambda billionths: Decimal(billionths) / 10**9)
+EPSILON = st.integers(1_000, 10**10).map(lambda billionths: Epsilon.of_billionths(billionths))
 
 
 def totals(of: Plan, numbers: Sequence[float]) -> list[int]:

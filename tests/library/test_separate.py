@@ -8,6 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from dpjobs.epsilon import Epsilon
 from dpjobs.plan import SEPARATE, WIDTH
 from dpjobs.query import Bounds, Query
 from dpjobs.statistics.separate import COUNT, SUM, SUM_OF_SQUARES, centred_grid, squares_of
@@ -36,7 +37,7 @@ def test_the_plans_are_those_of_ever(limits: tuple[float, float]) -> None:
     assert (grid.step, grid.lower, grid.upper) == (step, low, high)
     assert grid.origin == pytest.approx(middle, abs=step / 2)
     assert squares_of(grid) == squares
-    [_, total, _] = separate(Query.VARIANCE, Bounds(*limits), Decimal(1)).cells
+    [_, total, _] = separate(Query.VARIANCE, Bounds(*limits), Epsilon(1)).cells
     assert total.sensitivity == max(abs(low), abs(high))
 
 
@@ -46,7 +47,7 @@ def test_the_plans_are_those_of_ever(limits: tuple[float, float]) -> None:
 @example(Bounds(0.0, 5e-324))
 @example(Bounds(7.0, 7.0))
 def test_integers_fit_24_bits_and_none_is_wasted(limits: Bounds) -> None:
-    of = separate(Query.VARIANCE, limits, Decimal(1))
+    of = separate(Query.VARIANCE, limits, Epsilon(1))
     grid = of.grid
     assert math.frexp(grid.step)[0] == 0.5
     assert grid.step >= 2.0**-200
@@ -63,7 +64,7 @@ def test_integers_fit_24_bits_and_none_is_wasted(limits: Bounds) -> None:
 
 @given(bounds, st.integers(-WIDTH, WIDTH))
 def test_squares_lie_within_their_bounds(limits: Bounds, k: int) -> None:
-    of = separate(Query.VARIANCE, limits, Decimal(1))
+    of = separate(Query.VARIANCE, limits, Epsilon(1))
     k = min(max(k, of.grid.lower), of.grid.upper)
     square = of.cell(SUM_OF_SQUARES)
     given_ = square.formula.value(k)
@@ -76,7 +77,7 @@ def test_squares_lie_within_their_bounds(limits: Bounds, k: int) -> None:
 
 @given(bounds)
 def test_squares_are_centred_and_reach_their_bounds(limits: Bounds) -> None:
-    of = separate(Query.VARIANCE, limits, Decimal(1))
+    of = separate(Query.VARIANCE, limits, Epsilon(1))
     largest = max(abs(of.grid.lower), abs(of.grid.upper)) ** 2
     centre, shift = squares_of(of.grid)
     assert centre == largest // 2
@@ -90,7 +91,7 @@ def test_squares_are_centred_and_reach_their_bounds(limits: Bounds) -> None:
 @pytest.mark.parametrize("query", Query)
 @given(billionths=st.integers(3000, 10**12))
 def test_shares_are_even_and_never_exceed_epsilon(query: Query, billionths: int) -> None:
-    epsilon = Decimal(billionths) / 10**9
+    epsilon = Epsilon.of_billionths(billionths)
     of = separate(query, Bounds(-1, 3), epsilon)
     shares = [cell.epsilon for cell in of.cells]
     assert of.epsilon == sum(shares) <= epsilon
@@ -99,7 +100,7 @@ def test_shares_are_even_and_never_exceed_epsilon(query: Query, billionths: int)
 
 
 def test_a_constant_column_gives_all_of_epsilon_to_the_rest() -> None:
-    of = separate(Query.MEAN, Bounds(5, 5), Decimal(1))
+    of = separate(Query.MEAN, Bounds(5, 5), Epsilon(1))
     count, total = of.cells
     assert (count.epsilon, total.epsilon, of.epsilon) == (1, 0, 1)
     assert total.constant
@@ -109,14 +110,14 @@ def test_a_constant_column_gives_all_of_epsilon_to_the_rest() -> None:
 @pytest.mark.parametrize("limits", [Bounds(0, 100), Bounds(-100, 0), Bounds(-1, 1), Bounds(5, 5)], ids=str)
 def test_a_sum_with_a_bound_at_0_has_its_share(limits: Bounds) -> None:
     for query in Query:
-        live = separate(query, limits, Decimal(3)).live
+        live = separate(query, limits, Epsilon(3)).live
         assert [cell.epsilon for cell in live] == [Decimal(3) / len(live)] * len(live)
 
 
 def test_a_query_is_answered_from_these_cells() -> None:
     """The steps give the sums their unit: that of the column, and its square."""
     for query in SUMS:
-        of = separate(query, Bounds(0, 100), Decimal(3))
+        of = separate(query, Bounds(0, 100), Epsilon(3))
         assert of.recipe == SEPARATE
         assert [cell.name for cell in of.cells] == [COUNT, SUM, SUM_OF_SQUARES][: 2 if query is Query.MEAN else 3]
         assert of.grid.origin == 50
@@ -127,12 +128,12 @@ def test_a_query_is_answered_from_these_cells() -> None:
             assert cell.sensitivity == max(abs(cell.lower), abs(cell.upper))
     for query in (Query.COUNT, Query.SUM):  # one cell cannot share
         limits = None if query is Query.COUNT else Bounds(0, 100)
-        assert separate(query, limits, Decimal(3)) == plan(query, limits, Decimal(3))
+        assert separate(query, limits, Decimal(3)) == plan(query, limits, Epsilon(3))
 
 
 @given(bounds, st.data())
 def test_nothing_in_between_leaves_63_bits(limits: Bounds, data: st.DataObject) -> None:
-    of = separate(Query.VARIANCE, limits, Decimal(1))
+    of = separate(Query.VARIANCE, limits, Epsilon(1))
     k = data.draw(st.sampled_from([of.grid.lower, of.grid.upper, 0]))
     centre, shift = squares_of(of.grid)
     assert k * k + centre + 2**shift + ((WIDTH + 1) << shift) < 2**62
@@ -142,4 +143,4 @@ def test_nothing_in_between_leaves_63_bits(limits: Bounds, data: st.DataObject) 
 @pytest.mark.parametrize("query", SUMS)
 def test_without_bounds_it_is_refused(query: Query) -> None:
     with pytest.raises(ValueError, match=f"^{query.value} needs bounds$"):
-        separate(query, None, Decimal(1))
+        separate(query, None, Epsilon(1))

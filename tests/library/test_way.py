@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
+from dpjobs.epsilon import Epsilon
 from dpjobs.ledger import Ledger, SQLiteLedger
 from library.counting import drawn
 from library.ledger import dynamodb_local
@@ -107,7 +108,7 @@ def deployed(monkeypatch: pytest.MonkeyPatch) -> Ledger:
     for name, value in {**dynamodb_local.ENVIRONMENT, "AWS_ENDPOINT_URL": dynamodb_local.endpoint()}.items():
         monkeypatch.setenv(name, value)
     ledger = DynamoDBLedger(dynamodb_local.make_table())
-    ledger.set_total("census", Decimal(10))
+    ledger.set_total("census", Epsilon(10))
     return ledger
 
 

@@ -5,11 +5,11 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from fractions import Fraction
 from typing import ClassVar
 
 from dpjobs.backends.base import Backend
+from dpjobs.epsilon import Epsilon
 from dpjobs.errors import InputError
 from dpjobs.noise import Noise
 from dpjobs.plan import LARGEST_SCALE, TOKENS, Cell, Plan
@@ -89,7 +89,7 @@ class NoiseEngine(Engine):
         if os.getpid() != self._process:
             raise RuntimeError(f"{self.name} draws in the process that imported it, and in none that is forked later")
 
-    def mechanism(self, sensitivity: int, epsilon: Decimal) -> Mechanism:
+    def mechanism(self, sensitivity: int, epsilon: Epsilon) -> Mechanism:
         """Return noise for totals that one row moves by at most `sensitivity` in all, at a cost of `epsilon`.
 
         Raises InputError where the noise would not fit into 64 bits.
@@ -100,7 +100,7 @@ class NoiseEngine(Engine):
         return self._mechanism(sensitivity, epsilon)
 
     @abstractmethod
-    def _mechanism(self, sensitivity: int, epsilon: Decimal) -> Mechanism:
+    def _mechanism(self, sensitivity: int, epsilon: Epsilon) -> Mechanism:
         """Return the noise; its scale is at most `largest_scale`."""
 
     def check(self, plan: Plan) -> None:
@@ -108,7 +108,7 @@ class NoiseEngine(Engine):
         self._mechanisms(plan)
 
     def _mechanisms(self, plan: Plan) -> list[Mechanism]:
-        made: dict[tuple[int, Decimal], Mechanism] = {}
+        made: dict[tuple[int, Epsilon], Mechanism] = {}
         for cell in plan.live:
             key = cell.sensitivity, cell.epsilon
             made[key] = made.get(key) or self.mechanism(*key)
@@ -134,7 +134,7 @@ def _too_much(what: str, scale: Fraction, largest: int) -> InputError:
     return InputError.of(f"too much noise for {what}", f"a scale of {float(scale):.4g}", allowed)
 
 
-def at_most(epsilon: Decimal) -> float:
+def at_most(epsilon: Epsilon) -> float:
     """The largest double not above epsilon: a double 0.1 is more than 0.1."""
     near = float(epsilon)
     return near if Fraction(near) <= Fraction(epsilon) else math.nextafter(near, 0.0)

@@ -1,12 +1,12 @@
 """DiffPrivLib: its geometric noise. Not hardened: a floating-point logarithm of one 53-bit uniform number."""
 
 import importlib.metadata
-from decimal import Decimal
 from fractions import Fraction
 
 from diffprivlib.mechanisms import Geometric
 
 from dpjobs.engines.base import Mechanism, NoiseEngine, at_most
+from dpjobs.epsilon import Epsilon
 from dpjobs.noise import TwoSidedGeometric
 
 
@@ -20,14 +20,14 @@ class DiffPrivLibEngine(NoiseEngine):
         """DiffPrivLib's version."""
         return f"diffprivlib {importlib.metadata.version('diffprivlib')}"
 
-    def _mechanism(self, sensitivity: int, epsilon: Decimal) -> "FloatGeometric":
+    def _mechanism(self, sensitivity: int, epsilon: Epsilon) -> "FloatGeometric":
         return FloatGeometric(sensitivity, epsilon)
 
 
 class FloatGeometric(Mechanism):
     """Its noise, drawn on 0 and added to the integer here: it would send that through a double."""
 
-    def __init__(self, sensitivity: int, epsilon: Decimal) -> None:
+    def __init__(self, sensitivity: int, epsilon: Epsilon) -> None:
         self._geometric = Geometric(epsilon=at_most(epsilon), sensitivity=sensitivity)
         self.noise = TwoSidedGeometric(Fraction(sensitivity) / Fraction(at_most(epsilon)))
 

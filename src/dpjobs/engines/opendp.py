@@ -2,7 +2,6 @@
 
 import importlib.metadata
 import math
-from decimal import Decimal
 from fractions import Fraction
 
 from opendp.domains import atom_domain
@@ -11,6 +10,7 @@ from opendp.metrics import absolute_distance
 from opendp.mod import Measurement, enable_features
 
 from dpjobs.engines.base import Mechanism, NoiseEngine
+from dpjobs.epsilon import Epsilon
 from dpjobs.noise import TwoSidedGeometric
 
 enable_features("contrib")  # its name for measurements whose proofs have been reviewed, or not yet
@@ -28,7 +28,7 @@ class OpenDPEngine(NoiseEngine):
         """OpenDP's version."""
         return f"opendp {importlib.metadata.version('opendp')}"
 
-    def _mechanism(self, sensitivity: int, epsilon: Decimal) -> "DiscreteLaplace":
+    def _mechanism(self, sensitivity: int, epsilon: Epsilon) -> "DiscreteLaplace":
         return DiscreteLaplace(sensitivity, epsilon)
 
 
@@ -39,7 +39,7 @@ class DiscreteLaplace(Mechanism):
     and for totals and scales as they are here (see `largest_scale`) it does not come.
     """
 
-    def __init__(self, sensitivity: int, epsilon: Decimal) -> None:
+    def __init__(self, sensitivity: int, epsilon: Epsilon) -> None:
         scale = float(Fraction(sensitivity) / Fraction(epsilon))
         while _cost(scale, sensitivity) > Fraction(epsilon):
             scale = math.nextafter(scale, math.inf)  # its map rounds up: a step or two

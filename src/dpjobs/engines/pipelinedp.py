@@ -8,10 +8,10 @@ import importlib.metadata
 import importlib.util
 import math
 import sys
-from decimal import Decimal
 from fractions import Fraction
 
 from dpjobs.engines.base import Mechanism, NoiseEngine, at_most
+from dpjobs.epsilon import Epsilon
 from dpjobs.noise import RoundedLaplace
 
 
@@ -46,7 +46,7 @@ class PipelineDPEngine(NoiseEngine):
         versions = [f"{package} {importlib.metadata.version(package)}" for package in ("pipeline-dp", "python-dp")]
         return ", ".join(versions)
 
-    def _mechanism(self, sensitivity: int, epsilon: Decimal) -> "PyDPLaplace":
+    def _mechanism(self, sensitivity: int, epsilon: Epsilon) -> "PyDPLaplace":
         return PyDPLaplace(sensitivity, epsilon)
 
 
@@ -60,7 +60,7 @@ class PyDPLaplace(Mechanism):
     the total to its multiples before the noise, and accounts for that.
     """
 
-    def __init__(self, sensitivity: int, epsilon: Decimal) -> None:
+    def __init__(self, sensitivity: int, epsilon: Epsilon) -> None:
         epsilon_ = at_most(epsilon)
         exponent = _exponent(sensitivity / epsilon_)
         self.grid, self._parts = 2 ** max(exponent, 0), 2 ** max(-exponent, 0)

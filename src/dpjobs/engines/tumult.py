@@ -4,7 +4,6 @@ import atexit
 import contextlib
 import importlib.metadata
 from collections.abc import Iterator
-from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
@@ -18,6 +17,7 @@ from dpjobs.backends.base import Backend
 from dpjobs.backends.spark.backend import SparkBackend
 from dpjobs.backends.spark.rows import BIN
 from dpjobs.engines.base import Engine, Noisy
+from dpjobs.epsilon import Epsilon
 from dpjobs.noise import TwoSidedGeometric
 from dpjobs.plan import SEPARATE, Cell, Plan
 from dpjobs.source import Source
@@ -49,7 +49,7 @@ class TumultEngine(Engine):
         frame = backend.frame(table, plan)
         if plan.bins:
             return _histogram(frame.select(BIN), plan)
-        with _session(frame, sum((cell.epsilon for cell in plan.live), Decimal(0))) as session:
+        with _session(frame, sum((cell.epsilon for cell in plan.live), Epsilon(0))) as session:
             return [_evaluate(session, cell, plan) for cell in plan.live]
 
 
@@ -76,7 +76,7 @@ class _RecordingSession:
         session._compile_and_get_info = self._record
         self._info: list[dict[str, Any]] = []
 
-    def evaluate(self, query: Query, epsilon: Decimal, size: int) -> tuple[list[Row], TwoSidedGeometric]:
+    def evaluate(self, query: Query, epsilon: Epsilon, size: int) -> tuple[list[Row], TwoSidedGeometric]:
         """Evaluate once: Tumult writes the noisy rows to a table, from which they are read.
 
         `size` is the number of rows that the result has whatever the table holds; where a cluster's nodes do not
@@ -97,7 +97,7 @@ class _RecordingSession:
 
 
 @contextlib.contextmanager
-def _session(frame: DataFrame, epsilon: Decimal) -> Iterator[_RecordingSession]:
+def _session(frame: DataFrame, epsilon: Epsilon) -> Iterator[_RecordingSession]:
     try:
         session = Session.from_dataframe(_budget(epsilon), _VIEW, frame, protected_change=AddOneRow())
         yield _RecordingSession(session)
@@ -108,7 +108,7 @@ def _session(frame: DataFrame, epsilon: Decimal) -> Iterator[_RecordingSession]:
     cleanup()  # Tumult's temporary tables count as raw data
 
 
-def _budget(epsilon: Decimal) -> PureDPBudget:
+def _budget(epsilon: Epsilon) -> PureDPBudget:
     return PureDPBudget(ExactNumber(Fraction(epsilon)))
 
 

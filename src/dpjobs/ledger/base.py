@@ -1,19 +1,19 @@
 """What a ledger promises, and the checks that every ledger shares.
 
 A reservation is one atomic step: it charges the data set, claims the table for it and writes the run's permanent
-row, or refuses and changes nothing. Nothing is ever refunded. Amounts are whole billionths of epsilon. What a run
-draws is stored in its row once, by whoever comes first, and so is its release.
+row, or refuses and changes nothing. Nothing is ever refunded. What a run draws is stored in its row once, by
+whoever comes first, and so is its release.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 
 from dpjobs.addresses import Place
+from dpjobs.epsilon import Epsilon, plain
 from dpjobs.errors import BudgetError, InputError, LedgerError, quoted
 from dpjobs.ledger.claims import Asked, Claims
-from dpjobs.query import BILLION, PrivacyBudget, plain
+from dpjobs.query import PrivacyBudget
 
 HISTOGRAM, TOTALS = "histogram", "totals"
 STAGES = (HISTOGRAM, TOTALS)
@@ -50,7 +50,7 @@ class Run:
 
     run_id: str
     dataset: str
-    billionths: int
+    epsilon: Epsilon
     digest: str
     reserved_at: str
     committed_at: str | None
@@ -64,29 +64,24 @@ class Run:
         """What is stored of its draws, by stage."""
         return {stage: text for stage in STAGES if (text := getattr(self, stage)) is not None}
 
-    @property
-    def epsilon(self) -> Decimal:
-        """The epsilon that the run was charged."""
-        return Decimal(self.billionths) / BILLION
-
 
 @dataclass(frozen=True)
 class Balance:
-    """What a data set may spend in all and has spent, in billionths of epsilon."""
+    """What a data set may spend in all and has spent, which is never more."""
 
-    total: int
-    spent: int
+    total: Epsilon
+    spent: Epsilon
 
     @property
-    def left(self) -> Decimal:
+    def left(self) -> Epsilon:
         """The epsilon that is left."""
-        return Decimal(self.total - self.spent) / BILLION
+        return self.total - self.spent
 
 
 class Ledger(ABC):
     """Budgets and runs. A subclass implements the steps with an underscore, each of them atomic."""
 
-    default_total: Decimal | None = None
+    default_total: Epsilon | None = None
     """The total that an unknown data set starts with; None refuses it."""
 
     def ready(self) -> None:  # noqa: B027 (a ledger that cannot tell beforehand need not)
@@ -107,7 +102,7 @@ class Ledger(ABC):
         To be asked before the table is looked at, by its address alone.
         """
         self.recognise(dataset, place)
-        self._refuse_unless(dataset, 0, self.balance(dataset))
+        self._refuse_unless(dataset, Epsilon(0), self.balance(dataset))
 
     def recognise(self, dataset: str, place: Place) -> None:
         """Raise BudgetError, with the name that has the budget, where a table belongs to another data set."""
@@ -153,16 +148,16 @@ class Ledger(ABC):
             raise LedgerError.of("no reservation that waits for draws", run_id, allowed)
         return stored
 
-    def set_total(self, dataset: str, total: Decimal, place: Place | None = None) -> None:
+    def set_total(self, dataset: str, total: Epsilon, place: Place | None = None) -> None:
         """Allow a data set to spend `total` in all; `place` is where its table lies, as far as that is known.
 
         Raises InputError when it has spent more than that, BudgetError when the table, or the address that is the
         data set's name, belongs to another data set.
         """
-        if not self._set_total(dataset, int(total * BILLION), place):
+        if not self._set_total(dataset, total, place):
             balance = self.balance(dataset)
-            spent = plain(Decimal(balance.spent if balance else 0) / BILLION)
-            raise InputError.of("the total is below what is spent", plain(total), f"at least {spent}")
+            spent = balance.spent if balance else Epsilon(0)
+            raise InputError.of("the total is below what is spent", plain(total), f"at least {plain(spent)}")
 
     @abstractmethod
     def balance(self, dataset: str) -> Balance | None:
@@ -204,7 +199,7 @@ class Ledger(ABC):
         """
 
     @abstractmethod
-    def _set_total(self, dataset: str, billionths: int, place: Place | None) -> bool:
+    def _set_total(self, dataset: str, total: Epsilon, place: Place | None) -> bool:
         """Set the total and claim what a new data set is named by, unless more is spent already; False then."""
 
     def _admit_readers(self, reservations: Sequence[Reservation], known: Mapping[str, Run]) -> None:
@@ -222,11 +217,7 @@ class Ledger(ABC):
             run = self.find(wanted.run_id)
             if run is None:
                 continue
-            if (run.digest, run.dataset, run.billionths) != (
-                wanted.digest,
-                wanted.dataset,
-                wanted.budget.billionths,
-            ):
+            if (run.digest, run.dataset, run.epsilon) != (wanted.digest, wanted.dataset, wanted.budget.epsilon):
                 raise BudgetError.of(
                     "the run id belongs to another specification",
                     wanted.run_id,
@@ -235,15 +226,15 @@ class Ledger(ABC):
             known[run.run_id] = run
         return known
 
-    def _refuse_unless(self, dataset: str, asked: int, balance: Balance | None) -> None:
+    def _refuse_unless(self, dataset: str, asked: Epsilon, balance: Balance | None) -> None:
         """Raise BudgetError unless the balance covers what is asked."""
         if balance is None:
             raise no_budget(dataset)
         if balance.spent + asked > balance.total:
             raise BudgetError.of(
                 f"not enough budget for {quoted(dataset)}",
-                plain(Decimal(asked) / BILLION),
-                f"at most {plain(balance.left)}, which is left of {plain(Decimal(balance.total) / BILLION)}",
+                plain(asked),
+                f"at most {plain(balance.left)}, which is left of {plain(balance.total)}",
             )
 
 
@@ -262,8 +253,8 @@ def _tables(reservations: Sequence[Reservation]) -> list[Asked]:
     return [(r.dataset, r.place) for r in reservations]
 
 
-def _asked(reservations: Sequence[Reservation]) -> dict[str, int]:
-    asked: dict[str, int] = {}
+def _asked(reservations: Sequence[Reservation]) -> dict[str, Epsilon]:
+    asked: dict[str, Epsilon] = {}
     for r in reservations:
-        asked[r.dataset] = asked.get(r.dataset, 0) + r.budget.billionths
+        asked[r.dataset] = asked.get(r.dataset, Epsilon(0)) + r.budget.epsilon
     return asked

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from dpjobs.addresses import Place, is_address
+from dpjobs.epsilon import Epsilon
 from dpjobs.errors import LedgerError
 from dpjobs.ledger import dynamodb_table
 from dpjobs.ledger.base import STAGES, Balance, Ledger, Reservation, Run, _asked, _tables
@@ -47,7 +48,7 @@ class DynamoDBLedger(Ledger):
         item = self._table.get(_dataset_key(dataset))
         if item is None:
             return None
-        total, left = self._whole(item, "total"), self._whole(item, "left")
+        total, left = self._amount(item, "total"), self._amount(item, "left")
         if left > total:
             raise self._malformed()
         return Balance(total, total - left)
@@ -93,7 +94,7 @@ class DynamoDBLedger(Ledger):
             self._refuse_unless(dataset, amount, self.balance(dataset))
         return False  # what was missing is there by now
 
-    def _charging(self, dataset: str, amount: int) -> dict[str, Any]:
+    def _charging(self, dataset: str, amount: Epsilon) -> dict[str, Any]:
         """The part of a transaction that takes an amount of what is left, if that much is."""
         update = {
             "TableName": self._table.name,
@@ -101,7 +102,7 @@ class DynamoDBLedger(Ledger):
             "UpdateExpression": "SET #left = #left - :asked",
             "ConditionExpression": "#left BETWEEN :asked AND #total",
             "ExpressionAttributeNames": {"#left": "left", "#total": "total"},
-            "ExpressionAttributeValues": {":asked": _number(amount)},
+            "ExpressionAttributeValues": {":asked": _stored(amount)},
         }
         return {"Update": update}
 
@@ -110,7 +111,7 @@ class DynamoDBLedger(Ledger):
         run: Item = {
             **_run_key(r.run_id),
             "dataset": {"S": r.dataset},
-            "epsilon": _number(r.budget.billionths),
+            "epsilon": _stored(r.budget.epsilon),
             "digest": {"S": r.digest},
             "reserved_at": {"S": now},
             **({"state": {"S": r.place.state}} if r.place and r.place.state else {}),
@@ -192,23 +193,23 @@ class DynamoDBLedger(Ledger):
         run = self.find(run_id)
         return run.release if run else None
 
-    def _set_total(self, dataset: str, billionths: int, place: Place | None) -> bool:
+    def _set_total(self, dataset: str, total: Epsilon, place: Place | None) -> bool:
         deadline = time.monotonic() + dynamodb_table.PATIENCE_SECONDS
         while time.monotonic() < deadline:
             balance = self.balance(dataset)
             if balance is None:
-                done = self._add(dataset, billionths, place)
-            elif billionths < balance.spent:
+                done = self._add(dataset, total, place)
+            elif total < balance.spent:
                 return False
             else:
-                done = self._table.call("update_item", **_resetting(dataset, balance.total, billionths))
+                done = self._table.call("update_item", **_resetting(dataset, balance.total, total))
             if not done["failed"]:
                 return True
         raise self._table.error("the ledger is too busy")
 
-    def _add(self, dataset: str, billionths: int, place: Place | None) -> dict[str, Any]:
+    def _add(self, dataset: str, total: Epsilon, place: Place | None) -> dict[str, Any]:
         """Write a new data set with its total, and claim its addresses, unless somebody is faster."""
-        item: Item = {**_dataset_key(dataset), "total": _number(billionths), "left": _number(billionths)}
+        item: Item = {**_dataset_key(dataset), "total": _stored(total), "left": _stored(total)}
         put = {"Item": item, "ConditionExpression": "attribute_not_exists(pk)"}
         version, claims = self._all_claims()
         new = claims.admit([(dataset, place)])
@@ -226,7 +227,7 @@ class DynamoDBLedger(Ledger):
         return Run(
             self._text(item, "pk").removeprefix("run#"),
             self._text(item, "dataset"),
-            self._whole(item, "epsilon"),
+            self._amount(item, "epsilon"),
             self._text(item, "digest"),
             self._text(item, "reserved_at"),
             committed,
@@ -246,11 +247,14 @@ class DynamoDBLedger(Ledger):
             raise self._malformed()
         return int(value)
 
+    def _amount(self, item: Item, name: str) -> Epsilon:
+        return Epsilon.of_billionths(self._whole(item, name))
+
     def _malformed(self) -> LedgerError:
         return LedgerError.of("the ledger holds a malformed item", self._table.name, "a table that only we write")
 
 
-def _resetting(dataset: str, old: int, new: int) -> dict[str, Any]:
+def _resetting(dataset: str, old: Epsilon, new: Epsilon) -> dict[str, Any]:
     """The update from one total to another: it keeps what is spent, whatever is charged in between."""
     return {
         "Key": _dataset_key(dataset),
@@ -258,10 +262,10 @@ def _resetting(dataset: str, old: int, new: int) -> dict[str, Any]:
         "ConditionExpression": "#total = :old AND #left >= :least",
         "ExpressionAttributeNames": {"#left": "left", "#total": "total"},
         "ExpressionAttributeValues": {
-            ":old": _number(old),
-            ":new": _number(new),
-            ":more": _number(new - old),
-            ":least": _number(max(old - new, 0)),
+            ":old": _stored(old),
+            ":new": _stored(new),
+            ":more": _number(new.billionths - old.billionths),
+            ":least": _number(max(old.billionths - new.billionths, 0)),
         },
     }
 
@@ -284,6 +288,10 @@ def _address_key(address: str) -> Item:
 
 def _run_key(run_id: str) -> Item:
     return {"pk": {"S": f"run#{run_id}"}, "sk": {"S": "run"}}
+
+
+def _stored(epsilon: Epsilon) -> dict[str, str]:
+    return _number(epsilon.billionths)
 
 
 def _number(value: int) -> dict[str, str]:

@@ -7,16 +7,15 @@ import contextlib
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from dpjobs.addresses import Place
+from dpjobs.epsilon import Epsilon
 from dpjobs.errors import LedgerError
 from dpjobs.ledger.base import Balance, Ledger, Reservation, Run, _asked, _tables
 from dpjobs.ledger.claims import Asked, Claims
-from dpjobs.query import BILLION
 
 _APPLICATION = 0x44504C47  # "DPLG": tells our file from any other SQLite file
 _VERSION = 2
@@ -53,6 +52,7 @@ _OF_VERSION_1 = (
 )
 """What stands before the tables of a first version while it is only read, which may be all that is allowed."""
 _RUN = "run_id, dataset, epsilon, digest, reserved_at, committed_at, release, histogram, totals, state"
+_OF_A_NEW_DATA_SET = Epsilon(10)
 _ALLOWED = "a ledger file that this user can write, not in use by a stuck process"
 
 
@@ -63,7 +63,7 @@ class SQLiteLedger(Ledger):
     """
 
     def __init__(
-        self, path: Path, default_total: Decimal | None = Decimal(10), busy_timeout_seconds: float = 10.0
+        self, path: Path, default_total: Epsilon | None = _OF_A_NEW_DATA_SET, busy_timeout_seconds: float = 10.0
     ) -> None:
         self.path = path
         self.default_total = default_total
@@ -74,8 +74,8 @@ class SQLiteLedger(Ledger):
         with self._reading() as db:
             row = db and db.execute("SELECT total, spent FROM datasets WHERE name = ?", (dataset,)).fetchone()
         if row:
-            return Balance(*row)
-        return None if self.default_total is None else Balance(int(self.default_total * BILLION), 0)
+            return _balance(row)
+        return None if self.default_total is None else Balance(self.default_total, Epsilon(0))
 
     def knows(self, dataset: str) -> bool:
         """Whether the data set has ever been charged or given a total."""
@@ -92,13 +92,13 @@ class SQLiteLedger(Ledger):
         query = f"SELECT {_RUN} FROM runs WHERE dataset = ? ORDER BY reserved_at, rowid"  # noqa: S608 (constant)
         with self._reading() as db:
             rows = db.execute(query, (dataset,)).fetchall() if db else []
-        return [Run(*row) for row in rows]
+        return [_run(row) for row in rows]
 
     def find(self, run_id: str) -> Run | None:
         """Return a run's row, None when the id is unused."""
         with self._reading() as db:
             row = db and self._find(db, run_id)
-        return Run(*row) if row else None
+        return _run(row) if row else None
 
     def ready(self) -> None:
         """Raise LedgerError unless the ledger can be written; changes nothing."""
@@ -116,7 +116,7 @@ class SQLiteLedger(Ledger):
                 self._charge_one(db, dataset, asked)
             now = _now()
             rows = [
-                (r.run_id, r.dataset, r.budget.billionths, r.digest, now, r.place.state if r.place else None)
+                (r.run_id, r.dataset, r.budget.epsilon.billionths, r.digest, now, r.place.state if r.place else None)
                 for r in reservations
             ]
             columns = "run_id, dataset, epsilon, digest, reserved_at, state"
@@ -127,34 +127,34 @@ class SQLiteLedger(Ledger):
         with self._reading() as db:
             return _claims(db, asked) if db else Claims.of([], {})
 
-    def _charge_one(self, db: sqlite3.Connection, dataset: str, asked: int) -> None:
+    def _charge_one(self, db: sqlite3.Connection, dataset: str, asked: Epsilon) -> None:
         if self.default_total is not None:
-            total = int(self.default_total * BILLION)
-            db.execute("INSERT OR IGNORE INTO datasets (name, total) VALUES (?, ?)", (dataset, total))
+            new = dataset, self.default_total.billionths
+            db.execute("INSERT OR IGNORE INTO datasets (name, total) VALUES (?, ?)", new)
         row = db.execute("SELECT total, spent FROM datasets WHERE name = ?", (dataset,)).fetchone()
-        self._refuse_unless(dataset, asked, Balance(*row) if row else None)
-        db.execute("UPDATE datasets SET spent = spent + ? WHERE name = ?", (asked, dataset))
+        self._refuse_unless(dataset, asked, _balance(row) if row else None)
+        db.execute("UPDATE datasets SET spent = spent + ? WHERE name = ?", (asked.billionths, dataset))
 
     def _store(self, run_id: str, release: str) -> str | None:
         with self._writing() as db:
             update = "UPDATE runs SET release = ?, committed_at = ? WHERE run_id = ? AND release IS NULL"
             db.execute(update, (release, _now(), run_id))
             row = self._find(db, run_id)
-            return Run(*row).release if row else None
+            return _run(row).release if row else None
 
     def _store_draws(self, run_id: str, stage: str, text: str) -> str | None:
         with self._writing() as db:
             update = f"UPDATE runs SET {stage} = ? WHERE run_id = ? AND {stage} IS NULL AND release IS NULL"  # noqa: S608 (constants)
             db.execute(update, (text, run_id))
             row = self._find(db, run_id)
-            return Run(*row).draws.get(stage) if row else None
+            return _run(row).draws.get(stage) if row else None
 
-    def _set_total(self, dataset: str, billionths: int, place: Place | None) -> bool:
+    def _set_total(self, dataset: str, total: Epsilon, place: Place | None) -> bool:
         with self._writing() as db:
             new = _claims(db, [(dataset, place)]).admit([(dataset, place)])
             upsert = """INSERT INTO datasets (name, total) VALUES (?, ?)
                         ON CONFLICT (name) DO UPDATE SET total = excluded.total WHERE spent <= excluded.total"""
-            if db.execute(upsert, (dataset, billionths)).rowcount != 1:
+            if db.execute(upsert, (dataset, total.billionths)).rowcount != 1:
                 return False
             _claim(db, [(dataset, place)], new)
             return True
@@ -239,6 +239,16 @@ class SQLiteLedger(Ledger):
         finally:
             if db is not None:
                 db.close()
+
+
+def _balance(row: tuple[int, int]) -> Balance:
+    total, spent = row
+    return Balance(Epsilon.of_billionths(total), Epsilon.of_billionths(spent))
+
+
+def _run(row: tuple[Any, ...]) -> Run:
+    run_id, dataset, billionths, *rest = row
+    return Run(run_id, dataset, Epsilon.of_billionths(billionths), *rest)
 
 
 def _claims(db: sqlite3.Connection, asked: Sequence[Asked]) -> Claims:

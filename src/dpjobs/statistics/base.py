@@ -6,10 +6,10 @@ noise would be an output that nobody has paid for.
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from decimal import Decimal
 from typing import ClassVar, NamedTuple
 
 from dpjobs.engines.base import Noisy
+from dpjobs.epsilon import Epsilon
 from dpjobs.interval import Term
 from dpjobs.plan import Plan
 from dpjobs.query import Bounds, Query
@@ -29,10 +29,10 @@ class Statistic(ABC):
     query: ClassVar[Query]
 
     @abstractmethod
-    def plan(self, column: str | None, bounds: Bounds | None, epsilon: Decimal) -> Plan:
+    def plan(self, column: str | None, bounds: Bounds | None, epsilon: Epsilon) -> Plan:
         """Return the cells, which share tokens: no row gives more than the cells' sensitivity to all of them."""
 
-    def separate(self, column: str | None, bounds: Bounds | None, epsilon: Decimal) -> Plan:
+    def separate(self, column: str | None, bounds: Bounds | None, epsilon: Epsilon) -> Plan:
         """Return the cells for an engine that accounts by itself, each with its own share of epsilon.
 
         Where there is one cell, both are the same.

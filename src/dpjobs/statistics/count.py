@@ -2,10 +2,10 @@
 
 import math
 from collections.abc import Sequence
-from decimal import Decimal
 from fractions import Fraction
 
 from dpjobs.engines.base import Noisy
+from dpjobs.epsilon import Epsilon
 from dpjobs.formula import ONE
 from dpjobs.interval import quantile
 from dpjobs.plan import TOKENS, Cell, Plan
@@ -15,7 +15,7 @@ from dpjobs.statistics.base import Estimate, Part, Range, Statistic, within
 NAME = "count"
 
 
-def cell(epsilon: Decimal) -> Cell:
+def cell(epsilon: Epsilon) -> Cell:
     """The cell that counts rows."""
     return Cell(NAME, 1, 1, Fraction(1), sensitivity=1, epsilon=epsilon, formula=ONE)
 
@@ -25,7 +25,7 @@ class Count(Statistic):
 
     query = Query.COUNT
 
-    def plan(self, column: str | None, bounds: Bounds | None, epsilon: Decimal) -> Plan:
+    def plan(self, column: str | None, bounds: Bounds | None, epsilon: Epsilon) -> Plan:
         """One cell."""
         return Plan(Query.COUNT, column, TOKENS, (cell(epsilon),))
 

@@ -5,10 +5,10 @@ each. It is the transformed noise of Kulesza, Suresh and Wang (ICML 2024, arXiv 
 """
 
 from collections.abc import Sequence
-from decimal import Decimal
 from fractions import Fraction
 
 from dpjobs.engines.base import Noisy
+from dpjobs.epsilon import Epsilon
 from dpjobs.formula import K
 from dpjobs.plan import SEPARATE, TOKENS, Cell, Plan, tokens_grid
 from dpjobs.query import Bounds, Query
@@ -26,20 +26,20 @@ class Mean(Statistic):
     query = Query.MEAN
     separate_parts = 2
 
-    def plan(self, column: str | None, bounds: Bounds | None, epsilon: Decimal) -> Plan:
+    def plan(self, column: str | None, bounds: Bounds | None, epsilon: Epsilon) -> Plan:
         """Two cells."""
         if bounds is None:
             raise ValueError("MEAN needs bounds")
         grid = tokens_grid(bounds, epsilon)
         tokens, step = grid.upper, Fraction(grid.step)
-        epsilon = epsilon if tokens else Decimal(0)
+        epsilon = epsilon if tokens else Epsilon(0)
         cells = (
             Cell(HIGH, 0, tokens, step, tokens, epsilon, K),
             Cell(LOW, 0, tokens, step, tokens, epsilon, tokens - K),
         )
         return Plan(Query.MEAN, column, TOKENS, cells, grid)
 
-    def separate(self, column: str | None, bounds: Bounds | None, epsilon: Decimal) -> Plan:
+    def separate(self, column: str | None, bounds: Bounds | None, epsilon: Epsilon) -> Plan:
         """A count and a sum about the middle."""
         return separate.plan(Query.MEAN, column, bounds, epsilon)
 

@@ -10,10 +10,10 @@ the noisy parts and is up to two times narrower.
 
 import math
 from collections.abc import Sequence
-from decimal import Decimal
 from fractions import Fraction
 
 from dpjobs.engines.base import Noisy
+from dpjobs.epsilon import Epsilon
 from dpjobs.formula import ONE, Formula, K
 from dpjobs.interval import quantile
 from dpjobs.plan import SEPARATE, WIDTH, Cell, Grid, Plan, nearest, shares, smallest_step
@@ -25,7 +25,7 @@ _MEAN_PART = 0.1  # of the error probability, for where the mean lies, when the 
 _ROUNDS = 30
 
 
-def plan(query: Query, column: str | None, bounds: Bounds | None, epsilon: Decimal) -> Plan:
+def plan(query: Query, column: str | None, bounds: Bounds | None, epsilon: Epsilon) -> Plan:
     """Return a count and a sum about the middle, for VARIANCE a sum of squares, too; even shares of what is live."""
     if bounds is None:
         raise ValueError(f"{query.value} needs bounds")
@@ -42,7 +42,7 @@ def plan(query: Query, column: str | None, bounds: Bounds | None, epsilon: Decim
     live = [part for part in parts if part[1] or part[2]]
     share = shares(epsilon, len(live))
     cells = (
-        Cell(name, low, high, unit, max(abs(low), abs(high)), share if low or high else Decimal(0), formula)
+        Cell(name, low, high, unit, max(abs(low), abs(high)), share if low or high else Epsilon(0), formula)
         for name, low, high, unit, formula in parts
     )
     return Plan(query, column, SEPARATE, tuple(cells), grid)

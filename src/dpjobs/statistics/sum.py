@@ -2,10 +2,10 @@
 
 import math
 from collections.abc import Sequence
-from decimal import Decimal
 from fractions import Fraction
 
 from dpjobs.engines.base import Noisy
+from dpjobs.epsilon import Epsilon
 from dpjobs.formula import K
 from dpjobs.interval import quantile
 from dpjobs.plan import TOKENS, WIDTH, Cell, Grid, Plan, nearest, smallest_step
@@ -20,13 +20,13 @@ class Sum(Statistic):
 
     query = Query.SUM
 
-    def plan(self, column: str | None, bounds: Bounds | None, epsilon: Decimal) -> Plan:
+    def plan(self, column: str | None, bounds: Bounds | None, epsilon: Epsilon) -> Plan:
         """One cell, whose sensitivity is the larger bound in steps."""
         if bounds is None:
             raise ValueError("SUM needs bounds")
         grid = grid_from_zero(bounds)
         most = max(abs(grid.lower), abs(grid.upper))
-        cell = Cell(NAME, grid.lower, grid.upper, Fraction(grid.step), most, epsilon if most else Decimal(0), K)
+        cell = Cell(NAME, grid.lower, grid.upper, Fraction(grid.step), most, epsilon if most else Epsilon(0), K)
         return Plan(Query.SUM, column, TOKENS, (cell,), grid)
 
     def estimate(self, plan: Plan, noisy: Sequence[Noisy], confidence: float) -> Estimate:

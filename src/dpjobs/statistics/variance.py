@@ -6,11 +6,11 @@ b1/2 + b2 = k. So b2's share of all tokens is the mean square, in units of the r
 
 import math
 from collections.abc import Sequence
-from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
 
 from dpjobs.engines.base import Noisy
+from dpjobs.epsilon import Epsilon
 from dpjobs.formula import K
 from dpjobs.plan import SEPARATE, TOKENS, Cell, Plan, tokens_grid
 from dpjobs.query import Bounds, Query
@@ -31,19 +31,19 @@ class Variance(Statistic):
     query = Query.VARIANCE
     separate_parts = 3
 
-    def plan(self, column: str | None, bounds: Bounds | None, epsilon: Decimal) -> Plan:
+    def plan(self, column: str | None, bounds: Bounds | None, epsilon: Epsilon) -> Plan:
         """Three cells."""
         if bounds is None:
             raise ValueError("VARIANCE needs bounds")
         grid = tokens_grid(bounds, epsilon)
         tokens, step = grid.upper, Fraction(grid.step)
-        epsilon = epsilon if tokens else Decimal(0)
+        epsilon = epsilon if tokens else Epsilon(0)
         b2 = (2 * K * K + tokens) // (2 * max(tokens, 1))
         formulas = {B0: tokens - 2 * K + b2, B1: 2 * (K - b2), B2: b2}
         cells = (Cell(name, 0, tokens, step, tokens, epsilon, formula) for name, formula in formulas.items())
         return Plan(Query.VARIANCE, column, TOKENS, tuple(cells), grid)
 
-    def separate(self, column: str | None, bounds: Bounds | None, epsilon: Decimal) -> Plan:
+    def separate(self, column: str | None, bounds: Bounds | None, epsilon: Epsilon) -> Plan:
         """A count, a sum and a sum of squares about the middle."""
         return separate.plan(Query.VARIANCE, column, bounds, epsilon)
 

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Iterator
-from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from smoke.settings import ENGINES
 from smoke.table import CensusTable
 
 from cli.smoke.asking import REGION, charge, client, session
+from dpjobs.epsilon import Epsilon
 from dpjobs.ledger.dynamodb import DynamoDBLedger
 
 PREFIX = "dp-smoke-0a1b2c"
@@ -76,7 +76,7 @@ def two_runs(seen: Seen, bucket: str) -> Callable[..., None]:
     """Two Glue runs that have succeeded, with their releases in ledger and bucket."""
 
     def make(value: float = 10_000.0, half: float = 50.0, commit: bool = True) -> None:
-        DynamoDBLedger(seen.deployment.outputs["LedgerTableArn"]).set_total(seen.address, Decimal(4))
+        DynamoDBLedger(seen.deployment.outputs["LedgerTableArn"]).set_total(seen.address, Epsilon(4))
         for engine in ENGINES:
             run = Run(f"Glue run {engine}", f"jr_{engine}", f"s3://{bucket}/releases/glue/", "SUCCEEDED")
             text = json.dumps({"value": value, "interval": [value - half, value + half]})

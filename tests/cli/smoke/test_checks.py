@@ -14,6 +14,7 @@ from smoke.settings import ENGINES, SETTINGS
 
 from cli.smoke.asking import charge, client, outcome
 from dpcloud import cost as cost_command
+from dpjobs.epsilon import Epsilon
 from dpjobs.ledger.base import Balance
 from dpjobs.ledger.dynamodb import DynamoDBLedger
 
@@ -115,7 +116,7 @@ def test_a_balance_that_is_not_its_historys_is_found(
     seen: Seen, two_runs: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     two_runs(value=20_000.0)
-    more = Balance(total=4 * 10**9, spent=15 * 10**8)
+    more = Balance(total=Epsilon(4), spent=Epsilon("1.5"))
     monkeypatch.setattr(DynamoDBLedger, "balance", lambda *_: more)
     assert outcome(check_answers.charged, seen) == (
         Outcome.FAILED,

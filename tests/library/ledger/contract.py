@@ -1,10 +1,9 @@
 """What every ledger promises: a suite that each implementation's tests subclass whole."""
 
-from decimal import Decimal
-
 import pytest
 
 from dpjobs.addresses import Place
+from dpjobs.epsilon import Epsilon
 from dpjobs.errors import BudgetError, InputError, LedgerError
 from dpjobs.ledger import Ledger, Reservation
 from dpjobs.ledger.base import MAX_DRAWS, MAX_RELEASE, STAGES
@@ -20,13 +19,13 @@ def reservation(
     digest: str = "a digest",
     place: Place | None = None,
 ) -> Reservation:
-    return Reservation(run_id, dataset, PrivacyBudget(Decimal(epsilon)), digest, place)
+    return Reservation(run_id, dataset, PrivacyBudget(Epsilon(epsilon)), digest, place)
 
 
-def spent(ledger: Ledger, dataset: str = DATASET) -> Decimal:
+def spent(ledger: Ledger, dataset: str = DATASET) -> Epsilon:
     balance = ledger.balance(dataset)
     assert balance is not None
-    return Decimal(balance.spent) / 10**9
+    return balance.spent
 
 
 class LedgerContract:
@@ -45,8 +44,8 @@ class LedgerContract:
     def test_a_table_is_admitted_under_its_own_name_alone(self, strict: Ledger) -> None:
         """Asked before the table is looked at, or a budgeted name would tell whether another's table is there."""
         place = Place("s3://bkt/data/t.csv")
-        strict.set_total("own", Decimal(1), place)
-        strict.set_total("other", Decimal(1))
+        strict.set_total("own", Epsilon(1), place)
+        strict.set_total("other", Epsilon(1))
         strict.admit("own", place)
         for name in ("other", "unknown"):
             with pytest.raises(BudgetError):
@@ -56,13 +55,13 @@ class LedgerContract:
 
     def test_a_reservation_charges_exactly_what_it_asks(self, ledger: Ledger) -> None:
         assert ledger.reserve([reservation(epsilon="0.123456789")]) == {}
-        assert spent(ledger) == Decimal("0.123456789")
-        assert ledger.balance(DATASET).left == Decimal("9.876543211")
+        assert spent(ledger) == Epsilon("0.123456789")
+        assert ledger.balance(DATASET).left == Epsilon("9.876543211")
         run = ledger.find("run-1")
         assert (run.run_id, run.dataset, run.epsilon, run.digest) == (
             "run-1",
             DATASET,
-            Decimal("0.123456789"),
+            Epsilon("0.123456789"),
             "a digest",
         )
         assert run.reserved_at.endswith("+00:00")
@@ -72,7 +71,7 @@ class LedgerContract:
         for i in range(200):
             ledger.reserve([reservation(f"run-{i}", "0.000001")])
         ledger.reserve([reservation("last", "0.100000001")])
-        assert spent(ledger) == Decimal("0.100200001")
+        assert spent(ledger) == Epsilon("0.100200001")
 
     def test_the_budget_can_be_spent_to_the_last_billionth_and_no_further(self, ledger: Ledger) -> None:
         for i in range(10):
@@ -92,7 +91,7 @@ class LedgerContract:
             ) as told:
                 attempt([reservation("run-2", "2.500000001")])
             assert "\n" not in str(told.value)
-        assert spent(ledger) == Decimal("7.5")
+        assert spent(ledger) == Epsilon("7.5")
         assert ledger.find("run-2") is None
         assert [run.run_id for run in ledger.history(DATASET)] == ["run-1"]
 
@@ -107,14 +106,14 @@ class LedgerContract:
         assert spent(ledger) == 10
 
     def test_several_on_different_data_sets_are_charged_all_or_none(self, ledger: Ledger) -> None:
-        ledger.set_total("poor", Decimal("0.5"))
+        ledger.set_total("poor", Epsilon("0.5"))
         with pytest.raises(BudgetError, match="'poor'"):
             ledger.reserve([reservation("run-1"), reservation("run-2", dataset="poor")])
         assert spent(ledger) == 0
         assert spent(ledger, "poor") == 0
         assert ledger.find("run-1") is None
         ledger.reserve([reservation("run-1"), reservation("run-2", "0.5", dataset="poor")])
-        assert (spent(ledger), spent(ledger, "poor")) == (1, Decimal("0.5"))
+        assert (spent(ledger), spent(ledger, "poor")) == (1, Epsilon("0.5"))
 
     def test_data_sets_do_not_share_a_budget(self, ledger: Ledger) -> None:
         ledger.reserve([reservation("run-1", "10", dataset="one")])
@@ -329,13 +328,13 @@ class LedgerContract:
         assert spent(ledger) == 1
 
     def test_totals_go_to_one_of_the_addresses_that_contain_each_other(self, ledger: Ledger) -> None:
-        ledger.set_total("s3://bkt/data/x.csv", Decimal(1))
-        ledger.set_total("s3://bkt/data/y.csv", Decimal(1))
+        ledger.set_total("s3://bkt/data/x.csv", Epsilon(1))
+        ledger.set_total("s3://bkt/data/y.csv", Epsilon(1))
         for name in ("s3://bkt/data", "s3://bkt", "s3://bkt/data/x.csv/part"):
             with pytest.raises(BudgetError, match=r"the data set 's3://bkt/data/[xy]\.csv' \(--dataset\)"):
-                ledger.set_total(name, Decimal(5))
+                ledger.set_total(name, Epsilon(5))
         assert ledger.datasets() == ["s3://bkt/data/x.csv", "s3://bkt/data/y.csv"]
-        ledger.set_total("s3://bkt/data/x.csv", Decimal(2))
+        ledger.set_total("s3://bkt/data/x.csv", Epsilon(2))
         ledger.reserve([reservation(dataset="s3://bkt/data/x.csv", place=Place("s3://bkt/data/x.csv"))])
         with pytest.raises(BudgetError, match="under another name: given 'census'"):
             ledger.reserve([reservation("run-2", place=Place("s3://bkt/data/y.csv"))])
@@ -343,7 +342,7 @@ class LedgerContract:
     def test_a_total_with_its_table_is_refused_where_that_is_anothers(self, ledger: Ledger) -> None:
         ledger.reserve([reservation(place=Place("/data/x.csv"))])
         with pytest.raises(BudgetError, match=r"under another name: given '/data/x\.csv'.* the data set 'census'"):
-            ledger.set_total("/data/x.csv", Decimal(5), Place("/data/x.csv"))
+            ledger.set_total("/data/x.csv", Epsilon(5), Place("/data/x.csv"))
         assert ledger.datasets() == [DATASET]
 
     @pytest.mark.parametrize(
@@ -360,7 +359,7 @@ class LedgerContract:
     )
     def test_an_address_is_a_name_in_its_one_spelling_only(self, ledger: Ledger, name: str, spelling: str) -> None:
         for use in (
-            lambda: ledger.set_total(name, Decimal(5)),
+            lambda: ledger.set_total(name, Epsilon(5)),
             lambda: ledger.reserve([reservation(dataset=name)]),
             lambda: ledger.reserve([reservation(dataset=name, place=Place("/elsewhere"))]),
         ):
@@ -380,18 +379,18 @@ class LedgerContract:
     def test_a_total_may_rise_and_fall_to_what_is_spent_but_not_below(self, ledger: Ledger) -> None:
         ledger.reserve([reservation(epsilon="3")])
         with pytest.raises(InputError, match=r"given '2\.999999999'; allowed: at least 3$"):
-            ledger.set_total(DATASET, Decimal("2.999999999"))
+            ledger.set_total(DATASET, Epsilon("2.999999999"))
         assert ledger.balance(DATASET).left == 7
-        ledger.set_total(DATASET, Decimal(3))
+        ledger.set_total(DATASET, Epsilon(3))
         assert ledger.balance(DATASET).left == 0
         with pytest.raises(BudgetError):
             ledger.reserve([reservation("run-2", "0.000001")])
-        ledger.set_total(DATASET, Decimal(20))
+        ledger.set_total(DATASET, Epsilon(20))
         ledger.reserve([reservation("run-2", "17")])
         assert (spent(ledger), ledger.balance(DATASET).left) == (20, 0)
 
     def test_a_total_can_be_set_before_the_first_use(self, ledger: Ledger) -> None:
-        ledger.set_total(DATASET, Decimal("0.5"))
+        ledger.set_total(DATASET, Epsilon("0.5"))
         assert ledger.datasets() == [DATASET]
         with pytest.raises(BudgetError, match=r"at most 0\.5, which is left of 0\.5"):
             ledger.reserve([reservation(epsilon="1")])
@@ -404,7 +403,7 @@ class LedgerContract:
                 attempt([reservation()])
         assert strict.datasets() == []
         assert strict.find("run-1") is None
-        strict.set_total(DATASET, Decimal(1))
+        strict.set_total(DATASET, Epsilon(1))
         strict.reserve([reservation()])
         assert strict.balance(DATASET).left == 0
 

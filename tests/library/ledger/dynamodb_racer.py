@@ -8,10 +8,10 @@ import json
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from decimal import Decimal
 
 import boto3.session
 
+from dpjobs.epsilon import Epsilon
 from dpjobs.errors import BudgetError
 from dpjobs.ledger import Reservation
 from dpjobs.ledger.dynamodb import DynamoDBLedger
@@ -30,7 +30,7 @@ def connected(table: str, session: boto3.session.Session) -> DynamoDBLedger:
 def race(ledger: DynamoDBLedger, kind: str, name: str, dataset: str, epsilon: str) -> str:
     run_id = f"{dataset}-{name if kind == 'reserve' else 'one'}"
     try:
-        ledger.reserve([Reservation(run_id, dataset, PrivacyBudget(Decimal(epsilon)), "digest")])
+        ledger.reserve([Reservation(run_id, dataset, PrivacyBudget(Epsilon(epsilon)), "digest")])
     except BudgetError:
         return "refused"
     return ledger.commit(run_id, json.dumps({"drawn": name})) if kind == "answer" else "won"

@@ -5,9 +5,9 @@ python racer.py reserve|answer LEDGER RUN_ID EPSILON DRAWN
 
 import json
 import sys
-from decimal import Decimal
 from pathlib import Path
 
+from dpjobs.epsilon import Epsilon
 from dpjobs.errors import BudgetError
 from dpjobs.ledger import Ledger, Reservation, SQLiteLedger
 from dpjobs.query import PrivacyBudget
@@ -37,6 +37,6 @@ def wait(word: str) -> None:
 if __name__ == "__main__":
     name, path, run_id, epsilon, drawn = sys.argv[1:]
     embedded = SQLiteLedger(Path(path), busy_timeout_seconds=60)
-    asked = Reservation(run_id, "census", PrivacyBudget(Decimal(epsilon)), "a digest")
+    asked = Reservation(run_id, "census", PrivacyBudget(Epsilon(epsilon)), "a digest")
     wait("ready")
     print({"reserve": reserve, "answer": answer}[name](embedded, asked, drawn))

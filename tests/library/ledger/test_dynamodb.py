@@ -2,16 +2,15 @@
 
 import json
 from collections.abc import Callable, Sequence
-from decimal import Decimal
 
 import pytest
 
 from dpjobs.addresses import Place
+from dpjobs.epsilon import Epsilon
 from dpjobs.errors import LedgerError
 from dpjobs.ledger import Ledger, Reservation
 from dpjobs.ledger.base import MAX_DRAWS, MAX_RELEASE, STAGES, Balance, _asked
 from dpjobs.ledger.dynamodb import DynamoDBLedger
-from dpjobs.query import BILLION
 from library.ledger import dynamodb_local
 from library.ledger.contract import DATASET, LedgerContract, reservation
 from library.ledger.faulty import faulty
@@ -20,14 +19,14 @@ from library.ledger.faulty import faulty
 class WithTotals(DynamoDBLedger):
     """Gives every data set a total of 10, as the contract has it; the real one never does."""
 
-    default_total = Decimal(10)
+    default_total = Epsilon(10)
 
     def __init__(self, table: str) -> None:
         super().__init__(table)
         self.real = DynamoDBLedger(table)
 
     def balance(self, dataset: str) -> Balance | None:
-        return self.real.balance(dataset) or Balance(10 * BILLION, 0)
+        return self.real.balance(dataset) or Balance(Epsilon(10), Epsilon(0))
 
     def _charge(self, reservations: Sequence[Reservation]) -> bool:
         for dataset in _asked(reservations):
@@ -35,8 +34,8 @@ class WithTotals(DynamoDBLedger):
                 self.real.set_total(dataset, self.default_total)
         return super()._charge(reservations)
 
-    def _set_total(self, dataset: str, billionths: int, place: Place | None) -> bool:
-        return self.real._set_total(dataset, billionths, place)
+    def _set_total(self, dataset: str, total: Epsilon, place: Place | None) -> bool:
+        return self.real._set_total(dataset, total, place)
 
 
 @pytest.fixture(autouse=True)
@@ -114,11 +113,11 @@ def test_a_table_that_is_not_active(table: str, monkeypatch: pytest.MonkeyPatch,
 def test_names_up_to_the_longest_key(table: str) -> None:
     ledger = DynamoDBLedger(table)
     for name in ("é" * 512, "x" * 1024):
-        ledger.set_total(name, Decimal(1))
+        ledger.set_total(name, Epsilon(1))
         ledger.reserve([reservation(f"run-{name[0].encode().hex()}", dataset=name)])
         assert len(ledger.history(name)) == 1
     for name in ("é" * 513, "x" * 1025, ""):
-        for use in (ledger.balance, ledger.history, lambda name: ledger.set_total(name, Decimal(1))):
+        for use in (ledger.balance, ledger.history, lambda name: ledger.set_total(name, Epsilon(1))):
             one_line(lambda use=use, name=name: use(name), "the data set's name does not fit the ledger: given")
         for attempt in (ledger.check, ledger.reserve):
             one_line(lambda a=attempt, name=name: a([reservation(dataset=name)]), "does not fit the ledger")
@@ -126,19 +125,19 @@ def test_names_up_to_the_longest_key(table: str) -> None:
 
 def test_as_many_runs_as_a_transaction_holds(table: str) -> None:
     ledger = DynamoDBLedger(table)
-    ledger.set_total(DATASET, Decimal(100))
+    ledger.set_total(DATASET, Epsilon(100))
     many = [reservation(f"run-{i:02}", "0.5") for i in range(50)]
     one_line(lambda: ledger.reserve(many), r"too many items for one reservation: given '101'; allowed: at most 100")
     assert ledger.history(DATASET) == []
     ledger.reserve(many[:49])
-    assert ledger.balance(DATASET).spent == 49 * BILLION // 2
+    assert ledger.balance(DATASET).spent == Epsilon("24.5")
     assert len(ledger.history(DATASET)) == 49
 
 
 def test_a_row_as_large_as_an_item_can_hold(table: str) -> None:
     ledger = DynamoDBLedger(table)
     name, run_id = "x" * 1024, "r" * 128
-    ledger.set_total(name, Decimal(2))
+    ledger.set_total(name, Epsilon(2))
     ledger.reserve([reservation(run_id, dataset=name, digest="d" * 64, place=Place("/" + "é" * 511, state="s" * 64))])
     drawn, release = "é" * (MAX_DRAWS // 2), "é" * (MAX_RELEASE // 2)
     for stage in STAGES:
@@ -163,7 +162,7 @@ def test_more_data_sets_and_runs_than_fit_one_page(table: str) -> None:
         ]
         dynamodb_local.client().batch_write_item(RequestItems={table: puts})
     assert ledger.datasets() == names
-    ledger.set_total(DATASET, Decimal(100))
+    ledger.set_total(DATASET, Epsilon(100))
     ids = [f"run-{i:03}" for i in range(120)]
     for start in range(0, 120, 40):
         ledger.reserve([reservation(run_id, "0.5") for run_id in ids[start : start + 40]])
@@ -194,7 +193,7 @@ def test_a_malformed_balance_lets_nothing_run(table: str, amounts: dict[str, dic
         lambda: ledger.balance(DATASET),
         lambda: ledger.check(asked),
         lambda: ledger.reserve(asked),
-        lambda: ledger.set_total(DATASET, Decimal(1)),
+        lambda: ledger.set_total(DATASET, Epsilon(1)),
     ):
         one_line(use, "the ledger holds a malformed item")
     assert ledger.find("run-1") is None
@@ -217,7 +216,7 @@ def test_a_malformed_balance_lets_nothing_run(table: str, amounts: dict[str, dic
 )
 def test_a_malformed_run_lets_nothing_run(table: str, changed: dict[str, dict[str, str] | None]) -> None:
     ledger = DynamoDBLedger(table)
-    ledger.set_total(DATASET, Decimal(10))
+    ledger.set_total(DATASET, Epsilon(10))
     ledger.reserve([reservation()])
     key = {"pk": {"S": "run#run-1"}, "sk": {"S": "run"}}
     item = {**dynamodb_local.client().get_item(TableName=table, Key=key)["Item"], **changed}
@@ -234,7 +233,7 @@ def test_a_malformed_run_lets_nothing_run(table: str, changed: dict[str, dict[st
 @pytest.mark.parametrize("pointer", ["2026#run-9", "nothing", "2026#elsewhere"])
 def test_a_history_that_points_to_nothing(table: str, pointer: str) -> None:
     ledger = DynamoDBLedger(table)
-    ledger.set_total("another", Decimal(10))
+    ledger.set_total("another", Epsilon(10))
     ledger.reserve([reservation("elsewhere", dataset="another")])
     put(table, f"history#{DATASET}", pointer)
     one_line(lambda: ledger.history(DATASET), "the ledger holds a malformed item")

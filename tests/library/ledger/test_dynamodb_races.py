@@ -6,12 +6,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from dpjobs.addresses import Place
+from dpjobs.epsilon import Epsilon
 from dpjobs.errors import BudgetError, InputError
 from dpjobs.ledger.dynamodb import DynamoDBLedger
 from library.ledger import dynamodb_local
@@ -56,7 +56,7 @@ def race(started: Racers, dataset: str, epsilon: str) -> list[str]:
 def test_of_sixty_four_exactly_twenty_get_what_is_left_for_twenty(ledger: DynamoDBLedger) -> None:
     with racers("reserve", ledger, processes=4, threads=16) as started:
         for dataset in ("first", "second", "third", "fourth", "fifth"):
-            ledger.set_total(dataset, Decimal(10))
+            ledger.set_total(dataset, Epsilon(10))
             told = race(started, dataset, "0.5")
             assert sorted(told) == ["refused"] * 44 + ["won"] * 20
             assert ledger.balance(dataset).left == 0
@@ -68,14 +68,14 @@ def test_of_sixty_four_exactly_twenty_get_what_is_left_for_twenty(ledger: Dynamo
 def test_eight_with_one_run_id_pay_once(ledger: DynamoDBLedger, total: str) -> None:
     with racers("same", ledger, processes=2, threads=4) as started:
         for dataset in ("first", "second", "third"):
-            ledger.set_total(dataset, Decimal(total))
+            ledger.set_total(dataset, Epsilon(total))
             assert race(started, dataset, "2") == ["won"] * 8
             assert spent(ledger, dataset) == 2
             assert [run.run_id for run in ledger.history(dataset)] == [f"{dataset}-one"]
 
 
 def test_eight_with_one_run_id_show_one_release(ledger: DynamoDBLedger) -> None:
-    ledger.set_total(DATASET, Decimal(2))
+    ledger.set_total(DATASET, Epsilon(2))
     with racers("answer", ledger, processes=2, threads=4) as started:
         told = race(started, DATASET, "2")
     assert told == [ledger.find(f"{DATASET}-one").release] * 8
@@ -83,23 +83,23 @@ def test_eight_with_one_run_id_show_one_release(ledger: DynamoDBLedger) -> None:
 
 
 def test_totals_and_charges_at_the_same_time_stay_exact(ledger: DynamoDBLedger) -> None:
-    ledger.set_total(DATASET, Decimal(10))
+    ledger.set_total(DATASET, Epsilon(10))
     own = [DynamoDBLedger(ledger._table.name) for _ in range(8)]
 
-    def work(number: int) -> Decimal:
-        charged = Decimal(0)
+    def work(number: int) -> Epsilon:
+        charged = Epsilon(0)
         for i in range(10):
             if number % 2:
                 with contextlib.suppress(BudgetError):
                     own[number].reserve([reservation(f"run-{number}-{i}", "0.3")])
-                    charged += Decimal("0.3")
+                    charged += Epsilon("0.3")
             else:
                 with contextlib.suppress(InputError):  # below what is spent by then
-                    own[number].set_total(DATASET, Decimal(5 + (number + i) % 6))
+                    own[number].set_total(DATASET, Epsilon(5 + (number + i) % 6))
         return charged
 
     with ThreadPoolExecutor(8) as pool:
-        charged = sum(pool.map(work, range(8)), Decimal(0))
+        charged = sum(pool.map(work, range(8)), Epsilon(0))
     assert spent(ledger) == charged == sum(run.epsilon for run in ledger.history(DATASET))
     assert charged + ledger.balance(DATASET).left in range(5, 11)
 
@@ -108,7 +108,7 @@ def test_those_who_set_the_first_total_together_leave_one_of_theirs(ledger: Dyna
     own = [DynamoDBLedger(ledger._table.name) for _ in range(8)]
     with ThreadPoolExecutor(8) as pool:
         for dataset in ("first", "second", "third"):
-            list(pool.map(lambda i, dataset=dataset: own[i].set_total(dataset, Decimal(i + 1)), range(8)))
+            list(pool.map(lambda i, dataset=dataset: own[i].set_total(dataset, Epsilon(i + 1)), range(8)))
             balance = ledger.balance(dataset)
             assert balance.spent == 0
             assert balance.left in range(1, 9)
@@ -123,12 +123,12 @@ def test_a_first_total_that_comes_late_forgets_no_charge(
 
     def meanwhile() -> object:
         found = look()
-        ledger.set_total(DATASET, Decimal(10))
+        ledger.set_total(DATASET, Epsilon(10))
         ledger.reserve([reservation(epsilon="3")])
         return found
 
     monkeypatch.setattr(late, "_all_claims", meanwhile)
-    late.set_total(DATASET, Decimal(5))
+    late.set_total(DATASET, Epsilon(5))
     assert spent(ledger) == 3
     assert ledger.balance(DATASET).left == 2
 
@@ -140,7 +140,7 @@ def test_of_totals_on_addresses_that_contain_each_other_one_is_set(ledger: Dynam
     def set_one(root: str, i: int) -> str:
         name = "/".join([f"s3://{root}", *"abcdefgh"[:i]])
         try:
-            own[i].set_total(name, Decimal(1))
+            own[i].set_total(name, Epsilon(1))
         except BudgetError:
             return ""
         return name
@@ -155,7 +155,7 @@ def test_of_totals_on_addresses_that_contain_each_other_one_is_set(ledger: Dynam
 def test_of_two_budgets_one_gets_the_table(ledger: DynamoDBLedger) -> None:
     own = [DynamoDBLedger(ledger._table.name) for _ in range(8)]
     for i in range(8):
-        ledger.set_total(f"name-{i}", Decimal(1))
+        ledger.set_total(f"name-{i}", Epsilon(1))
 
     def charge(i: int) -> bool:
         try:

@@ -3,12 +3,12 @@
 import json
 import socket
 from collections.abc import Callable, Iterator
-from decimal import Decimal
 from typing import Any
 
 import pytest
 from botocore.config import Config
 
+from dpjobs.epsilon import Epsilon
 from dpjobs.errors import BudgetError, LedgerError
 from dpjobs.ledger import dynamodb_table
 from dpjobs.ledger.dynamodb import DynamoDBLedger, region_of
@@ -34,7 +34,7 @@ def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Faulty]:
 def ledger(proxy: Faulty) -> DynamoDBLedger:
     """A ledger with a total of 10 and one run of epsilon 1; the proxy has seen nothing yet."""
     ledger = DynamoDBLedger(dynamodb_local.make_table())
-    ledger.set_total(DATASET, Decimal(10))
+    ledger.set_total(DATASET, Epsilon(10))
     ledger.reserve([reservation()])
     proxy.calls.clear()
     proxy.bodies.clear()
@@ -48,7 +48,7 @@ def uses(ledger: DynamoDBLedger) -> dict[str, Callable[[], Any]]:
         "GetItem": lambda: ledger.balance(DATASET),
         "TransactWriteItems": lambda: ledger.reserve([reservation("run-2")]),
         "UpdateItem": lambda: ledger.commit("run-1", "{}"),
-        "PutItem": lambda: ledger.set_total("another", Decimal(1)),
+        "PutItem": lambda: ledger.set_total("another", Epsilon(1)),
         "Query": ledger.datasets,
         "BatchGetItem": lambda: ledger.history(DATASET),
     }
@@ -113,7 +113,7 @@ def test_a_process_that_lost_the_answer_and_another_that_tries_the_same_run(
     ledger: DynamoDBLedger, proxy: Faulty
 ) -> None:
     """The first one's look saw nothing; by the time it charges, the other has: the budget for one is enough."""
-    ledger.set_total(DATASET, Decimal(2))
+    ledger.set_total(DATASET, Epsilon(2))
     asked = [reservation("shared")]
     assert ledger._charge(asked) is True
     assert ledger._charge(asked) is False
@@ -148,11 +148,11 @@ def test_draws_in_doubt_are_drawn_once(ledger: DynamoDBLedger, proxy: Faulty) ->
 def test_a_claim_in_doubt_is_the_same_claim(ledger: DynamoDBLedger, proxy: Faulty, lost: int) -> None:
     proxy.faults["TransactWriteItems"] = [DROPPED] * lost
     if lost == 2:
-        one_line(lambda: ledger.set_total("s3://bkt/data", Decimal(1)), "gave no answer")
-    ledger.set_total("s3://bkt/data", Decimal(7))
+        one_line(lambda: ledger.set_total("s3://bkt/data", Epsilon(1)), "gave no answer")
+    ledger.set_total("s3://bkt/data", Epsilon(7))
     assert ledger.balance("s3://bkt/data").left == 7
     with pytest.raises(BudgetError, match="lies in one that has a budget"):
-        ledger.set_total("s3://bkt/data/x.csv", Decimal(1))
+        ledger.set_total("s3://bkt/data/x.csv", Epsilon(1))
 
 
 @pytest.mark.parametrize("lost", [1, 2])
@@ -160,8 +160,8 @@ def test_a_total_in_doubt_can_be_set_again(ledger: DynamoDBLedger, proxy: Faulty
     for dataset, operation in ((DATASET, "UpdateItem"), ("new", "PutItem")):
         proxy.faults[operation] = [DROPPED] * lost
         if lost == 2:
-            one_line(lambda dataset=dataset: ledger.set_total(dataset, Decimal(7)), "gave no answer")
-        ledger.set_total(dataset, Decimal(7))
+            one_line(lambda dataset=dataset: ledger.set_total(dataset, Epsilon(7)), "gave no answer")
+        ledger.set_total(dataset, Epsilon(7))
     assert (ledger.balance(DATASET).left, ledger.balance("new").left) == (6, 7)
 
 
@@ -213,10 +213,10 @@ def test_being_busy_for_ever_is_an_error(
 
 def test_a_total_that_others_always_change_first(ledger: DynamoDBLedger, proxy: Faulty) -> None:
     proxy.faults["UpdateItem"] = [refusal("ConditionalCheckFailedException")] * 2
-    ledger.set_total(DATASET, Decimal(5))
+    ledger.set_total(DATASET, Epsilon(5))
     assert ledger.balance(DATASET).left == 4
     proxy.faults["UpdateItem"] = [refusal("ConditionalCheckFailedException")] * 10_000
-    one_line(lambda: ledger.set_total(DATASET, Decimal(6)), "the ledger is too busy")
+    one_line(lambda: ledger.set_total(DATASET, Epsilon(6)), "the ledger is too busy")
 
 
 def test_a_budget_that_came_back_is_tried_again(ledger: DynamoDBLedger, proxy: Faulty) -> None:

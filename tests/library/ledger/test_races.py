@@ -4,11 +4,11 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
-from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
+from dpjobs.epsilon import Epsilon
 from dpjobs.ledger import SQLiteLedger
 from library.ledger.contract import DATASET, reservation
 
@@ -48,7 +48,7 @@ def test_of_sixteen_processes_exactly_five_get_what_is_left_for_five(tmp_path: P
     assert ledger.balance(DATASET).left == 0
     runs = ledger.history(DATASET)
     assert {run.run_id for run in runs} == {f"run-{i}" for i, came in enumerate(told) if came == "won"}
-    assert [run.epsilon for run in runs] == [Decimal(2)] * 5
+    assert [run.epsilon for run in runs] == [Epsilon(2)] * 5
 
 
 @pytest.mark.slow

@@ -8,13 +8,13 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dpjobs.addresses import Place
+from dpjobs.epsilon import Epsilon
 from dpjobs.errors import BudgetError, InputError, LedgerError
 from dpjobs.ledger import Ledger, SQLiteLedger
 from library.ledger.contract import DATASET, LedgerContract, reservation
@@ -48,7 +48,7 @@ def refused(ledger: SQLiteLedger, words: str, reading: bool = True) -> None:
     writing = [
         lambda: ledger.ready(),
         lambda: ledger.reserve([reservation("another", "1", "another")]),
-        lambda: ledger.set_total(DATASET, Decimal(20)),
+        lambda: ledger.set_total(DATASET, Epsilon(20)),
         lambda: ledger.commit("run-1", "{}"),
         lambda: ledger.store_draws("run-1", "totals", "{}"),
     ]
@@ -221,7 +221,7 @@ def test_a_file_is_charged_to_one_data_set_wherever_it_lies(used: SQLiteLedger) 
             with pytest.raises(BudgetError, match=r"by which a file of it, or its folder, is known: .* set 'census'"):
                 attempt([reservation("run-3", dataset=there.address, place=there)])
         with pytest.raises(BudgetError, match="'census'"):
-            used.set_total(there.address, Decimal(5), there)
+            used.set_total(there.address, Epsilon(5), there)
     assert used.datasets() == [DATASET]
     # the folder that it lies in is nobody's, and its next content keeps the name
     used.reserve([reservation("run-3", dataset="other", place=Place("/y", files=frozenset({"4@4", "7@7"})))])
@@ -239,7 +239,7 @@ def test_a_folder_that_is_mounted_elsewhere_is_known_by_itself(used: SQLiteLedge
 
 def test_a_total_that_is_refused_claims_nothing(used: SQLiteLedger) -> None:
     with pytest.raises(InputError, match="the total is below what is spent"):
-        used.set_total(DATASET, Decimal("0.5"), Place("/data", files=frozenset({"1@1"})))
+        used.set_total(DATASET, Epsilon("0.5"), Place("/data", files=frozenset({"1@1"})))
     used.reserve([reservation("run-2", dataset="other", place=Place("/data", files=frozenset({"1@1"})))])
 
 
@@ -281,7 +281,7 @@ def test_what_is_written_survives_a_power_cut(used: SQLiteLedger, monkeypatch: p
     used.store_draws("run-1", "totals", "{}")
     used.commit("run-1", "{}")
     used.reserve([reservation("run-2")])
-    used.set_total(DATASET, Decimal(20))
+    used.set_total(DATASET, Epsilon(20))
     assert found == [3, 3, 3, 3]  # EXTRA
 
 

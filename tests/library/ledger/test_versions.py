@@ -3,13 +3,13 @@
 import json
 import os
 import sqlite3
-from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from dpjobs import job
 from dpjobs.addresses import Place
+from dpjobs.epsilon import Epsilon
 from dpjobs.errors import BudgetError, LedgerError
 from dpjobs.ledger import Reservation, SQLiteLedger
 from dpjobs.query import Bounds, JobSpec, PrivacyBudget, Query
@@ -22,7 +22,7 @@ _DUMP = Path(__file__).with_name("version_1.sql")
 def spec(run_id: str, epsilon: str, engine: str = "pipelinedp", query: Query = Query.MEAN, **other) -> JobSpec:
     told = {"dataset": TABLE, "column": "TotalPop", "uri": TABLE, "format": "csv", "bounds": Bounds(0, 10000)}
     return JobSpec(
-        run_id=run_id, engine=engine, query=query, budget=PrivacyBudget(Decimal(epsilon)), **{**told, **other}
+        run_id=run_id, engine=engine, query=query, budget=PrivacyBudget(Epsilon(epsilon)), **{**told, **other}
     )
 
 
@@ -93,7 +93,7 @@ def test_it_can_be_looked_at_as_it_is(path: Path) -> None:
         ("first-pipelinedp", {}, None),
         ("reserved", {}, None),
     ]
-    assert ledger.balance("census").left == Decimal("7.9")
+    assert ledger.balance("census").left == Epsilon("7.9")
     with pytest.raises(BudgetError, match=f"the table lies in one .* '{TABLE}'"):
         ledger.check([reservation(spec("new", "1", dataset=f"{TABLE}/x"), Place(f"{TABLE}/x"))])
     assert version(path) == 1
@@ -106,7 +106,7 @@ def test_the_first_transaction_that_writes_brings_it_to_the_second_version(path:
     assert version(path) == 1
     ledger.reserve([reservation(spec("new", "0.5"), Place(TABLE, files=frozenset({"1@1"}), state="s"))])
     assert version(path) == 2
-    assert ledger.balance(TABLE).left == Decimal("7.25")
+    assert ledger.balance(TABLE).left == Epsilon("7.25")
     assert releases(path) == stored
     new = ledger.find("new")
     assert (new.draws, new.state) == ({}, "s")
