@@ -80,9 +80,9 @@ class Epsilon(Decimal):
         """Write it as people do: no exponent, no trailing zeros."""
         return plain(self)
 
-    def __format__(self, spec: str, context: Context | None = None, /) -> str:
+    def __format__(self, spec: str, /, *context: Context | None) -> str:
         """Write it as `str` does, or as a Decimal where it is told how."""
-        return super().__format__(spec, context) if spec else plain(self)
+        return super().__format__(spec, *context) if spec else plain(self)
 
 
 def plain(number: Decimal) -> str:
