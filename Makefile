@@ -22,7 +22,7 @@ ENVIRONMENT := build/environment/environment.tar.gz
 # Any Python 3.11 with pip will do, so that a laptop on which the engines do not install can make it, too.
 ANY_PYTHON = $(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON))
 
-.PHONY: setup demo environment synth diff deploy destroy smoke rehearsal test test-library test-deployment audit mutants snapshots lint format bench accuracy lock clean help
+.PHONY: setup demo environment synth diff deploy destroy smoke rehearsal test test-library test-deployment audit mutants snapshots docs lint format bench accuracy lock clean help
 
 setup: $(VENV)/.setup $(VENV)/.setup-cdk  ## install all that a user needs: .venv/bin/dpcloud and .venv/bin/cdk
 
@@ -102,6 +102,9 @@ mutants: $(VENV)/.setup-dev  ## a mutation tester over the pure arithmetic; docs
 
 snapshots: $(VENV)/.setup-dev  ## take the stacks' snapshots anew, after a change that is meant
 	$(CDK)/bin/python -m pytest tests/infra/test_snapshots.py --update-snapshots
+
+docs: $(VENV)/.setup  ## write the pages that follow from the code: docs/cli.md, docs/settings.md
+	$(BIN)/python -m tools.docs
 
 lint: $(VENV)/.setup-dev  ## ruff and mypy
 	$(BIN)/ruff check .

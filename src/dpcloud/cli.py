@@ -18,7 +18,7 @@ from dpjobs.errors import INTERRUPTED, NOTHING_SPENT, DpError
 
 _EPILOG = """\b
 Example:
-  dpcloud run --engine both --query MEAN --column TotalPop --epsilon 1 \\
+  dpcloud run --engine pipelinedp,opendp --query MEAN --column TotalPop --epsilon 1 \\
     --lower 0 --upper 20000 --file census.csv
 
 \b

@@ -1,0 +1,87 @@
+"""The docs against the code and against each other: pages that are written from the code, links, and the index."""
+
+import re
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+from tools import docs
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+NOT_OURS = {".venv", "build", "node_modules", "cdk.out"}  # and hidden folders
+PAGES = sorted(
+    path
+    for path in ROOT.rglob("*.md")
+    if not any(part in NOT_OURS or part.startswith(".") for part in path.relative_to(ROOT).parts)
+)
+MADE_LATER = {"README.md", "audit.md"}  # the index itself, and what `make audit` leaves
+LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
+
+
+def prose(path: Path) -> str:
+    """A page without its blocks of code, where brackets are no links and # begins a comment."""
+    return re.sub(r"^ *```.*?^ *```", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+
+
+def anchors(path: Path) -> set[str]:
+    """What GitHub calls the headings of a page."""
+    headings = re.findall(r"^#+ +(.+)$", prose(path), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def broken(page: Path) -> list[str]:
+    """The relative links of a page that lead nowhere."""
+    wrong = []
+    for link in LINK.findall(prose(page)):
+        if re.match(r"[a-z]+:", link):
+            continue
+        place, _, anchor = unquote(link).partition("#")
+        target = page.parent / place if place else page
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            wrong.append(link)
+    return wrong
+
+
+@pytest.mark.parametrize("path", docs.pages(), ids=lambda path: path.name)
+def test_a_page_that_is_written_from_the_code_is_not_stale(path: Path) -> None:
+    assert path.read_text(encoding="utf-8") == docs.pages()[path], "run `make docs`"
+
+
+def test_every_setting_has_a_meaning_and_every_meaning_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    for changed in (
+        {k: v for k, v in docs.MEANINGS.items() if k != "emr.zone"},
+        {**docs.MEANINGS, "emr.planet": "where"},
+    ):
+        monkeypatch.setattr(docs, "MEANINGS", changed)
+        with pytest.raises(ValueError, match=r"settings without a meaning, .*: emr\.(zone|planet)$"):
+            docs.settings_page()
+
+
+def test_every_setting_is_in_a_table() -> None:
+    """A new block without a heading would else be left out in silence."""
+    keys = re.findall(r"^\| `([^`]+)` \|", docs.settings_page(), flags=re.MULTILINE)
+    assert sorted(keys) == sorted(docs.MEANINGS)
+
+
+def test_no_page_tells_where_it_was_written() -> None:
+    for text in docs.pages().values():
+        assert str(ROOT) not in text
+        assert str(Path.home()) not in text
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_relative_link_leads_somewhere(page: Path) -> None:
+    assert broken(page) == []
+
+
+def test_a_broken_link_is_found(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("# One, two\n[a](page.md#one-two) [b](#one) [c](none.md) [d](https://e.org) ![e](f.png)\n")
+    assert broken(page) == ["#one", "none.md", "f.png"]
+
+
+def test_the_index_has_every_file_of_the_docs() -> None:
+    listed = {link for link in LINK.findall(prose(DOCS / "README.md")) if not link.startswith("..")}
+    there = {path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*") if path.is_file()}
+    assert listed == there - MADE_LATER
