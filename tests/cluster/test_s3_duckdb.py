@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from decimal import Decimal
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,6 +13,7 @@ import pytest
 
 from dpjobs.answers import plan_for
 from dpjobs.backends.duckdb import DuckDBBackend
+from dpjobs.epsilon import Epsilon
 from dpjobs.errors import InputError
 from dpjobs.query import Bounds, Query
 from dpjobs.source import Source, inspect
@@ -65,7 +65,7 @@ def parquet(*values: int) -> bytes:
 
 
 def total(table: Source, column: str = "x") -> float:
-    plan = plan_for("tumult", Query.SUM, column, Bounds(0, 4096), Decimal(1))
+    plan = plan_for("tumult", Query.SUM, column, Bounds(0, 4096), Epsilon(1))
     assert plan.grid is not None
     with DuckDBBackend.open() as backend:
         backend.check(table, column)

@@ -110,7 +110,7 @@ def test_a_run_is_one_attempt_and_no_catalog_outlives_it(defaults) -> None:
 
 
 def test_logging_is_the_librarys_own_and_more(settings) -> None:
-    ours = read(ROOT / "src/dpjobs/conf/log4j2.properties")
+    ours = read(ROOT / "src/dpjobs/backends/spark/conf/log4j2.properties")
     assert ours.items() <= properties(settings, "spark-log4j2").items()
 
 

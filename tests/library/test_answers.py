@@ -6,7 +6,7 @@ import pytest
 
 from dpjobs.answers import check_epsilon, plan_for, smallest_epsilon
 from dpjobs.engines import ENGINES
-from dpjobs.epsilon import LEAST
+from dpjobs.epsilon import LEAST, Epsilon
 from dpjobs.errors import InputError
 from dpjobs.plan import SEPARATE, TOKENS
 from dpjobs.query import Bounds, JobSpec, PrivacyBudget, Query
@@ -44,7 +44,7 @@ def test_so_does_the_search_for_bounds() -> None:
 
 def test_an_engine_that_accounts_by_itself_gets_separate_cells_and_the_others_tokens() -> None:
     for engine in ENGINES:
-        plan = plan_for(engine, Query.VARIANCE, "x", BOUNDS, Decimal(1))
+        plan = plan_for(engine, Query.VARIANCE, "x", BOUNDS, Epsilon(1))
         assert plan.recipe == (SEPARATE if engine == "tumult" else TOKENS)
         shares = {cell.epsilon for cell in plan.cells}
         assert shares == ({Decimal("0.333333333")} if engine == "tumult" else {Decimal(1)})

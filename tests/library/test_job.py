@@ -241,7 +241,7 @@ def test_an_estimate_that_fails_is_one_draw_however_often_it_is_tried(
         with pytest.raises(RunError, match="after its reservation, whose epsilon stays spent"):
             job.run([spec(table)], ledger, HERE)
     assert len(drawn(counting, "totals")) == 1
-    assert ledger.balance(str(table)).spent == 10**9
+    assert ledger.balance(str(table)).spent == 1
 
 
 def test_a_commit_that_fails_says_what_stays_spent(

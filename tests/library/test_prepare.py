@@ -63,7 +63,7 @@ def test_an_integer_that_doubles_round_beyond_its_bounds_is_clamped_again(spark,
     """x − middle loses a bit here, so that its quotient lies on a half; the noise is for a step less than that."""
     of = plan(Query.MEAN, Bounds(float.fromhex("-0x1.b2cffffffffffp-13"), 1), Decimal(1))
     lowest = of.grid.bounds.lower
-    assert round((lowest - of.grid.middle) / of.grid.step) == of.grid.lower - 1
+    assert round((lowest - of.grid.origin) / of.grid.step) == of.grid.lower - 1
     found = exact(spark, write_csv(tmp_path / "t.csv", [f"1,{lowest!r},3".encode()]), of)
     assert found == {"count": 1, "sum": of.grid.lower}
     assert not moved_too_far({"count": 0, "sum": 0}, found, of)
@@ -72,10 +72,10 @@ def test_an_integer_that_doubles_round_beyond_its_bounds_is_clamped_again(spark,
 def test_squares_are_rounded_to_the_nearest_as_the_plan_says(spark, tmp_path: Path) -> None:
     """Cut instead, each would be half a step too small, and the interval holds no more than half of one."""
     of = plan(Query.VARIANCE, Bounds(0, 1000), Decimal(1))
-    grid, squares = of.grid, of.squares
+    grid, (centre, shift) = of.grid, squares_of(of.grid)
     cells = [0.1, 17.3, 33.3, 250.7, 333.3, 499.9, 501.1, 777.7, 990.9]  # of whole numbers squares lose nothing
-    integers = [round((cell - grid.middle) / grid.step) for cell in cells]
-    halves = [Fraction(k * k - squares.centre, 2**squares.shift) + Fraction(1, 2) for k in integers]
+    integers = [round((cell - grid.origin) / grid.step) for cell in cells]
+    halves = [Fraction(k * k - centre, 2**shift) + Fraction(1, 2) for k in integers]
     found = exact(spark, write_csv(tmp_path / "t.csv", [f"1,{cell},3".encode() for cell in cells]), of)
     assert found["sum_of_squares"] == sum(map(math.floor, halves))
     assert found["sum_of_squares"] != sum(math.floor(half - Fraction(1, 2)) for half in halves)

@@ -113,7 +113,7 @@ def deployed(monkeypatch: pytest.MonkeyPatch) -> Ledger:
 
 
 def spent(ledger: Ledger) -> Decimal:
-    return Decimal(ledger.balance("census").spent) / 10**9
+    return ledger.balance("census").spent
 
 
 class Watch:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from dpjobs import bounds
 from dpjobs.answers import plan_for
 from dpjobs.backends.base import Backend
+from dpjobs.epsilon import Epsilon
 from dpjobs.errors import InputError
 from dpjobs.plan import Plan
 from dpjobs.query import Bounds, Query
@@ -30,7 +31,7 @@ _WIDE = Bounds(0, 2.0**20)
 
 
 def asked(query: Query, column: str | None, limits: Bounds | None, engine: str = SEPARATE) -> Plan:
-    return plan_for(engine, query, column, None if query is Query.COUNT else limits, Decimal(1))
+    return plan_for(engine, query, column, None if query is Query.COUNT else limits, Epsilon(1))
 
 
 def count(backend: Backend, source: Source, column: str | None = None) -> int:

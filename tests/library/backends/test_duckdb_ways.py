@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from dpjobs.answers import plan_for
 from dpjobs.backends.duckdb import DuckDBBackend, footer, lines, parquet, sql, totals
+from dpjobs.epsilon import Epsilon
 from dpjobs.errors import InputError
 from dpjobs.plan import Plan
 from dpjobs.query import Bounds, Query
@@ -63,7 +64,7 @@ def test_sums_in_doubles_are_those_in_whole_numbers(
     connection: duckdb.DuckDBPyConnection, bounds: Bounds, places: list[float], query: Query, engine: str, most: int
 ) -> None:
     """At and about the bounds, halfway between two steps, and an ulp to either side."""
-    plan = plan_for(engine, query, "x", bounds, Decimal(1))
+    plan = plan_for(engine, query, "x", bounds, Epsilon(1))
     assert plan.grid is not None
     if not plan.live:
         return
@@ -83,7 +84,7 @@ def test_what_lies_far_off_takes_the_slow_way(
     connection: duckdb.DuckDBPyConnection, tmp_path: Path, far: float
 ) -> None:
     for query in (Query.MEAN, Query.VARIANCE):
-        plan = plan_for("pipelinedp", query, "x", Bounds(0, 20_000), Decimal(1))
+        plan = plan_for("pipelinedp", query, "x", Bounds(0, 20_000), Epsilon(1))
         assert fast(connection, [1.0, 2.0], plan, 2) == reference.of_numbers([1.0, 2.0], plan)
         assert fast(connection, [1.0, 2.0, far], plan, 3) is None
         pq.write_table(pa.table({"x": [1.0, 2.0, far, None]}), tmp_path / "t.parquet")
@@ -94,7 +95,7 @@ def test_what_lies_far_off_takes_the_slow_way(
 
 def test_sums_of_many_rows_are_whole_numbers(connection: duckdb.DuckDBPyConnection) -> None:
     """Of 2^27 values of 26 bits the sum is an exact double, in any order; of more it need not be."""
-    plan = plan_for("tumult", Query.VARIANCE, "x", Bounds(0, 20_000), Decimal(1))
+    plan = plan_for("tumult", Query.VARIANCE, "x", Bounds(0, 20_000), Epsilon(1))
     assert 2**26 * totals.EXACT_ROWS <= 2**53
     connection.register("many", pa.table({"x": [20_000.0] * 3}))
     asked: list[str] = []
@@ -125,7 +126,7 @@ def test_files_of_many_rows_are_added_up_group_by_group(tmp_path: Path, monkeypa
         monkeypatch.setattr("dpjobs.backends.duckdb.backend.EXACT_ROWS", rows)
         seen.clear()
         with DuckDBBackend.open() as backend:
-            plan = plan_for("pipelinedp", Query.VARIANCE, "x", Bounds(0, 32), Decimal(1))
+            plan = plan_for("pipelinedp", Query.VARIANCE, "x", Bounds(0, 32), Epsilon(1))
             expected = reference.of_numbers([1.0, 2.0, 4.0, math.inf, 8.0, 16.0], plan)
             assert backend.totals(table, plan) == expected
         assert ["".join(group) for group in seen] == groups
@@ -136,7 +137,7 @@ def test_nan_that_statistics_do_not_know_of(tmp_path: Path) -> None:
     values = [1.0] * 5000 + [math.nan] * 3
     pq.write_table(pa.table({"x": values}), tmp_path / "t.parquet")
     assert pq.read_metadata(tmp_path / "t.parquet").row_group(0).column(0).statistics.max == 1.0
-    plan = plan_for("pipelinedp", Query.MEAN, "x", Bounds(0, 2), Decimal(1))
+    plan = plan_for("pipelinedp", Query.MEAN, "x", Bounds(0, 2), Epsilon(1))
     with DuckDBBackend.open() as backend:
         found = backend.totals(source_of(tmp_path / "t.parquet", "parquet"), plan)
     assert found == reference.of_numbers(list(values), plan)
@@ -209,7 +210,7 @@ def test_a_folder_without_a_value_is_refused_before_the_charge(tmp_path: Path) -
 def test_a_signal_ends_it_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """However much there is to read; and the next question is answered as if nothing had been."""
     table = source_of(write_csv(tmp_path / "t.csv", [b"1,2,3"]))
-    plan = plan_for("pipelinedp", Query.SUM, "x", Bounds(0, 16), Decimal(1))
+    plan = plan_for("pipelinedp", Query.SUM, "x", Bounds(0, 16), Epsilon(1))
     much, read = 1000, [0]
 
     def batches(*_: object) -> Iterator[pa.RecordBatch]:
@@ -241,7 +242,7 @@ from dpjobs.backends.duckdb import DuckDBBackend
 from dpjobs.query import Bounds, Query
 from dpjobs.source import LocalFiles, inspect
 with DuckDBBackend.open("256MB") as backend:
-    plan = plan_for("pipelinedp", Query.MEAN, "x", Bounds(0, 10), Decimal(1))
+    plan = plan_for("pipelinedp", Query.MEAN, "x", Bounds(0, 10), Epsilon(1))
     print(sum(backend.totals(inspect(sys.argv[1], sys.argv[2], LocalFiles()), plan)) // plan.live[0].sensitivity)
     print(re.search(r"VmHWM:\\s*(\\d+)", Path("/proc/self/status").read_text())[1])
 """

@@ -1,11 +1,10 @@
 """What a row gives, as every backend is told it: the formula's own value, its parts, and both kinds of SQL."""
 
-from decimal import Decimal
-
 import duckdb
 import pytest
 
 from dpjobs.answers import plan_for
+from dpjobs.epsilon import Epsilon
 from dpjobs.formula import ONE, K, of
 from dpjobs.query import Bounds, Query
 
@@ -16,7 +15,7 @@ BOUNDS = [Bounds(0, 20_000), Bounds(-7, 3), Bounds(0, 2.0**24), Bounds(-1, 2.0**
 @pytest.mark.parametrize("engine", ["pipelinedp", "tumult"])
 def test_all_ways_give_the_same_number(bounds: Bounds, engine: str) -> None:
     for query in (Query.SUM, Query.MEAN, Query.VARIANCE):
-        plan = plan_for(engine, query, "x", bounds, Decimal(1))
+        plan = plan_for(engine, query, "x", bounds, Epsilon(1))
         assert plan.grid is not None
         low, high = plan.grid.lower, plan.grid.upper
         ks = sorted(

@@ -18,6 +18,7 @@ from dpjobs.answers import plan_for
 from dpjobs.backends.base import Backend
 from dpjobs.engines import ENGINES, load
 from dpjobs.engines.base import Engine, Noisy
+from dpjobs.epsilon import Epsilon
 from dpjobs.errors import InputError
 from dpjobs.formula import K
 from dpjobs.noise import Noise
@@ -26,8 +27,8 @@ from dpjobs.query import Bounds, Query
 from library.engines.sampling import FALSE_ALARM, equal_p, oddities, scale_p, together_p
 
 ONE = Fraction(1)
-SURE = Decimal(1000)  # an epsilon at which noise of scale 1/1000 is 0 but for e^-1000
-TINY = Decimal("0.000001")
+SURE = Epsilon(1000)  # an epsilon at which noise of scale 1/1000 is 0 but for e^-1000
+TINY = Epsilon("0.000001")
 CALLS = 400
 BINS = 2000
 LARGEST_TOTAL = 2**62
@@ -89,7 +90,7 @@ class EngineContract:
         return load(self.name)
 
     def plan(self, query: Query) -> Plan:
-        return plan_for(self.name, query, "x", Bounds(-100.0, 900.0), Decimal(ASKED[query]))
+        return plan_for(self.name, query, "x", Bounds(-100.0, 900.0), Epsilon(ASKED[query]))
 
     def sample(self, engine: Engine, plan: Plan) -> list[Sample]:
         """The results of CALLS calls for the plan of a statistic; for an engine that draws within Spark its own."""
@@ -157,7 +158,7 @@ class EngineContract:
     def test_a_constant_is_not_drawn(self, engine) -> None:
         plan = plan_for(self.name, Query.SUM, "x", Bounds(0.0, 0.0), SURE)
         assert [(n.value, n.noise) for n in engine.measure(Known([]), None, plan)] == [(0, None)]
-        mean = plan_for(self.name, Query.MEAN, "x", Bounds(5.0, 5.0), Decimal(1))
+        mean = plan_for(self.name, Query.MEAN, "x", Bounds(5.0, 5.0), Epsilon(1))
         assert mean.cells
         if not mean.live:
             assert {n.noise for n in engine.measure(Known([]), None, mean)} == {None}
@@ -209,7 +210,7 @@ class NoiseContract(EngineContract):
     def test_every_vector_that_can_be_asked_fits(self, engine, bounds: tuple[float, float], epsilon: str) -> None:
         """Beyond a scale of 2⁴⁰ some engine would have to refuse it: `plan.tokens_grid` makes coarser steps."""
         for query in (Query.MEAN, Query.VARIANCE):
-            plan = plan_for(self.name, query, "x", Bounds(*bounds), Decimal(epsilon))
+            plan = plan_for(self.name, query, "x", Bounds(*bounds), Epsilon(epsilon))
             assert all(cell.scale <= LARGEST_SCALE for cell in plan.live)
             engine.check(plan)
 

@@ -10,6 +10,7 @@ from dpjobs.answers import plan_for
 from dpjobs.backends.spark.backend import SparkBackend
 from dpjobs.backends.spark.rows import BIN
 from dpjobs.engines.base import Engine, Noisy
+from dpjobs.epsilon import Epsilon
 from dpjobs.formula import ONE as ONE_A_ROW
 from dpjobs.plan import SEPARATE, TOKENS, Cell, Plan
 from dpjobs.query import Bounds, Query
@@ -180,4 +181,4 @@ def test_a_result_of_another_size_is_no_result(rows: int) -> None:
 def test_two_recipes_are_one_for_what_has_one_cell() -> None:
     for query in (Query.COUNT, Query.SUM):
         bounds = None if query is Query.COUNT else Bounds(0.0, 9.0)
-        assert plan_for("tumult", query, "x", bounds, Decimal(1)).recipe == TOKENS
+        assert plan_for("tumult", query, "x", bounds, Epsilon(1)).recipe == TOKENS
