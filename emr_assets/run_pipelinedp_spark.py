@@ -1,13 +1,13 @@
 """One private statistic by PipelineDP, or the engine that `--engine` names, as an EMR step.
 
-See dpjobs.arguments.parse_emr for what it takes.
+See dpjobs.platforms.emr for what it takes.
 """
 
 import sys
 
-from dpjobs import job
+from dpjobs.platforms import emr
 
 OTHERS = ("opendp", "tumult-core", "diffprivlib")
 
-if __name__ == "__main__" and (code := job.main_emr(sys.argv[1:], engine="pipelinedp", others=OTHERS)):
+if __name__ == "__main__" and (code := emr.main(sys.argv[1:], engine="pipelinedp", others=OTHERS)):
     sys.exit(code)

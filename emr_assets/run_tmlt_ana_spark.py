@@ -1,8 +1,8 @@
-"""One private statistic by Tumult Analytics, as an EMR step: see dpjobs.arguments.parse_emr for what it takes."""
+"""One private statistic by Tumult Analytics, as an EMR step: see dpjobs.platforms.emr for what it takes."""
 
 import sys
 
-from dpjobs import job
+from dpjobs.platforms import emr
 
-if __name__ == "__main__" and (code := job.main_emr(sys.argv[1:], engine="tumult")):
+if __name__ == "__main__" and (code := emr.main(sys.argv[1:], engine="tumult")):
     sys.exit(code)

@@ -1,13 +1,13 @@
 """One private statistic by PipelineDP, or the engine that `--engine` names, as a Glue job run.
 
-See dpjobs.arguments.parse_glue for what it takes.
+See dpjobs.platforms.glue for what it takes.
 """
 
 import sys
 
-from dpjobs import job
+from dpjobs.platforms import glue
 
 OTHERS = ("opendp", "tumult-core", "diffprivlib")
 
-if __name__ == "__main__" and (code := job.main_glue(sys.argv[1:], engine="pipelinedp", others=OTHERS)):
+if __name__ == "__main__" and (code := glue.main(sys.argv[1:], engine="pipelinedp", others=OTHERS)):
     sys.exit(code)

@@ -1,8 +1,8 @@
-"""One private statistic by Tumult Analytics, as a Glue job run: see dpjobs.arguments.parse_glue for what it takes."""
+"""One private statistic by Tumult Analytics, as a Glue job run: see dpjobs.platforms.glue for what it takes."""
 
 import sys
 
-from dpjobs import job
+from dpjobs.platforms import glue
 
-if __name__ == "__main__" and (code := job.main_glue(sys.argv[1:], engine="tumult")):
+if __name__ == "__main__" and (code := glue.main(sys.argv[1:], engine="tumult")):
     sys.exit(code)

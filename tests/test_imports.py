@@ -1,4 +1,4 @@
-"""The rooms of the project and who may import whom (docs/design.md), read off the import statements."""
+"""The rooms of the project and who may import whom (CONTRIBUTING.md), read off the import statements."""
 
 import ast
 import sys
@@ -16,7 +16,7 @@ SCRIPT_FOLDERS = ("glue_scripts", "emr_assets")
 LIBRARIES = {
     "aws_cdk": ["app", "stacks.*"],
     "constructs": ["stacks.*"],
-    "pyspark": ["dpjobs.backends.spark.*", "dpjobs.engines.tumult", "dpjobs.cluster"],
+    "pyspark": ["dpjobs.backends.spark.*", "dpjobs.engines.tumult", "dpjobs.platforms.spark_submit"],
     "numpy": ["dpjobs.backends.duckdb.*"],
     "tmlt": ["dpjobs.engines.tumult", "dpjobs.engines.tumult_core"],
     "opendp": ["dpjobs.engines.opendp"],
@@ -46,7 +46,8 @@ PLAIN = {
     "dpjobs.errors": [],
     "dpjobs.epsilon": ["dpjobs.errors"],
     "dpjobs.query": ["dpjobs.epsilon", "dpjobs.errors"],
-    "dpjobs.arguments": ["dpjobs.epsilon", "dpjobs.errors", "dpjobs.query"],
+    "dpjobs.request": ["dpjobs.addresses", "dpjobs.epsilon", "dpjobs.errors", "dpjobs.query", "dpjobs.source"],
+    "dpjobs.platforms.arguments": ["dpjobs.errors", "dpjobs.query", "dpjobs.request"],
     "dpjobs.formula": [],
     "dpjobs.plan": ["dpjobs.epsilon", "dpjobs.formula", "dpjobs.query"],
     "dpjobs.noise": [],
@@ -131,13 +132,16 @@ OURS = {
     "dpjobs.backends.spark*": [
         "dpjobs.backends.spark.*",
         "dpjobs.engines.tumult",
-        "dpjobs.cluster",
+        "dpjobs.platforms.spark_submit",
         "dpcloud.targets",
     ],
     "dpjobs.backends.duckdb*": ["dpjobs.backends.duckdb*", "dpcloud.targets"],
     "dpjobs.statistics*": ["dpjobs.answers", "dpjobs.release", "dpjobs.statistics*", "dpcloud.planning"],
-    "dpjobs.cluster": ["dpjobs.job"],
-    "dpjobs.ledger.dynamodb": ["dpjobs.cluster", "dpcloud.budget", "smoke.check_answers"],
+    # an entry script knows its platform and nothing else, and nobody else a platform
+    "dpjobs.platforms.glue": ["glue_scripts.*"],
+    "dpjobs.platforms.emr": ["emr_assets.*"],
+    "dpjobs.platforms*": ["dpjobs.platforms.*", *(f"{folder}.*" for folder in SCRIPT_FOLDERS)],
+    "dpjobs.ledger.dynamodb": ["dpjobs.platforms.spark_submit", "dpcloud.budget", "smoke.check_answers"],
     "dpjobs.ledger.dynamodb_table": ["dpjobs.ledger.dynamodb"],
     "dpcloud.deployed": ["dpcloud.budget"],
     "dpcloud*": ["dpcloud*", "smoke.*", "tools.docs"],
@@ -286,7 +290,7 @@ def test_scripts_know_the_way_in_and_nothing_else() -> None:
         str(found)
         for found in IMPORTS
         if _top(found.importer) in SCRIPT_FOLDERS
-        and found.module != "dpjobs.job"
+        and found.module not in ("dpjobs.platforms.glue", "dpjobs.platforms.emr")
         and _top(found.module) not in sys.stdlib_module_names
     ]
     assert wrong == []

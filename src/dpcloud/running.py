@@ -6,33 +6,24 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import click
 
 from dpcloud.command import Command, unexpected
 from dpcloud.engines import engines_of
 from dpcloud.targets import backends_of, check_target
-from dpjobs.addresses import dataset_of, is_local, normalized
-from dpjobs.arguments import new_run_id
-from dpjobs.epsilon import Epsilon
+from dpjobs.addresses import is_local
 from dpjobs.errors import CopyError, DoubtError, DpError, InputError, InterruptError, RunError, quoted
 from dpjobs.home import ledger_path
 from dpjobs.ledger import SQLiteLedger
-from dpjobs.query import (
-    DEFAULT_BOUNDS_SHARE,
-    Bounds,
-    JobSpec,
-    PrivacyBudget,
-    Query,
-    check_dataset,
-    check_run_id,
-    parse_confidence,
-    parse_share,
-)
+from dpjobs.query import check_run_id, new_run_id
 from dpjobs.release import Copies, array
-from dpjobs.source import LocalFiles, format_of, known_format
+from dpjobs.request import Request
+from dpjobs.source import LocalFiles
 
-_REMOTE = ("s3://", "s3a://")
+_READABLE = ("s3://", "s3a://")
 
 _EPILOG = """\b
 What is read of CSV: one record a line, cells separated by commas, UTF-8, a header line.
@@ -73,82 +64,90 @@ Examples:
 @click.option("--output", help="Copy the release to this folder, new .json file or s3://bucket/prefix.")
 @click.option("--json", "as_json", is_flag=True, help="Print the releases as a JSON array, nothing else.")
 @click.option("--progress/--no-progress", default=None, help="Say what is going on.  [default: on a terminal]")
-def run(
-    uri: str,
-    query: str,
-    epsilon: str,
-    column: str | None,
-    engine: str,
-    unhardened: bool,
-    target: str,
-    memory: str | None,
-    lower: str | None,
-    upper: str | None,
-    bounds_share: str | None,
-    dataset: str | None,
-    run_id: str | None,
-    confidence: str,
-    format_: str | None,
-    output: str | None,
-    as_json: bool,
-    progress: bool | None,
-) -> None:
+def run(**options: Any) -> None:
     """Answer one query privately and print it with its interval.
 
     What is protected is one row. The budget is charged before any row is read, and every run is charged anew: only
     the same --run-id gives the same answer again at no cost.
     """
-    target = check_target(target)
-    names = engines_of(engine, target, unhardened)
-    uri, local = _address(uri)
-    format_ = format_of(uri, format_, LocalFiles()) if local else _remote_format(uri, format_)
-    base = check_run_id(run_id) if run_id is not None else new_run_id()
-    asked = Query.parse(query)
-    bounds = Bounds.parse(asked, lower, upper)
-    if bounds_share is not None and (bounds is not None or asked is Query.COUNT):
-        raise InputError.of("--bounds-share where no bounds are to be found", bounds_share, "no --bounds-share")
-    specs = [
-        JobSpec(
-            run_id=f"{base}-{name}" if len(names) > 1 else base,
-            dataset=check_dataset(dataset if dataset is not None else dataset_of(uri)),
-            engine=name,
-            query=asked,
-            column=column,
-            budget=PrivacyBudget(Epsilon.parse(epsilon)),
-            uri=str(dataset_of(uri)) if local else uri,
-            format=format_,
-            bounds=bounds,
-            bounds_share=DEFAULT_BOUNDS_SHARE if bounds_share is None else parse_share(bounds_share),
-            confidence=parse_confidence(confidence),
+    _run(Options(**options))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """The options above, as click hands them on; None where nothing was given."""
+
+    uri: str
+    query: str
+    epsilon: str
+    column: str | None
+    engine: str
+    unhardened: bool
+    target: str
+    memory: str | None
+    lower: str | None
+    upper: str | None
+    bounds_share: str | None
+    dataset: str | None
+    run_id: str | None
+    confidence: str
+    format_: str | None
+    output: str | None
+    as_json: bool
+    progress: bool | None
+
+    def request(self) -> Request:
+        """Check the question; raises InputError."""
+        request = Request.parse(
+            uri=self.uri,
+            query=self.query,
+            epsilon=self.epsilon,
+            column=self.column,
+            lower=self.lower,
+            upper=self.upper,
+            bounds_share=self.bounds_share,
+            confidence=self.confidence,
+            dataset=self.dataset,
+            format_=self.format_,
         )
-        for name in names
-    ]
-    copies = Copies(output) if output is not None else None
+        if not is_local(request.uri) and not request.uri.startswith(_READABLE):
+            raise InputError.of("unknown kind of address", request.uri, "a path, or s3://bucket/key")
+        return request
+
+
+def _run(options: Options) -> None:
+    target = check_target(options.target)
+    names = engines_of(options.engine, target, options.unhardened)
+    base = check_run_id(options.run_id) if options.run_id is not None else new_run_id()
+    run_ids = {name: f"{base}-{name}" if len(names) > 1 else base for name in names}
+    request = options.request()
+    specs = request.jobs(run_ids, LocalFiles() if is_local(request.uri) else None)
+    copies = Copies(options.output) if options.output is not None else None
     if copies:
-        copies.check(new_run=run_id is None)
+        copies.check(new_run=options.run_id is None)
     ledger = SQLiteLedger(ledger_path())
-    first_use = not ledger.knows(specs[0].dataset)
+    first_use = not ledger.knows(request.dataset)
     warnings.filterwarnings("ignore")  # the libraries' warnings say nothing to who runs a query
     logging.disable(logging.CRITICAL)  # py4j logs Java's texts, which can quote cells
     with _one_line(base, names):
-        with _saying(progress) as say:
+        with _saying(options.progress) as say:
             from dpjobs import job
 
-            with _in_doubt(ledger, [spec.run_id for spec in specs]):
-                outcome = job.run(specs, ledger, backends_of(target, memory), say)
+            with _in_doubt(ledger, list(run_ids.values())):
+                outcome = job.run(specs, ledger, backends_of(target, options.memory), say)
         with _stored(outcome.releases):
             if copies:
                 copies.write(outcome.releases)
-            if as_json:
+            if options.as_json:
                 click.echo(array(list(outcome.releases.values())))
             else:
                 from dpcloud.show import show_releases
 
-                show_releases(outcome, ledger.balance(specs[0].dataset))
+                show_releases(outcome, ledger.balance(request.dataset))
             for notice in outcome.notices:
                 click.echo(f"note: {notice}", err=True)
             if first_use:
-                click.echo(_new_data_set(specs[0].dataset, ledger), err=True)
+                click.echo(_new_data_set(request.dataset, ledger), err=True)
 
 
 def _new_data_set(dataset: str, ledger: SQLiteLedger) -> str:
@@ -204,23 +203,6 @@ def _stored(run_ids: Iterable[str]) -> Iterator[None]:
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         what = "the output was closed" if isinstance(error, OSError) else unexpected(error)
         raise CopyError(f"the release is stored but could not be shown ({what}); {again}") from None
-
-
-def _address(uri: str) -> tuple[str, bool]:
-    uri = normalized(uri)
-    if is_local(uri):
-        return os.path.expanduser(uri), True  # noqa: PTH111 (keeps the words as they were given)
-    if not uri.startswith(_REMOTE):
-        raise InputError.of("unknown kind of address", uri, "a path, or s3://bucket/key")
-    return uri, False
-
-
-def _remote_format(uri: str, given: str | None) -> str:
-    if given is None and (told := known_format(uri)) is not None:
-        return told
-    if given is None:
-        raise InputError.of("unknown format", uri, "--format csv or --format parquet")
-    return format_of(uri, given, LocalFiles())
 
 
 @contextlib.contextmanager

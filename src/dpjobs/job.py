@@ -243,17 +243,3 @@ def _load_in_background(names: Sequence[str]) -> Callable[[str], Engine]:
         return engines.load(name)
 
     return load
-
-
-def main_glue(argv: Sequence[str], engine: str, others: Sequence[str] = ()) -> int:
-    """Run a Glue job's arguments and print its release; returns the exit code. `others`: see `cluster.main`."""
-    from dpjobs import arguments, cluster
-
-    return cluster.main(argv, engine, arguments.parse_glue, others)
-
-
-def main_emr(argv: Sequence[str], engine: str, others: Sequence[str] = ()) -> int:
-    """Run an EMR step's arguments and print its release; returns the exit code. `others`: see `cluster.main`."""
-    from dpjobs import arguments, cluster
-
-    return cluster.main(argv, engine, arguments.parse_emr, others)

@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 import re
+import uuid
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import Enum
@@ -134,6 +135,11 @@ class PrivacyBudget:
         object.__setattr__(self, "epsilon", Epsilon.parse(str(self.epsilon)))
         if self.delta != 0:
             raise InputError.of("delta", self.delta, "0 (every engine here is pure epsilon-DP)")
+
+
+def new_run_id() -> str:
+    """Return a run id that nobody else has."""
+    return f"run-{uuid.uuid4().hex}"
 
 
 def check_run_id(run_id: str) -> str:

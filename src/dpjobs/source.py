@@ -94,13 +94,20 @@ def _folded(name: str) -> str:
     return "".join(name.split()).casefold()
 
 
-def format_of(uri: str, given: str | None, files: Files) -> str:
-    """Return the format given, else what the names tell; raises InputError when they tell nothing."""
+def format_of(uri: str, given: str | None, files: Files | None) -> str:
+    """Return the format given, else what the names tell; raises InputError when they tell nothing.
+
+    `files` is None where the address cannot be looked at yet: then its own name has to tell.
+    """
     allowed = "csv, parquet"
     if given is not None:
         if given.strip().lower() not in FORMATS:
             raise InputError.of("unknown format", given, allowed)
         return given.strip().lower()
+    if files is None:
+        if (told := known_format(uri)) is None:
+            raise InputError.of("unknown format", uri, "--format csv or --format parquet")
+        return told
     entry = files.look(uri)
     if entry is None:
         raise InputError.of("no such file or folder", uri, _READABLE)

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dpjobs.arguments import parse_emr, parse_glue
 from dpjobs.errors import InputError
+from dpjobs.platforms.emr import parse as parse_emr
+from dpjobs.platforms.glue import parse as parse_glue
 from dpjobs.query import Bounds, JobSpec, PrivacyBudget, Query
 
 GLUE = [
@@ -19,7 +20,7 @@ GLUE = [
     "--epsilon",
     "0.1",
     "--s3_file",
-    "s3://b/k.csv",
+    "s3://bucket/k.csv",
     "--query",
     "Mean",
     "--source_id",
@@ -40,28 +41,30 @@ def test_glue_takes_the_articles_arguments_and_ignores_glues_own() -> None:
         "--job-bookmark-option",
         "x",
     ]
-    found = parse_glue([*own, *GLUE, "--JOB_RUN_ID", "jr_1_attempt_2", "--lower", "-1e3", "--upper", "-.5"])
-    assert found.query is Query.MEAN
-    assert found.budget.epsilon == Decimal("0.1")
-    assert (found.column, found.uri, found.bounds) == ("TotalPop", "s3://b/k.csv", Bounds(-1000, -0.5))
-    assert found.platform_run_id == "jr_1"
+    arguments = parse_glue([*own, *GLUE, "--JOB_RUN_ID", "jr_1_attempt_2", "--lower", "-1e3", "--upper", "-.5"])
+    request = arguments.request
+    assert request.query is Query.MEAN
+    assert request.budget.epsilon == Decimal("0.1")
+    assert (request.column, request.uri, request.bounds) == ("TotalPop", "s3://bucket/k.csv", Bounds(-1000, -0.5))
+    assert arguments.platform_run_id == "jr_1"
 
 
 def test_glue_takes_the_file_by_its_other_name() -> None:
     words = [w if w != "--s3_file" else "--s3_file_path" for w in GLUE]
-    assert parse_glue(words).uri == "s3://b/k.csv"
+    assert parse_glue(words).request.uri == "s3://bucket/k.csv"
 
 
 @pytest.mark.parametrize("short", [True, False])
 def test_emr_short_and_long(short: bool) -> None:
     names = "-c -e -i -f -q" if short else "--column_name --epsilon --source_id --s3_file --query"
-    words = [w for pair in zip(names.split(), ["c", "2", "s", "hdfs:///t", "count"], strict=True) for w in pair]
+    words = [w for pair in zip(names.split(), ["c", "2", "s", "s3://bucket/t", "count"], strict=True) for w in pair]
     bounds = ["--lower=-5", "--upper", "5"]
     with pytest.raises(InputError, match="bounds for a COUNT, which counts every row"):
         parse_emr([*words, *bounds])
-    found = parse_emr([*(w if w != "count" else "sum" for w in words), *bounds, "--run-id", "r"])
-    assert (found.column, found.uri, found.query, found.run_id) == ("c", "hdfs:///t", Query.SUM, "r")
-    assert found.bounds == Bounds(-5, 5)
+    arguments = parse_emr([*(w if w != "count" else "sum" for w in words), *bounds, "--run-id", "r"])
+    request = arguments.request
+    assert (request.column, request.uri, request.query, arguments.run_id) == ("c", "s3://bucket/t", Query.SUM, "r")
+    assert request.bounds == Bounds(-5, 5)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +93,7 @@ def test_an_empty_run_id_of_glue_is_refused() -> None:
         ["--dataset=other"],
         ["--ledger", "/tmp/mine", "--dataset", "other"],
         ["--job-language", "--dataset=other"],
-        ["--file", "s3://b/other.csv"],
+        ["--file", "s3://bucket/other.csv"],
         ["--run_id", "a", "--run-id", "b"],
     ],
 )
@@ -104,9 +107,14 @@ def test_what_is_pinned_cannot_be_given_again(words: list[str]) -> None:
 
 
 def test_a_data_set_by_its_address() -> None:
-    assert parse_glue([*GLUE, "--dataset", "by-address"]).dataset is None
-    assert parse_glue([*GLUE, "--dataset", "By-Address"]).dataset == "By-Address"
-    assert parse_emr([*GLUE, "--dataset", "by-address"]).dataset is None
+    for parse in (parse_glue, parse_emr):
+        for words, by_address, dataset in (
+            ([], False, "s3://bucket/k.csv"),
+            (["--dataset", "by-address"], True, "s3://bucket/k.csv"),
+            (["--dataset", "By-Address"], False, "By-Address"),
+        ):
+            arguments = parse([*GLUE, *words])
+            assert (arguments.by_address, arguments.request.dataset) == (by_address, dataset)
 
 
 def test_emr_refuses_what_it_does_not_know() -> None:
@@ -146,7 +154,8 @@ def test_nothing_that_a_starter_writes_moves_what_is_pinned(pairs: list[tuple[st
         found = parse_glue([word for pair in line for word in pair])
     except InputError:
         return
-    assert (found.ledger, found.dataset, found.releases) == (PINNED["--ledger"], None, PINNED["--releases"])
+    assert (found.ledger, found.by_address, found.releases) == (PINNED["--ledger"], True, PINNED["--releases"])
+    assert found.request.dataset == found.request.address
     assert found.platform_run_id == "jr_1"
 
 
@@ -159,7 +168,7 @@ def test_an_unknown_argument_cannot_swallow_a_pinned_one() -> None:
 @pytest.mark.parametrize("column", ["", "*"])
 def test_a_count_of_rows_where_the_job_has_a_column_by_default(column: str) -> None:
     words = [w if w not in ("TotalPop", "Mean") else {"TotalPop": column, "Mean": "COUNT"}[w] for w in GLUE]
-    assert parse_glue(words).column is None
+    assert parse_glue(words).request.column is None
 
 
 @pytest.mark.parametrize(
@@ -169,9 +178,10 @@ def test_a_count_of_rows_where_the_job_has_a_column_by_default(column: str) -> N
 def test_the_specification_says_what_the_words_said(query: str, bounds: list[str], told: Bounds | None) -> None:
     """A COUNT's column, too: without it all rows would be counted."""
     words = [w if w != "Mean" else query for w in GLUE]
-    spec = parse_glue([*words, *bounds]).spec("tumult", "s3a://b/k.csv", "csv", "census", "run-1")
+    words = [w if w != "s3://bucket/k.csv" else "S3A://bucket//k.csv" for w in words]
+    specs = parse_glue([*words, *bounds, "--dataset", "census"]).request.jobs({"tumult": "run-1"}, None)
     asked = (Query.parse(query), "TotalPop", PrivacyBudget(Decimal("0.1")))
-    assert spec == JobSpec("run-1", "census", "tumult", *asked, "s3a://b/k.csv", "csv", told)
+    assert specs == [JobSpec("run-1", "census", "tumult", *asked, "s3a://bucket//k.csv", "csv", told)]
 
 
 @pytest.mark.parametrize(
@@ -185,13 +195,13 @@ def test_the_specification_says_what_the_words_said(query: str, bounds: list[str
 )
 def test_which_run_id_counts(words: list[str], fallback: str | None, run_id: str) -> None:
     """Who gives one has their release again for nothing; Glue's own is another each time they ask."""
-    found = parse_glue([*GLUE, *words]).spec("tumult", "s3://b/k.csv", "csv", "census", fallback).run_id
+    found = parse_glue([*GLUE, *words]).run_id_or(fallback)
     assert found == run_id or (run_id == "run-" and re.fullmatch("run-[0-9a-f]{32}", found))
 
 
 @pytest.mark.parametrize("parse", [parse_glue, parse_emr])
 def test_an_engine_and_whether_one_may_be_unhardened(parse: Any) -> None:
-    words = ["--query", "COUNT", "--epsilon", "1", "--file", "s3://b/t.csv"]
+    words = ["--query", "COUNT", "--epsilon", "1", "--file", "s3://bucket/t.csv"]
     assert (parse(words).engine, parse(words).unhardened) == (None, False)
     named = parse([*words, "--engine", "opendp", "--unhardened", "no"])
     assert (named.engine, named.unhardened) == ("opendp", False)

@@ -1,4 +1,4 @@
-"""A run under spark-submit: arguments in, one release out, whatever goes wrong in one line."""
+"""A run under spark-submit, which Glue and EMR both are: arguments in, one release out, any failure in one line."""
 
 import contextlib
 import logging
@@ -11,17 +11,16 @@ from pathlib import Path
 from pyspark.sql import SparkSession
 
 from dpjobs import job
-from dpjobs.addresses import Place, dataset_of, is_local, normalized
-from dpjobs.arguments import Arguments
+from dpjobs.addresses import Place
 from dpjobs.backends.spark.backend import SparkBackend
 from dpjobs.backends.spark.session import PRIVATE_SETTINGS
 from dpjobs.engines import check_hardened
 from dpjobs.errors import INTERRUPTED, SPENT, BudgetError, DpError, InputError
 from dpjobs.ledger import Ledger, SQLiteLedger
 from dpjobs.ledger.base import no_budget
-from dpjobs.query import check_dataset, check_run_id
+from dpjobs.platforms.arguments import Arguments
+from dpjobs.query import check_run_id
 from dpjobs.release import Copies
-from dpjobs.source import format_of
 
 _TABLE = "dynamodb:"
 
@@ -51,36 +50,32 @@ def main(
 
 
 def _run(arguments: Arguments, own: str, others: Sequence[str]) -> str:
-    engine = _engine(arguments, own, others)
+    engine, request = _engine(arguments, own, others), arguments.request
     if arguments.run_id is not None:
         check_run_id(arguments.run_id)
-    uri = normalized(arguments.uri)
-    address = dataset_of(uri)
-    uri = address if is_local(uri) else uri
-    dataset = check_dataset(arguments.dataset or address)
     ledger = _ledger(arguments.ledger)
     # before the address is looked at: who may not ask of a table does not even learn whether it is there
     try:
-        ledger.admit(dataset, Place(address))
+        ledger.admit(request.dataset, Place(request.address))
     except BudgetError:
         if not arguments.by_address:
             raise
         # who may not choose the name learns no other from a refusal: not which tables lie in a folder
-        raise no_budget(dataset) from None
+        raise no_budget(request.dataset) from None
     copies = Copies(arguments.releases) if arguments.releases else None
     if copies:
         copies.check(new_run=False)
     with _spark() as spark:
         backend = SparkBackend(spark)
-        format_ = format_of(uri, arguments.format, backend.files(uri))
         # YARN's second attempt at an application has the id of the first
-        spec = arguments.spec(engine, uri, format_, dataset, spark.sparkContext.applicationId)
-        outcome = job.run([spec], ledger, {backend.name: lambda _: contextlib.nullcontext(backend)})
+        run_id = arguments.run_id_or(spark.sparkContext.applicationId)
+        specs = request.jobs({engine: run_id}, backend.files(request.uri))
+        outcome = job.run(specs, ledger, {backend.name: lambda _: contextlib.nullcontext(backend)})
         if copies:
             copies.write(outcome.releases)
         for notice in outcome.notices:
             print(f"note: {notice}", file=sys.stderr)
-        return outcome.releases[spec.run_id]
+        return outcome.releases[run_id]
 
 
 def _engine(arguments: Arguments, own: str, others: Sequence[str]) -> str:

@@ -12,12 +12,14 @@ from typing import Any
 
 import pytest
 
-from dpjobs import cluster, job
-from dpjobs.arguments import parse_emr, parse_glue
+from dpjobs import job
 from dpjobs.epsilon import Epsilon
 from dpjobs.errors import CopyError, DoubtError, DpError, InputError, InterruptError, LedgerError, RunError
 from dpjobs.ledger import SQLiteLedger
 from dpjobs.ledger.dynamodb import DynamoDBLedger
+from dpjobs.platforms import spark_submit
+from dpjobs.platforms.emr import parse as parse_emr
+from dpjobs.platforms.glue import parse as parse_glue
 from library.answering import Told
 from library.ledger import dynamodb_local
 
@@ -43,7 +45,7 @@ def no_spark(monkeypatch: pytest.MonkeyPatch) -> None:
     def started() -> None:
         raise AssertionError("Spark was started")
 
-    monkeypatch.setattr(cluster, "_spark", started)
+    monkeypatch.setattr(spark_submit, "_spark", started)
 
 
 @pytest.mark.usefixtures("no_spark")
@@ -61,7 +63,7 @@ def test_a_bad_table_is_one_line_before_spark_starts(
     table: str, capfd: pytest.CaptureFixture[str], ledger: str, said: str
 ) -> None:
     for parse in (parse_glue, parse_emr):
-        assert cluster.main([*WORDS, "--ledger", ledger], "pipelinedp", parse) == 2
+        assert spark_submit.main([*WORDS, "--ledger", ledger], "pipelinedp", parse) == 2
         shown = capfd.readouterr()
         assert shown.out == ""
         assert re.fullmatch(f"{re.escape(said)}.*; allowed: [^\n]+\n", shown.err)
@@ -72,7 +74,7 @@ def test_a_table_out_of_reach(capfd: pytest.CaptureFixture[str], monkeypatch: py
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{closed.getsockname()[1]}")
-        assert cluster.main([*WORDS, "--ledger", "dynamodb:ledger"], "pipelinedp", parse_glue) == 2
+        assert spark_submit.main([*WORDS, "--ledger", "dynamodb:ledger"], "pipelinedp", parse_glue) == 2
     assert "the ledger cannot be reached: given 'ledger'" in capfd.readouterr().err
 
 
@@ -81,14 +83,16 @@ def test_a_table_serves_on_every_platform(table: str, monkeypatch: pytest.Monkey
     seen: list[Any] = []
     DynamoDBLedger(table).set_total("s3://bucket/census.csv", Epsilon(1))
     monkeypatch.setattr(job, "run", lambda specs, ledger, _: seen.append((specs[0], ledger)) or 1 / 0)
-    monkeypatch.setattr(cluster, "SparkBackend", lambda _: Told())
+    monkeypatch.setattr(spark_submit, "SparkBackend", lambda _: Told())
     context = SimpleNamespace(applicationId="application_1_0001", master="yarn")
     for parse, words, run_id in (
         (parse_glue, ["--JOB_RUN_ID", "jr_1", "--dataset", "by-address"], "jr_1"),
         (parse_emr, [], "application_1_0001"),
     ):
-        monkeypatch.setattr(cluster, "_spark", lambda: contextlib.nullcontext(SimpleNamespace(sparkContext=context)))
-        cluster.main([*WORDS, "--ledger", f"dynamodb:{table}", *words], "pipelinedp", parse)
+        monkeypatch.setattr(
+            spark_submit, "_spark", lambda: contextlib.nullcontext(SimpleNamespace(sparkContext=context))
+        )
+        spark_submit.main([*WORDS, "--ledger", f"dynamodb:{table}", *words], "pipelinedp", parse)
         spec, ledger = seen.pop()
         assert isinstance(ledger, DynamoDBLedger)
         assert ledger.default_total is None
@@ -103,29 +107,29 @@ def test_an_address_without_a_budget_is_not_looked_at(
     """Whether there is anything at it is nobody's to know: not even Spark, which alone could look, is started."""
     DynamoDBLedger(table).set_total("s3://bucket/census", Epsilon(1))
     lies_in = [word.replace("census.csv", "census/x.csv") for word in WORDS]
-    assert cluster.main([*lies_in, "--ledger", f"dynamodb:{table}", *words], "pipelinedp", parse_glue) == 2
+    assert spark_submit.main([*lies_in, "--ledger", f"dynamodb:{table}", *words], "pipelinedp", parse_glue) == 2
     said = "the data set has no budget" if "by-address" in words else "the table lies in one that has a budget"
     assert f"{said}: given 's3://bucket/census/x.csv'" in capfd.readouterr().err
     for parse in (parse_glue, parse_emr):
         asked = [*[w for w in WORDS if w not in ("--format", "csv")], "--ledger", f"dynamodb:{table}", *words]
-        assert cluster.main(asked, "pipelinedp", parse) == 2
+        assert spark_submit.main(asked, "pipelinedp", parse) == 2
         assert re.fullmatch(r"the data set has no budget: given '[^\n]+\n", capfd.readouterr().err)
 
 
 def test_the_region_of_an_arn_is_known_to_all(table: str, monkeypatch: pytest.MonkeyPatch) -> None:
     arn = f"arn:aws:dynamodb:eu-west-1:123456789012:table/{table}"
     monkeypatch.setattr(DynamoDBLedger, "ready", lambda _: None)
-    cluster._ledger(arn)
+    spark_submit._ledger(arn)
     assert os.environ["AWS_DEFAULT_REGION"] == "us-east-1"  # the user's word stays
     monkeypatch.delenv("AWS_DEFAULT_REGION")
-    cluster._ledger(arn)
+    spark_submit._ledger(arn)
     assert os.environ["AWS_DEFAULT_REGION"] == "eu-west-1"
 
 
 @pytest.mark.parametrize("given", ["ledger.sqlite", "sqlite:ledger.sqlite"])
 def test_a_file_grants_no_budget_by_itself(given: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    ledger = cluster._ledger(given)
+    ledger = spark_submit._ledger(given)
     assert isinstance(ledger, SQLiteLedger)
     assert ledger.default_total is None
 
@@ -134,7 +138,7 @@ def test_a_file_grants_no_budget_by_itself(given: str, tmp_path: Any, monkeypatc
 @pytest.mark.parametrize("words", [[], ["--ledger="]])
 def test_no_ledger_is_refused(words: list[str], capfd: pytest.CaptureFixture[str]) -> None:
     for parse in (parse_glue, parse_emr):
-        assert cluster.main([*WORDS, *words], "pipelinedp", parse) == 2
+        assert spark_submit.main([*WORDS, *words], "pipelinedp", parse) == 2
         assert capfd.readouterr().err.startswith("no ledger; allowed: --ledger")
 
 
@@ -160,8 +164,8 @@ def raising(error: BaseException) -> Any:
 def spark_at_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     """Up to the door of the run, with a Spark that only says where it runs."""
     running = SimpleNamespace(sparkContext=SimpleNamespace(applicationId="application_1_0001", master="yarn"))
-    monkeypatch.setattr(cluster, "_spark", lambda: contextlib.nullcontext(running))
-    monkeypatch.setattr(cluster, "SparkBackend", lambda _: Told())
+    monkeypatch.setattr(spark_submit, "_spark", lambda: contextlib.nullcontext(running))
+    monkeypatch.setattr(spark_submit, "SparkBackend", lambda _: Told())
 
 
 @pytest.mark.usefixtures("spark_at_hand")
@@ -184,7 +188,7 @@ def test_the_exit_code_says_what_is_spent(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(job, "run", raising(error))
-    assert cluster.main([*WORDS, "--ledger", str(ledger.path)], "pipelinedp", parse_glue) == code
+    assert spark_submit.main([*WORDS, "--ledger", str(ledger.path)], "pipelinedp", parse_glue) == code
     assert capfd.readouterr() == ("", "a line\n")
 
 
@@ -198,7 +202,7 @@ def test_an_error_that_nobody_expected_is_not_quoted(
     """Nor what a library logs on the way: py4j writes Java's texts, which can quote cells."""
     for error, name in ((ValueError("cell 918273"), "ValueError"), (KeyError("918273"), "KeyError")):
         monkeypatch.setattr(job, "run", raising(error))
-        assert cluster.main([*WORDS, "--ledger", str(ledger.path)], "pipelinedp", parse_emr) == 3
+        assert spark_submit.main([*WORDS, "--ledger", str(ledger.path)], "pipelinedp", parse_emr) == 3
         shown = capfd.readouterr()
         assert shown.out == ""
         doubt = "whether its epsilon is spent is in doubt: the same run id pays once"
@@ -211,7 +215,7 @@ def test_an_interruption(
     ledger: SQLiteLedger, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(job, "run", raising(KeyboardInterrupt()))
-    assert cluster.main([*WORDS, "--ledger", str(ledger.path)], "pipelinedp", parse_emr) == 130
+    assert spark_submit.main([*WORDS, "--ledger", str(ledger.path)], "pipelinedp", parse_emr) == 130
     assert "was interrupted" in capfd.readouterr().err
 
 
@@ -258,16 +262,19 @@ def test_a_spark_that_shows_exact_counts_is_not_taken(
     page: str | None, event_log: str, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session = Session(Context(page, event_log))
-    monkeypatch.setattr(cluster, "SparkSession", session)
-    with pytest.raises(InputError, match=f"{said}, and (shows|holds) exact counts; allowed: spark"), cluster._spark():
+    monkeypatch.setattr(spark_submit, "SparkSession", session)
+    with (
+        pytest.raises(InputError, match=f"{said}, and (shows|holds) exact counts; allowed: spark"),
+        spark_submit._spark(),
+    ):
         raise AssertionError("it was taken")
     assert session.stopped
 
 
 def test_spark_is_asked_to_be_silent_and_private(monkeypatch: pytest.MonkeyPatch) -> None:
     session = Session(Context(None, "false"))
-    monkeypatch.setattr(cluster, "SparkSession", session)
-    with cluster._spark() as spark:
+    monkeypatch.setattr(spark_submit, "SparkSession", session)
+    with spark_submit._spark() as spark:
         assert spark is session
         assert session.sparkContext.said == ["OFF"]
         assert session.asked["spark.ui.enabled"] == session.asked["spark.eventLog.enabled"] == "false"
@@ -283,7 +290,7 @@ def test_a_copy_that_fails_costs_nothing_to_repeat(
     monkeypatch.setattr(job, "run", lambda specs, *_: job.Outcome({specs[0].run_id: "{}"}))
     (tmp_path / "application_1_0001.json").write_text("another's")
     words = [*WORDS, "--ledger", str(ledger.path), "--releases", str(tmp_path)]
-    assert cluster.main(words, "pipelinedp", parse_emr) == 3
+    assert spark_submit.main(words, "pipelinedp", parse_emr) == 3
     shown = capfd.readouterr()
     assert shown.out == ""
     assert "the copy could not be created (the release itself is safe in the ledger): given " in shown.err
@@ -298,12 +305,12 @@ def test_a_refusal_by_address_names_no_other_table(tmp_path: Path, capfd: pytest
     ledger.set_total("s3://bucket/data/patients.csv", Epsilon(1))
     words = [*WORDS[2:], "--ledger", str(tmp_path / "ledger.sqlite"), "--dataset"]
     for address in ("s3://bucket/data", "s3://bucket/data/patients.csv/x", "s3://bucket/elsewhere"):
-        assert cluster.main([*words, "by-address", "--s3_file", address], "pipelinedp", parse_glue) == 2
+        assert spark_submit.main([*words, "by-address", "--s3_file", address], "pipelinedp", parse_glue) == 2
         assert capfd.readouterr().err.startswith(
             f"the data set has no budget: given '{address}'; allowed: a data set"
         )
     # the table's owner, who may, is told
-    assert cluster.main([*words, "free", "--s3_file", "s3://bucket/data"], "pipelinedp", parse_glue) == 2
+    assert spark_submit.main([*words, "free", "--s3_file", "s3://bucket/data"], "pipelinedp", parse_glue) == 2
     assert "the data set 's3://bucket/data/patients.csv' (--dataset)" in capfd.readouterr().err
 
 
@@ -313,7 +320,7 @@ def test_a_place_for_copies_that_is_not_there_costs_nothing(
     """It is looked at before Spark starts; after the commit it would be a copy that failed."""
     words = [*WORDS, "--ledger", str(ledger.path), "--releases", str(tmp_path / "missing")]
     for parse in (parse_glue, parse_emr):
-        assert cluster.main(words, "pipelinedp", parse) == 2
+        assert spark_submit.main(words, "pipelinedp", parse) == 2
         assert "the output folder is not there: given " in capfd.readouterr().err
 
 
@@ -324,7 +331,7 @@ def test_a_release_its_copy_and_what_is_to_be_known_of_it(
     changed = ["the table has changed"]
     monkeypatch.setattr(job, "run", lambda specs, *_: job.Outcome({specs[0].run_id: "{}"}, {}, changed))
     words = [*WORDS, "--ledger", str(ledger.path), "--releases", str(tmp_path)]
-    assert cluster.main(words, "pipelinedp", parse_emr) == 0
+    assert spark_submit.main(words, "pipelinedp", parse_emr) == 0
     assert capfd.readouterr() == ("{}\n", "note: the table has changed\n")
     assert (tmp_path / "application_1_0001.json").read_text() == "{}\n"
 
@@ -348,7 +355,7 @@ def test_a_script_runs_its_engines_only(
     """And nothing is looked at before that is known: the ledger that is named is not made."""
     ledger = tmp_path / "ledger.sqlite"
     asked = [*WORDS, "--ledger", str(ledger), *words]
-    assert cluster.main(asked, "pipelinedp", parse, ["opendp", "diffprivlib"]) == 2
+    assert spark_submit.main(asked, "pipelinedp", parse, ["opendp", "diffprivlib"]) == 2
     assert capsys.readouterr().err.startswith(told)
     assert not ledger.exists()
 
@@ -360,4 +367,4 @@ def test_a_script_runs_its_engines_only(
 )  # fmt: skip
 def test_the_engine_that_a_script_runs(words: list[str], engine: str) -> None:
     asked = parse_emr([*WORDS, *words])
-    assert cluster._engine(asked, "pipelinedp", ["opendp", "diffprivlib"]) == engine
+    assert spark_submit._engine(asked, "pipelinedp", ["opendp", "diffprivlib"]) == engine
