@@ -81,6 +81,20 @@ def test_a_broken_link_is_found(tmp_path: Path) -> None:
     assert broken(page) == ["#one", "none.md", "f.png"]
 
 
+CODE = ("src", "stacks", "smoke", "tools", "bench", "glue_scripts", "emr_assets")
+NAMED = re.compile(r"(?<![\w/.*-])(?:src|stacks|smoke|tools|tests|bench|docs)/[\w/-]+\.(?:py|md|toml|csv|sh)\b")
+
+
+def test_every_file_of_ours_that_is_named_is_there() -> None:
+    """In comments, docstrings and pages: a file that has moved takes its references along."""
+    texts = [*PAGES, ROOT / "Makefile", *(path for folder in CODE for path in (ROOT / folder).rglob("*.py"))]
+    named = {(path, name) for path in texts for name in NAMED.findall(path.read_text(encoding="utf-8"))}
+    gone = {f"{path.relative_to(ROOT)}: {name}" for path, name in named if not (ROOT / name).exists()}
+    gone = {text for text in gone if not text.endswith(("/AREA.toml", *MADE_LATER))}
+    assert sorted(gone) == []
+    assert len(named) > 20
+
+
 def test_the_index_has_every_file_of_the_docs() -> None:
     listed = {link for link in LINK.findall(prose(DOCS / "README.md")) if not link.startswith("..")}
     there = {path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*") if path.is_file()}

@@ -1,6 +1,7 @@
 """What all commands have in common: an option counts once, and of an error of ours only its place is told."""
 
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
@@ -24,6 +25,12 @@ class Group(click.Group):
 
     command_class = Command
     group_class = type
+
+
+def one_of(words: Iterable[str]) -> str:
+    """Return a list for a help text: "COUNT, SUM or MEAN"."""
+    *others, last = words
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 def unexpected(error: Exception) -> str:

@@ -1,11 +1,18 @@
 """Which engines an option names: one, several with commas, or all."""
 
+from dpcloud.command import one_of
 from dpcloud.targets import TARGETS
 from dpjobs.engines import ENGINES, check_engine, check_hardened
 from dpjobs.errors import InputError
 
 ALL = "all"
 _BOTH = "both"  # of the first two engines there were; still taken for them
+
+
+def engines_help() -> str:
+    """Return the names that an option for engines takes, with the backend of those that run on one only."""
+    names = [f"{name} (on {', '.join(e.backends)})" if e.backends else name for name, e in ENGINES.items()]
+    return f"{one_of(names)}; several with commas, or {ALL}."
 
 
 def engines_of(text: str, target: str | None, unhardened: bool) -> list[str]:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import click
 
-from dpcloud.command import Command
+from dpcloud.command import Command, one_of
 from dpcloud.engines import engines_of
 from dpjobs.answers import plan_for
 from dpjobs.engines import ENGINES
@@ -51,14 +51,14 @@ class Expected(NamedTuple):
 
 
 @click.command(cls=Command, epilog=_EPILOG)
-@click.option("--query", required=True, help="COUNT, SUM, MEAN or VARIANCE.")
+@click.option("--query", required=True, help=f"{one_of(q.value for q in Query)}.")
 @click.option("--rows", required=True, help="Your own guess of the number of rows.")
 @click.option("--epsilon", help="Gives the interval to expect.")
 @click.option(
     "--margin", help="Gives the epsilon for this half width: absolute, or like 2% of the range (see above)."
 )
-@click.option("--lower", help="Needed for SUM, MEAN and VARIANCE.")
-@click.option("--upper", help="Needed for SUM, MEAN and VARIANCE.")
+@click.option("--lower", help="Needed for all but COUNT.")
+@click.option("--upper", help="Needed for all but COUNT.")
 @click.option("--engine", default="all", show_default=True, help="As for `dpcloud run`.")
 @click.option("--confidence", default="0.95", show_default=True, help="Of the interval.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")

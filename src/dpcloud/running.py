@@ -11,19 +11,21 @@ from typing import Any
 
 import click
 
-from dpcloud.command import Command, unexpected
-from dpcloud.engines import engines_of
+from dpcloud.command import Command, one_of, unexpected
+from dpcloud.engines import engines_help, engines_of
 from dpcloud.targets import backends_of, check_target
 from dpjobs.addresses import is_local
+from dpjobs.engines import ENGINES
 from dpjobs.errors import CopyError, DoubtError, DpError, InputError, InterruptError, RunError, quoted
 from dpjobs.home import ledger_path
 from dpjobs.ledger import SQLiteLedger
-from dpjobs.query import check_run_id, new_run_id
+from dpjobs.query import Query, check_run_id, new_run_id
 from dpjobs.release import Copies, array
 from dpjobs.request import Request
 from dpjobs.source import LocalFiles
 
 _READABLE = ("s3://", "s3a://")
+_UNHARDENED = one_of(name for name, engine in ENGINES.items() if not engine.hardened)
 
 _EPILOG = """\b
 What is read of CSV: one record a line, cells separated by commas, UTF-8, a header line.
@@ -38,16 +40,11 @@ Examples:
 
 @click.command(cls=Command, epilog=_EPILOG)
 @click.option("--file", "uri", required=True, help="CSV or Parquet: a file, a folder of them, or s3://…")
-@click.option("--query", required=True, help="COUNT, SUM, MEAN or VARIANCE.")
+@click.option("--query", required=True, help=f"{one_of(q.value for q in Query)}.")
 @click.option("--epsilon", required=True, help="Privacy to spend, for each engine: 0.000001 to 1000.")
 @click.option("--column", help="The column; COUNT without one counts rows.")
-@click.option(
-    "--engine",
-    default="pipelinedp",
-    show_default=True,
-    help="pipelinedp, opendp, tumult-core, tumult (on Spark) or diffprivlib; several with commas, or all.",
-)
-@click.option("--unhardened", is_flag=True, help="Allow diffprivlib, whose sampler is not made for an adversary.")
+@click.option("--engine", default="pipelinedp", show_default=True, help=engines_help())
+@click.option("--unhardened", is_flag=True, help=f"Allow {_UNHARDENED}: a sampler that is not made for an adversary.")
 @click.option("--on", "target", default="laptop", show_default=True, help="laptop (DuckDB) or spark (local Spark).")
 @click.option("--memory", help="What counting may use, such as 2GB; more is spilled to a private folder.")
 @click.option("--lower", help="Smallest value that counts in full; without bounds they are found privately.")

@@ -2,7 +2,7 @@
 
 A formula knows one variable, `k`, the row's number in steps. It has sums, differences, products and the division of
 something that is never negative by a whole number above 0, rounded down: what SQL's dialects agree about. The results
-and all that stands in between must fit 63 bits, which `tests/library/test_formula.py` proves for those in use.
+and all that stands in between must fit 63 bits, which `tests/library/test_plans.py` proves for those in use.
 """
 
 from dataclasses import dataclass
