@@ -53,7 +53,7 @@ $(VENV)/.setup-dev: $(VENV)/.setup $(VENV)/.setup-cdk requirements-dev.txt requi
 demo: $(VENV)/.setup  ## the main job: the private mean of TotalPop in a census table, by all engines
 	@rm -rf build/demo && mkdir -p build/demo
 	$(BIN)/dpcloud data generate --output build/demo/census.csv
-	DPCLOUD_HOME=build/demo/home $(BIN)/dpcloud run --engine all --unhardened --query MEAN --column TotalPop --epsilon 1 \
+	DPCLOUD_HOME=$(CURDIR)/build/demo/home $(BIN)/dpcloud run --engine all --unhardened --query MEAN --column TotalPop --epsilon 1 \
 	  --lower 0 --upper 20000 --file build/demo/census.csv --progress
 
 $(ENVIRONMENT): requirements-cluster.txt tools/environment.py
