@@ -27,7 +27,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 
 ROOT = Path(__file__).resolve().parents[1]
-REQUIREMENTS = ROOT / "requirements-cluster.txt"
+REQUIREMENTS = ROOT / "requirements" / "cluster.txt"
 FOLDER = ROOT / "build" / "environment"
 ARCHIVE, FACTS = "environment.tar.gz", "environment.json"
 PYTHON = "/usr/bin/python3.11"

@@ -217,7 +217,7 @@ def test_lists_that_are_refused(room, text, said) -> None:
 
 
 def test_the_clusters_list_is_read_whole() -> None:
-    text = (ROOT / "requirements-cluster.txt").read_text()
+    text = (ROOT / "requirements/cluster.txt").read_text()
     pins = environment.pins(text)
     assert "numpy-1.26.4" in pins
     assert len(pins) == len(re.findall(r"^\S+==", text, re.MULTILINE))

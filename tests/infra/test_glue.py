@@ -255,7 +255,7 @@ def test_libraries_come_as_a_packed_environment_in_place_of_glues_own(which: str
 
 def test_pins_are_the_whole_list_without_hashes() -> None:
     fixed = both_but_script("pins")
-    text = (ROOT / "requirements-cluster.txt").read_text()
+    text = (ROOT / "requirements/cluster.txt").read_text()
     pinned = re.findall(r"^([A-Za-z0-9._-]+(?:\[[a-z,]+\])?==[^\s;\\]+)", text, re.MULTILINE)
     assert len(pinned) > 20
     assert fixed["--additional-python-modules"].split(",") == pinned
@@ -265,7 +265,7 @@ def test_pins_are_the_whole_list_without_hashes() -> None:
 
 
 def test_sparks_own_libraries_are_never_installed_over_glues() -> None:
-    text = (ROOT / "requirements-cluster.txt").read_text()
+    text = (ROOT / "requirements/cluster.txt").read_text()
     pinned = {line.split("==")[0].lower() for line in text.splitlines() if "==" in line and line[0].isalnum()}
     assert {"tmlt-analytics", "pipeline-dp"} <= {name.replace(".", "-") for name in pinned}
     assert not pinned & {"pyspark", "py4j"}
