@@ -56,12 +56,12 @@ demo: $(VENV)/.setup  ## the main job: the private mean of TotalPop in a census 
 	DPCLOUD_HOME=build/demo/home $(BIN)/dpcloud run --engine all --unhardened --query MEAN --column TotalPop --epsilon 1 \
 	  --lower 0 --upper 20000 --file build/demo/census.csv --progress
 
-$(ENVIRONMENT): requirements/cluster.txt tools/environment.py
-	$(ANY_PYTHON) tools/environment.py
+$(ENVIRONMENT): requirements/cluster.txt tools/environment.py tools/pins.py
+	$(ANY_PYTHON) -m tools.environment
 	@touch $@
 
 environment:  ## the libraries of Glue and EMR as one archive (248 MB), which every deployment takes along
-	$(ANY_PYTHON) tools/environment.py
+	$(ANY_PYTHON) -m tools.environment
 
 synth: $(VENV)/.setup-cdk $(ENVIRONMENT)  ## synthesize the stacks into build/cdk.out; CDKFLAGS="-c dp.KEY=VALUE" for this and the next
 	$(BIN)/cdk synth --quiet $(CDKFLAGS)

@@ -42,7 +42,8 @@ PLAIN = {
     "stacks.checks": ["stacks.errors", "stacks.known"],
     "stacks.config": ["stacks", "stacks.checks", "stacks.parsing", "stacks.known"],
     # what packs the libraries runs with any Python, and tells the stacks what it has packed
-    "tools.environment": [],
+    "tools.pins": [],
+    "tools.environment": ["tools.pins", "tools"],
     "dpjobs.errors": [],
     "dpjobs.query": ["dpjobs.errors"],
     "dpjobs.arguments": ["dpjobs.errors", "dpjobs.query"],
@@ -121,6 +122,7 @@ OURS = {
     "stacks.config": ["dpcloud.cost", "app", "stacks.*"],
     "smoke*": ["smoke*"],
     "tools.environment": ["stacks.components.python_environment"],
+    "tools.pins": ["tools.environment", "stacks.components.*"],
 }
 
 

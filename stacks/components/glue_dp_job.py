@@ -9,7 +9,7 @@ from aws_cdk import aws_s3_assets as s3_assets
 from constructs import Construct
 
 from stacks.components.glue_log_groups import log_prefix
-from stacks.components.job_code import JobCode, pins
+from stacks.components.job_code import JobCode, pinned_modules
 from stacks.components.paths import ROOT, existing
 from stacks.components.python_environment import PythonEnvironment
 from stacks.config import AppConfig
@@ -148,6 +148,6 @@ def _python(environment: PythonEnvironment | None) -> dict[str, str]:
         }
     return {
         "--python-virtual-env": "",
-        "--additional-python-modules": pins(),
+        "--additional-python-modules": pinned_modules(),
         "--python-modules-installer-option": "--no-deps",
     }

@@ -7,9 +7,8 @@ from pathlib import Path
 from aws_cdk import FileAssetPackaging, Stack, Stage
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
-from tools import environment
+from tools import environment, pins
 
-from stacks.components.job_code import REQUIREMENTS
 from stacks.components.paths import existing
 from stacks.errors import ConfigError
 
@@ -42,7 +41,7 @@ class PythonEnvironment(Construct):
 def _look(folder: Path) -> environment.Packed:
     """Raise ConfigError unless the archive is there, whole, and of the list that is pinned now."""
     try:
-        return environment.look(folder, Path(existing(REQUIREMENTS)))
+        return environment.look(folder, Path(existing(pins.CLUSTER)))
     except environment.PackingError as error:
         wrong = f"the packed Python environment is {error}"
         raise ConfigError("", wrong, str(folder), "`make environment`, then again") from None

@@ -12,7 +12,7 @@ import pytest
 from stacks import emr_stack
 from stacks.components import emr_spark_cluster, glue_dp_job, job_code, paths, python_environment
 from stacks.errors import ConfigError
-from tools import environment
+from tools import environment, pins
 
 from infra.scenarios import ROOT, Scenario, pack_nothing, scenario, synthesize
 
@@ -26,8 +26,7 @@ def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     for module in (emr_stack, glue_dp_job, paths):
         monkeypatch.setattr(module, "ROOT", tmp_path)
-    for module in (job_code, python_environment):
-        monkeypatch.setattr(module, "REQUIREMENTS", tmp_path / "requirements/cluster.txt")
+    monkeypatch.setattr(pins, "CLUSTER", tmp_path / "requirements/cluster.txt")
     monkeypatch.setattr(job_code, "_LIBRARY", tmp_path / "src" / "dpjobs")
     monkeypatch.setattr(job_code.library_zip, "__defaults__", (tmp_path / "build",))
     for name in ("SETTINGS", "BOOTSTRAP"):
