@@ -10,10 +10,10 @@ if "JSII_NODE" not in os.environ and (wheel := importlib.util.find_spec("nodejs_
     os.environ["JSII_NODE"] = str(Path(wheel.origin).parent / "bin" / "node")  # the pinned Node, whatever PATH has
 
 from aws_cdk import App, Environment, Stack, Tags
-from stacks.config import AppConfig
+from stacks.config.app import AppConfig
+from stacks.config.errors import ConfigError
 from stacks.cost_stack import CostStack
 from stacks.emr_stack import EmrStack
-from stacks.errors import ConfigError
 from stacks.glue_stack import GlueStack
 from stacks.network_stack import NetworkStack
 from stacks.storage_stack import StorageStack

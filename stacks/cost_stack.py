@@ -4,7 +4,7 @@ from aws_cdk import Stack
 from aws_cdk import aws_budgets as budgets
 from constructs import Construct
 
-from stacks.config import AppConfig
+from stacks.config.app import AppConfig
 
 
 class CostStack(Stack):

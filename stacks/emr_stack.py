@@ -14,7 +14,7 @@ from stacks.components.job_code import JobCode
 from stacks.components.job_permissions import Asset, allow, grant_code, grant_job
 from stacks.components.paths import ROOT, existing
 from stacks.components.python_environment import PythonEnvironment
-from stacks.config import AppConfig
+from stacks.config.app import AppConfig
 from stacks.network_stack import NetworkStack
 from stacks.storage_stack import EMR_LOGS, EMR_RELEASES, StorageStack
 

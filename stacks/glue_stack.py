@@ -12,7 +12,7 @@ from stacks.components.glue_log_groups import GlueLogGroups
 from stacks.components.job_code import JobCode
 from stacks.components.job_permissions import allow, deny, grant_code, grant_job
 from stacks.components.python_environment import PythonEnvironment
-from stacks.config import AppConfig
+from stacks.config.app import AppConfig
 from stacks.network_stack import NetworkStack
 from stacks.storage_stack import GLUE_RELEASES, StorageStack
 

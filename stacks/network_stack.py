@@ -9,8 +9,7 @@ from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from stacks.acknowledged import acknowledge
-from stacks.config import AppConfig
-from stacks.known import INTERFACE_ENDPOINTS
+from stacks.config.app import ZONES, AppConfig
 
 EMR_TAG = ("for-use-with-amazon-emr-managed-policies", "true")
 """What AmazonEMRServicePolicy_v2 asks for on the subnet, the security groups and the cluster.
@@ -18,7 +17,6 @@ EMR_TAG = ("for-use-with-amazon-emr-managed-policies", "true")
 Not on the VPC: with it EMR (from 7.5 on) would make an interface endpoint there, which belongs to no stack, costs by
 the hour and bars the network's deletion. Without it that call is denied, and EMR is reached as before.
 """
-_ZONES = 2
 _EDGE = "edge"
 """The group of the other two subnets, public or with the endpoints: one name, so that a change of mode keeps them."""
 
@@ -33,7 +31,7 @@ class NetworkStack(Stack):
             self,
             "Vpc",
             ip_addresses=ec2.IpAddresses.cidr(config.vpc_cidr),
-            max_azs=_ZONES,
+            max_azs=ZONES,
             nat_gateways=config.nat_gateway_count,
             create_internet_gateway=not config.isolated,
             subnet_configuration=_subnets(config),
@@ -46,7 +44,7 @@ class NetworkStack(Stack):
         self._acl(config)
         self._flow_logs(config)
         self._gateway_endpoints(config)
-        if config.isolated:
+        if config.interface_endpoints:
             self._interface_endpoints(config)
         # exported whoever imports them now: CloudFormation takes back no export that a stack still deployed imports,
         # and switching EMR off would do so before it comes to EMR's stack
@@ -56,7 +54,7 @@ class NetworkStack(Stack):
     @property
     def availability_zones(self) -> list[str]:
         """Those given, or two of whichever region it becomes: one bound would else be looked up over the network."""
-        return self._zones or [Fn.select(i, Fn.get_azs()) for i in range(_ZONES)]
+        return self._zones or [Fn.select(i, Fn.get_azs()) for i in range(ZONES)]
 
     def _group(self, name: str) -> list[ec2.ISubnet]:
         return self.vpc.select_subnets(subnet_group_name=name).subnets
@@ -117,7 +115,7 @@ class NetworkStack(Stack):
         )
         group.add_ingress_rule(ec2.Peer.ipv4(config.vpc_cidr), ec2.Port.tcp(443), "HTTPS from the VPC")
         Tags.of(group).add("Name", f"{config.name_prefix}-endpoints")
-        for service in INTERFACE_ENDPOINTS:
+        for service in config.interface_endpoints:
             endpoint = self.vpc.add_interface_endpoint(
                 service.title(),
                 service=ec2.InterfaceVpcEndpointAwsService(service),

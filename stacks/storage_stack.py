@@ -10,7 +10,8 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from stacks.acknowledged import acknowledge
-from stacks.config import AppConfig, StorageConfig
+from stacks.config.app import AppConfig
+from stacks.config.storage import StorageConfig
 
 DATA, RELEASES, EMR_LOGS, WAREHOUSE = ("data/", "releases/", "emr/cluster-logs/", "warehouse/")
 GLUE_RELEASES, EMR_RELEASES = (f"{RELEASES}glue/", f"{RELEASES}emr/")
@@ -37,10 +38,10 @@ class StorageStack(Stack):
         return self.bucket.s3_url_for_object(prefix)
 
     def _key(self, config: AppConfig) -> kms.IKey | None:
-        if config.storage.encryption != "kms":
-            return None
         if config.storage.existing_key:
             return kms.Key.from_key_arn(self, "Key", config.storage.existing_key)
+        if not config.storage.makes_key:
+            return None
         description = f"{config.name_prefix}: bucket and ledger"
         return kms.Key(self, "Key", description=description, enable_key_rotation=True, removal_policy=self._removal)
 

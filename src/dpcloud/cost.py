@@ -15,7 +15,7 @@ from dpcloud.command import Command
 from dpjobs.errors import InputError
 
 if TYPE_CHECKING:
-    from stacks.config import AppConfig
+    from stacks.config.app import AppConfig
 
 _ROOT = Path(__file__).parents[2]  # of the checkout: `make setup` installs dpcloud where it lies
 _ZONES = 2
@@ -113,8 +113,8 @@ def read_config(path: Path, options: Sequence[str]) -> "AppConfig":
         context[key] = value
     if str(_ROOT) not in sys.path:
         sys.path.append(str(_ROOT))  # stacks/ is no installed package
-    from stacks.config import AppConfig
-    from stacks.errors import ConfigError
+    from stacks.config.app import AppConfig
+    from stacks.config.errors import ConfigError
 
     try:
         return AppConfig.from_context(context)

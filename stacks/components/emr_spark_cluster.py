@@ -15,7 +15,8 @@ from constructs import Construct
 from stacks.components.emr_groups import EmrGroups
 from stacks.components.paths import ROOT, existing
 from stacks.components.python_environment import PythonEnvironment
-from stacks.config import AppConfig, EmrConfig
+from stacks.config.app import AppConfig
+from stacks.config.emr import EmrConfig
 from stacks.network_stack import EMR_TAG, NetworkStack
 from stacks.storage_stack import EMR_LOGS, WAREHOUSE, StorageStack
 
@@ -110,7 +111,10 @@ def _instances(
     group = emr.CfnCluster.InstanceGroupConfigProperty
     return emr.CfnCluster.JobFlowInstancesConfigProperty(
         master_instance_group=group(
-            instance_count=1, instance_type=chosen.machines.primary, market="ON_DEMAND", name="Primary"
+            instance_count=chosen.machines.primary_count,
+            instance_type=chosen.machines.primary,
+            market="ON_DEMAND",
+            name="Primary",
         ),
         core_instance_group=group(
             instance_count=chosen.machines.core_count,

@@ -12,7 +12,7 @@ from stacks.components.glue_log_groups import log_prefix
 from stacks.components.job_code import JobCode, pinned_modules
 from stacks.components.paths import ROOT, existing
 from stacks.components.python_environment import PythonEnvironment
-from stacks.config import AppConfig
+from stacks.config.app import AppConfig
 from stacks.storage_stack import DATA, GLUE_RELEASES, WAREHOUSE, StorageStack
 
 ARTICLE = {

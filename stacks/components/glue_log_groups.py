@@ -7,7 +7,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from stacks.config import AppConfig
+from stacks.config.app import AppConfig
 
 KINDS = ("output", "error")
 """What a run's own process prints, and what Glue's daemons say."""
@@ -33,7 +33,7 @@ class GlueLogGroups(Construct):
                 self,
                 kind.title(),
                 log_group_name=f"{of_role}/{kind}",
-                retention_in_days=config.log_group_days,
+                retention_in_days=config.storage.log_group_days,
                 kms_key_id=key.key_arn,
             )
             group.apply_removal_policy(RemovalPolicy.DESTROY)

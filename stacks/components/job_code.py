@@ -10,7 +10,7 @@ from constructs import Construct
 from tools import pins
 
 from stacks.components.paths import ROOT, existing
-from stacks.errors import ConfigError
+from stacks.config.errors import ConfigError
 
 _LIBRARY = ROOT / "src" / "dpjobs"
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the same bytes from the same files, or every deployment would change

@@ -9,7 +9,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 
 from stacks.acknowledged import acknowledge_wildcards
-from stacks.config import AppConfig
+from stacks.config.app import AppConfig
 from stacks.storage_stack import DATA, WAREHOUSE, StorageStack
 
 

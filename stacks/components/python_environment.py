@@ -10,7 +10,7 @@ from constructs import Construct
 from tools import environment, pins
 
 from stacks.components.paths import existing
-from stacks.errors import ConfigError
+from stacks.config.errors import ConfigError
 
 FOLDER = environment.FOLDER
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from stacks.known import EMR_INSTANCE_TYPES, INTERFACE_ENDPOINTS
+from stacks.config.app import INTERFACE_ENDPOINTS
+from stacks.config.offers import EMR_INSTANCE_TYPES
 
 from dpcloud import cost, prices
 from dpcloud.cli import main

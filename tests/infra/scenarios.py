@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import app as cdk_app
 from aws_cdk import App
-from stacks.config import AppConfig
+from stacks.config.app import AppConfig
 from tools import environment, pins
 
 from infra.iam import Account

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from stacks import emr_stack
 from stacks.components import emr_spark_cluster, glue_dp_job, job_code, paths, python_environment
-from stacks.errors import ConfigError
+from stacks.config.errors import ConfigError
 from tools import environment, pins
 
 from infra.scenarios import ROOT, Scenario, pack_nothing, scenario, synthesize

@@ -7,7 +7,7 @@ from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import Any, TypeGuard, get_type_hints
 
-from stacks.errors import ConfigError
+from stacks.config.errors import ConfigError
 
 
 def read(block: type, context: Mapping[str, Any]) -> Any:
