@@ -1,6 +1,7 @@
 """The network: four subnets in two zones, with NAT to the internet, or isolated with AWS's services inside."""
 
 from collections.abc import Mapping
+from typing import Unpack
 
 from aws_cdk import Aws, Fn, RemovalPolicy, Stack, Tags
 from aws_cdk import aws_ec2 as ec2
@@ -8,15 +9,11 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from stacks.acknowledged import acknowledge
-from stacks.config.app import ZONES, AppConfig
+from stacks.arguments import StackArguments
+from stacks.components.emr_groups import EMR_TAG
+from stacks.config.app import AppConfig
+from stacks.nag_exceptions import acknowledge
 
-EMR_TAG = ("for-use-with-amazon-emr-managed-policies", "true")
-"""What AmazonEMRServicePolicy_v2 asks for on the subnet, the security groups and the cluster.
-
-Not on the VPC: with it EMR (from 7.5 on) would make an interface endpoint there, which belongs to no stack, costs by
-the hour and bars the network's deletion. Without it that call is denied, and EMR is reached as before.
-"""
 _EDGE = "edge"
 """The group of the other two subnets, public or with the endpoints: one name, so that a change of mode keeps them."""
 
@@ -24,19 +21,19 @@ _EDGE = "edge"
 class NetworkStack(Stack):
     """VPC, subnets, routes, network ACL, flow logs and endpoints; `emr_subnet` is EMR's, `private_b` Glue's."""
 
-    def __init__(self, scope: Construct, id: str, *, config: AppConfig, **kwargs: object) -> None:
-        self._zones = list(config.availability_zones)
+    def __init__(self, scope: Construct, id: str, *, config: AppConfig, **kwargs: Unpack[StackArguments]) -> None:
+        self._config = config  # first: the VPC asks for `availability_zones` while it is made
         super().__init__(scope, id, **kwargs)
         self.vpc = ec2.Vpc(
             self,
             "Vpc",
             ip_addresses=ec2.IpAddresses.cidr(config.vpc_cidr),
-            max_azs=ZONES,
+            max_azs=config.zone_count,
             nat_gateways=config.nat_gateway_count,
             create_internet_gateway=not config.isolated,
             subnet_configuration=_subnets(config),
         )
-        if self._zones:
+        if config.availability_zones:
             acknowledge(self.vpc, "CloudFormation-Validate::W3010")
         self.private_a, self.private_b = self._group("private")
         self.emr_subnet = self.private_a if config.emr.zone == "a" else self.private_b
@@ -54,7 +51,8 @@ class NetworkStack(Stack):
     @property
     def availability_zones(self) -> list[str]:
         """Those given, or two of whichever region it becomes: one bound would else be looked up over the network."""
-        return self._zones or [Fn.select(i, Fn.get_azs()) for i in range(ZONES)]
+        given = list(self._config.availability_zones)
+        return given or [Fn.select(i, Fn.get_azs()) for i in range(self._config.zone_count)]
 
     def _group(self, name: str) -> list[ec2.ISubnet]:
         return self.vpc.select_subnets(subnet_group_name=name).subnets

@@ -22,8 +22,6 @@ from stacks.config.storage import StorageConfig
 
 CDK_JSON = Path(__file__).parents[2] / "cdk.json"
 """Where the settings of this checkout are."""
-ZONES = 2
-"""In how many availability zones the network has subnets, and each interface endpoint an address."""
 INTERFACE_ENDPOINTS = (
     "glue",
     "elasticmapreduce",
@@ -83,6 +81,11 @@ class AppConfig:
     def nat_gateway_count(self) -> int:
         """How many NAT gateways there are, each with an address: as given, else 1, or 0 if nothing would use it."""
         return self.nat_gateways if self.nat_gateways is not None else int(self.emr.enabled and not self.isolated)
+
+    @property
+    def zone_count(self) -> int:
+        """In how many availability zones the network has subnets, and each interface endpoint an address."""
+        return 2
 
     @property
     def interface_endpoints(self) -> tuple[str, ...]:
