@@ -22,7 +22,7 @@ ENVIRONMENT := build/environment/environment.tar.gz
 # Any Python 3.11 with pip will do, so that a laptop on which the engines do not install can make it, too.
 ANY_PYTHON = $(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON))
 
-.PHONY: setup demo environment synth diff deploy destroy smoke rehearsal test test-library test-deployment audit mutants snapshots lint format bench accuracy lock clean help
+.PHONY: setup demo environment synth diff deploy destroy smoke rehearsal test test-library test-deployment audit mutants snapshots lint types-library types-stacks format bench accuracy lock clean help
 
 setup: $(VENV)/.setup $(VENV)/.setup-cdk  ## install all that a user needs: .venv/bin/dpcloud and .venv/bin/cdk
 
@@ -106,7 +106,13 @@ snapshots: $(VENV)/.setup-dev  ## take the stacks' snapshots anew, after a chang
 lint: $(VENV)/.setup-dev  ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	@$(MAKE) --no-print-directory -j2 --output-sync=target types-library types-stacks
+
+types-library:
 	$(BIN)/mypy
+
+types-stacks:  # with the CDK's own types, which are in its environment only
+	$(CDK)/bin/mypy --cache-dir .mypy_cache/cdk stacks app.py
 
 format: $(VENV)/.setup-dev  ## rewrite the code in the project's style
 	$(BIN)/ruff check --fix .
