@@ -116,8 +116,8 @@ class GlueStack(Stack):
         allow(role, "UseLogKey", ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey"], [key.key_arn])
         # metrics show exact row counts, and whoever starts a run can ask for them
         deny(role, "NoMetrics", ["cloudwatch:PutMetricData"], ["*"])
-        # here Spark's daemons write, executors among them, which no setting of ours silences: sizes of shuffled
-        # blocks show a single row
+        # Spark's daemons, executors among them, write here, and no setting of ours silences them: the sizes of
+        # shuffled blocks can show a single row
         streams = ["logs:CreateLogStream", "logs:PutLogEvents"]
         errors = [f"{groups.removesuffix('/*')}/*error*"]
         if not config.glue.daemon_logs:

@@ -43,8 +43,8 @@ class NetworkStack(Stack):
         self._gateway_endpoints(config)
         if config.interface_endpoints:
             self._interface_endpoints(config)
-        # exported whoever imports them now: CloudFormation takes back no export that a stack still deployed imports,
-        # and switching EMR off would do so before it comes to EMR's stack
+        # exported whether a stack imports them now or not: CloudFormation refuses to remove an export that a deployed
+        # stack imports, and switching EMR off would remove it before EMR's stack is updated
         for shared in (self.vpc.vpc_id, self.private_a.subnet_id, self.private_b.subnet_id):
             self.export_value(shared)
 
@@ -59,9 +59,9 @@ class NetworkStack(Stack):
 
     def _name(self, config: AppConfig) -> None:
         Tags.of(self.vpc).add("Name", f"{config.name_prefix}-vpc")
-        for group, says in (("private", "private"), (_EDGE, "endpoints" if config.isolated else "public")):
+        for group, label in (("private", "private"), (_EDGE, "endpoints" if config.isolated else "public")):
             for letter, subnet in zip("ab", self._group(group), strict=True):
-                Tags.of(subnet).add("Name", f"{config.name_prefix}-{says}-{letter}")
+                Tags.of(subnet).add("Name", f"{config.name_prefix}-{label}-{letter}")
         Tags.of(self.emr_subnet).add(*EMR_TAG)
 
     def _acl(self, config: AppConfig) -> None:
@@ -127,7 +127,7 @@ class NetworkStack(Stack):
 def _pass(
     sid: str, actions: list[str], resource: str, conditions: Mapping[str, object] | None = None
 ) -> iam.PolicyStatement:
-    """Let anybody through an endpoint for this: what they may do is said elsewhere."""
+    """Let everybody's calls of these actions through an endpoint; what a caller may do is in its own policies."""
     return iam.PolicyStatement(
         sid=sid, principals=[iam.AnyPrincipal()], actions=actions, resources=[resource], conditions=conditions
     )

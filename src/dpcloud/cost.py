@@ -196,10 +196,9 @@ def _surprises(
         surprises.append(Surprise(emr.hour * 24, "day", when))
     if not config.isolated:
         isolated = replace(config, network="isolated")
-        endpoints = (
-            len(isolated.interface_endpoints) * isolated.zone_count * prices.ENDPOINT.usd * prices.HOURS_A_MONTH
-        )
-        surprises.append(Surprise(endpoints, "month", "dp.network=isolated: its interface endpoints, used or not"))
+        endpoints = len(isolated.interface_endpoints) * isolated.zone_count
+        month = endpoints * prices.ENDPOINT.usd * prices.HOURS_A_MONTH
+        surprises.append(Surprise(month, "month", "dp.network=isolated: its interface endpoints, used or not"))
     return surprises
 
 

@@ -29,8 +29,12 @@ class EmrGroups(Construct):
     def __init__(self, scope: Construct, id: str, *, vpc: ec2.IVpc, name_prefix: str) -> None:
         super().__init__(scope, id)
         self.primary, self.core, self.service = (
-            ec2.SecurityGroup(self, name, vpc=vpc, allow_all_outbound=False, description=f"EMR: {says}")
-            for name, says in (("Primary", "primary node"), ("Core", "core nodes"), ("Service", "service access"))
+            ec2.SecurityGroup(self, name, vpc=vpc, allow_all_outbound=False, description=f"EMR: {description}")
+            for name, description in (
+                ("Primary", "primary node"),
+                ("Core", "core nodes"),
+                ("Service", "service access"),
+            )
         )
         nodes = (self.primary, self.core)
         among = (("TCP", ec2.Port.all_tcp()), ("UDP", ec2.Port.all_udp()), ("ICMP", ec2.Port.all_icmp()))

@@ -85,7 +85,7 @@ class GlueDpJob(Construct):
 
 
 def _fixed(name_prefix: str, settings: GlueConfig, storage: JobStorage, library: str) -> dict[str, str]:
-    """Everything by which who starts a run could bring code, move results, ledger or warehouse, or open a channel.
+    """Every argument with which the starter of a run could bring code, move results or ledger, or open a channel.
 
     Not here: --enable-metrics, which any value switches on; the role may not put metrics. What else Glue documents
     and a run may set is harmless: tests/infra/test_glue_parameters.py says why, one by one.

@@ -35,7 +35,7 @@ EMR_SIZES = {
 
 @dataclass(frozen=True, kw_only=True)
 class EmrConfig:
-    """The EMR cluster. What is said of its machines wins over what `size` would make them."""
+    """The EMR cluster. An instance type or count that is given wins over that of `size`."""
 
     enabled: bool = True
     generation: int = 1

@@ -54,7 +54,7 @@ def test_machines_and_workers(which: str) -> None:
     assert made == (wanted if config.emr.enabled else [])
     for job in found.all("glue", "Glue::Job").values():
         assert (job["WorkerType"], job["NumberOfWorkers"]) == (config.glue.worker_type, config.glue.number_of_workers)
-        assert (job["ExecutionClass"] == "FLEX") == config.glue.flex
+        assert (job.get("ExecutionClass") == "FLEX") == config.glue.flex
 
 
 def test_nothing_else_that_costs_by_the_hour_is_made() -> None:
