@@ -4,7 +4,7 @@ import re
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 
-from stacks.config import AppConfig
+from stacks.config.app import AppConfig
 
 from infra.scenarios import scenario
 
