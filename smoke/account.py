@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import boto3.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError, ProfileNotFound
-from stacks.known import REGIONS
+from stacks.config.offers import REGIONS
 
 from dpjobs.errors import InputError
 from smoke.moto import CAN_BE_SERVED, LACKS

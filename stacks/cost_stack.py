@@ -1,10 +1,12 @@
 """The monthly alarm: an e-mail when the account has spent 80 %, and is forecast to spend all, of an amount."""
 
+from typing import Unpack
+
 from aws_cdk import Stack
 from aws_cdk import aws_budgets as budgets
 from constructs import Construct
 
-from stacks.config import AppConfig
+from stacks.arguments import StackArguments
 
 
 class CostStack(Stack):
@@ -13,17 +15,19 @@ class CostStack(Stack):
     Not over our tags alone: a tag that was never activated for billing counts nothing, and nobody would be warned.
     """
 
-    def __init__(self, scope: Construct, id: str, *, config: AppConfig, **kwargs: object) -> None:
+    def __init__(
+        self, scope: Construct, id: str, *, email: str, monthly_limit_usd: float, **kwargs: Unpack[StackArguments]
+    ) -> None:
         super().__init__(scope, id, **kwargs)
         budget = budgets.CfnBudget
-        reader = budget.SubscriberProperty(subscription_type="EMAIL", address=config.cost.email)
+        reader = budget.SubscriberProperty(subscription_type="EMAIL", address=email)
         budget(
             self,
             "Budget",
             budget=budget.BudgetDataProperty(
                 budget_type="COST",
                 time_unit="MONTHLY",
-                budget_limit=budget.SpendProperty(amount=config.cost.monthly_limit_usd, unit="USD"),
+                budget_limit=budget.SpendProperty(amount=monthly_limit_usd, unit="USD"),
             ),
             notifications_with_subscribers=[
                 budget.NotificationWithSubscribersProperty(

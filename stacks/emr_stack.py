@@ -1,26 +1,28 @@
 """The EMR cluster with its two roles, and the words of a step that runs one of its scripts."""
 
+from typing import Unpack
 from urllib.parse import urlsplit
 
 from aws_cdk import Aws, CfnOutput, Duration, RemovalPolicy, Stack
+from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3_assets as s3_assets
 from constructs import Construct
 
-from stacks.acknowledged import acknowledge, acknowledge_managed
+from stacks.arguments import StackArguments
 from stacks.components.emr_spark_cluster import EmrSparkCluster
 from stacks.components.job_code import JobCode
 from stacks.components.job_permissions import Asset, allow, grant_code, grant_job
+from stacks.components.job_storage import EMR_LOGS, EMR_RELEASES, JobStorage
 from stacks.components.paths import ROOT, existing
 from stacks.components.python_environment import PythonEnvironment
-from stacks.config import AppConfig
-from stacks.network_stack import NetworkStack
-from stacks.storage_stack import EMR_LOGS, EMR_RELEASES, StorageStack
+from stacks.config.app import AppConfig
+from stacks.nag_exceptions import acknowledge, acknowledge_managed
 
 
 class EmrStack(Stack):
-    """Roles, scripts and, unless `emr.enabled` is false, the cluster PREFIX-emr in private-a."""
+    """Roles, scripts and, unless `emr.enabled` is false, the cluster PREFIX-emr in its subnet."""
 
     def __init__(
         self,
@@ -28,9 +30,10 @@ class EmrStack(Stack):
         id: str,
         *,
         config: AppConfig,
-        network: NetworkStack,
-        storage: StorageStack,
-        **kwargs: object,
+        vpc: ec2.IVpc,
+        cluster_subnet: ec2.ISubnet,
+        storage: JobStorage,
+        **kwargs: Unpack[StackArguments],
     ) -> None:
         super().__init__(scope, id, **kwargs)
         code = JobCode(self, "Code")
@@ -51,18 +54,23 @@ class EmrStack(Stack):
                         "--deploy-mode,cluster",
                         f"--py-files,{code.library.s3_object_url}",
                         asset.s3_object_url,
-                        f"--ledger,{storage.table.table_arn}",
+                        f"--ledger,{storage.ledger.table_arn}",
                         f"--releases,{storage.url(EMR_RELEASES)}",
                     ]
                 ),
             )
         if config.emr.enabled:
             environment = PythonEnvironment(self, "Environment")
-            assets += [environment, self._cluster(config, network, storage, environment).bootstrap]
+            assets += [environment, self._cluster(config, vpc, cluster_subnet, storage, environment).bootstrap]
         grant_code(self.instance_role, *assets)
 
     def _cluster(
-        self, config: AppConfig, network: NetworkStack, storage: StorageStack, environment: PythonEnvironment
+        self,
+        config: AppConfig,
+        vpc: ec2.IVpc,
+        subnet: ec2.ISubnet,
+        storage: JobStorage,
+        environment: PythonEnvironment,
     ) -> EmrSparkCluster:
         key = kms.Key(
             self,
@@ -78,11 +86,13 @@ class EmrStack(Stack):
         cluster = EmrSparkCluster(
             self,
             "Spark",
-            config=config,
-            network=network,
+            name_prefix=config.name_prefix,
+            settings=config.emr,
+            vpc=vpc,
+            subnet=subnet,
             storage=storage,
             environment=environment,
-            key=key,
+            disk_key=key,
             service_role=service_role,
             instance_role=self.instance_role,
         )
@@ -112,14 +122,20 @@ class EmrStack(Stack):
         acknowledge_managed(role, policy)
         return role
 
-    def _instance_role(self, config: AppConfig, storage: StorageStack) -> iam.Role:
+    def _instance_role(self, config: AppConfig, storage: JobStorage) -> iam.Role:
         role = iam.Role(
             self,
             "InstanceRole",
             assumed_by=iam.ServicePrincipal("ec2.amazonaws.com"),
             description="Runs the private jobs of EMR",
         )
-        grant_job(role, storage, config, releases=EMR_RELEASES)
+        grant_job(
+            role,
+            storage=storage,
+            releases=EMR_RELEASES,
+            data_locations=config.data_locations,
+            data_kms_keys=config.data_kms_keys,
+        )
         allow(role, "WriteLogs", ["s3:PutObject"], [storage.bucket.arn_for_objects(f"{EMR_LOGS}*")])
         sessions = [
             "ssm:UpdateInstanceInformation",
@@ -130,12 +146,12 @@ class EmrStack(Stack):
         ]
         allow(role, "TakeSessions", sessions, ["*"])  # these know no resources
         if config.emr.tls_certificate_s3 is not None:
-            place = urlsplit(config.emr.tls_certificate_s3)
+            parts = urlsplit(config.emr.tls_certificate_s3)
             allow(
                 role,
                 "ReadCertificate",
                 ["s3:GetObject"],
-                [f"arn:{Aws.PARTITION}:s3:::{place.netloc}{place.path}"],
+                [f"arn:{Aws.PARTITION}:s3:::{parts.netloc}{parts.path}"],
             )
         return role
 

@@ -1,5 +1,7 @@
 """The two Glue jobs, with the role they run under and the encryption of what they log."""
 
+from typing import Unpack
+
 from aws_cdk import Aws, CfnOutput, Duration, RemovalPolicy, Stack, Tags
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_glue as glue
@@ -7,18 +9,18 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-from stacks.components.glue_dp_job import GlueDpJob, Surroundings
+from stacks.arguments import StackArguments
+from stacks.components.glue_dp_job import GlueDpJob
 from stacks.components.glue_log_groups import GlueLogGroups
 from stacks.components.job_code import JobCode
 from stacks.components.job_permissions import allow, deny, grant_code, grant_job
+from stacks.components.job_storage import GLUE_RELEASES, JobStorage
 from stacks.components.python_environment import PythonEnvironment
-from stacks.config import AppConfig
-from stacks.network_stack import NetworkStack
-from stacks.storage_stack import GLUE_RELEASES, StorageStack
+from stacks.config.app import AppConfig
 
 
 class GlueStack(Stack):
-    """Jobs PREFIX-tumult-ana and PREFIX-pipelinedp; in an isolated network they run in private-b."""
+    """Jobs PREFIX-tumult-ana and PREFIX-pipelinedp; in an isolated network they run in `workers_subnet`."""
 
     def __init__(
         self,
@@ -26,34 +28,50 @@ class GlueStack(Stack):
         id: str,
         *,
         config: AppConfig,
-        network: NetworkStack,
-        storage: StorageStack,
-        **kwargs: object,
+        vpc: ec2.IVpc,
+        workers_subnet: ec2.ISubnet,
+        storage: JobStorage,
+        **kwargs: Unpack[StackArguments],
     ) -> None:
         super().__init__(scope, id, **kwargs)
         key, packed = self._key(config), config.glue.python_modules == "environment"
         self.role = self._role(config, storage, key)
-        shared = Surroundings(
-            config=config,
-            storage=storage,
-            code=JobCode(self, "Code"),
-            environment=PythonEnvironment(self, "Environment") if packed else None,
+        library = JobCode(self, "Code").library
+        environment = PythonEnvironment(self, "Environment") if packed else None
+        security = self._security(config, storage, key)
+        connections = [self._connection(config, vpc, workers_subnet)] if config.isolated else []
+        groups = GlueLogGroups(
+            self,
+            "Logs",
+            name_prefix=config.name_prefix,
+            days=config.storage.log_group_days,
+            security=security,
             role=self.role,
-            security=self._security(config, storage, key),
-            connections=[self._connection(config, network)] if config.isolated else [],
+            key=key,
         )
-        groups = GlueLogGroups(self, "Logs", config=config, security=shared.security, role=self.role, key=key)
         scripts = []
         for id_, script, name in (
-            ("TumultAna", "run_tmlt_ana_spark.py", f"{config.name_prefix}-tumult-ana"),
-            ("PipelineDp", "run_pipelinedp_spark.py", f"{config.name_prefix}-pipelinedp"),
+            ("TumultAna", "run_tmlt_ana_spark.py", "tumult-ana"),
+            ("PipelineDp", "run_pipelinedp_spark.py", "pipelinedp"),
         ):
-            job = GlueDpJob(self, id_, script=script, name=name, shared=shared)
+            job = GlueDpJob(
+                self,
+                id_,
+                script=script,
+                name_prefix=config.name_prefix,
+                name=name,
+                settings=config.glue,
+                storage=storage,
+                library=library,
+                environment=environment,
+                role=self.role,
+                security=security,
+                connections=connections,
+            )
             scripts.append(job.script)
             job.node.add_dependency(self.role, groups)  # its policies, too, before any run
             CfnOutput(self, f"{id_}Job", value=job.job.job_name)
-        environment = [shared.environment] if shared.environment else []
-        grant_code(self.role, shared.code.library, *environment, *scripts)
+        grant_code(self.role, library, *([environment] if environment else []), *scripts)
 
     def _key(self, config: AppConfig) -> kms.Key:
         """Make the key of logs and bookmarks; CloudWatch Logs may use it for Glue's log groups only."""
@@ -77,7 +95,7 @@ class GlueStack(Stack):
         )
         return key
 
-    def _role(self, config: AppConfig, storage: StorageStack, key: kms.Key) -> iam.Role:
+    def _role(self, config: AppConfig, storage: JobStorage, key: kms.Key) -> iam.Role:
         role = iam.Role(
             self,
             "JobRole",
@@ -85,22 +103,28 @@ class GlueStack(Stack):
             assumed_by=iam.ServicePrincipal("glue.amazonaws.com"),
             description="Runs the private jobs of Glue",
         )
-        grant_job(role, storage, config, releases=GLUE_RELEASES)
+        grant_job(
+            role,
+            storage=storage,
+            releases=GLUE_RELEASES,
+            data_locations=config.data_locations,
+            data_kms_keys=config.data_kms_keys,
+        )
         groups = f"arn:{Aws.PARTITION}:logs:{Aws.REGION}:{Aws.ACCOUNT_ID}:log-group:/aws-glue/*"
         actions = ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents", "logs:AssociateKmsKey"]
         allow(role, "WriteLogs", actions, [groups])
         allow(role, "UseLogKey", ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey"], [key.key_arn])
         # metrics show exact row counts, and whoever starts a run can ask for them
         deny(role, "NoMetrics", ["cloudwatch:PutMetricData"], ["*"])
-        # here Spark's daemons write, executors among them, which no setting of ours silences: sizes of shuffled
-        # blocks show a single row
+        # Spark's daemons, executors among them, write here, and no setting of ours silences them: the sizes of
+        # shuffled blocks can show a single row
         streams = ["logs:CreateLogStream", "logs:PutLogEvents"]
         errors = [f"{groups.removesuffix('/*')}/*error*"]
         if not config.glue.daemon_logs:
             deny(role, "NoDaemonLogs", streams, errors)
         return role
 
-    def _allow_network_interfaces(self, network: NetworkStack, group: ec2.SecurityGroup) -> None:
+    def _allow_network_interfaces(self, subnet: ec2.ISubnet, group: ec2.SecurityGroup) -> None:
         """Let Glue put workers into their subnet and group; what it makes, and only that, it may tag and remove.
 
         Glue removes the interfaces by this role, some minutes after a run, and a group cannot be deleted before. So
@@ -126,15 +150,14 @@ class GlueStack(Stack):
         tag, remove = ["ec2:CreateTags", "ec2:DeleteTags"], ["ec2:DeleteNetworkInterface"]
         interface = f"{ec2_arn}:network-interface/*"
         allow(role, "LookAtNetwork", look, ["*"], policy=outlives)
-        places = [f"{ec2_arn}:subnet/{network.private_b.subnet_id}"]
-        places.append(f"{ec2_arn}:security-group/{group.security_group_id}")
-        allow(role, "MakeInterfaces", ["ec2:CreateNetworkInterface"], [interface, *places])
+        theirs = [f"{ec2_arn}:subnet/{subnet.subnet_id}", f"{ec2_arn}:security-group/{group.security_group_id}"]
+        allow(role, "MakeInterfaces", ["ec2:CreateNetworkInterface"], [interface, *theirs])
         allow(role, "TagInterfaces", tag, [interface], tagged, policy=outlives)
         allow(role, "RemoveInterfaces", remove, [interface], made_by_glue, policy=outlives)
         glue_arn = f"arn:{Aws.PARTITION}:glue:{Aws.REGION}:{Aws.ACCOUNT_ID}"
         allow(role, "ReadConnection", ["glue:GetConnection"], [f"{glue_arn}:catalog", f"{glue_arn}:connection/*"])
 
-    def _security(self, config: AppConfig, storage: StorageStack, key: kms.Key) -> glue.SecurityConfiguration:
+    def _security(self, config: AppConfig, storage: JobStorage, key: kms.Key) -> glue.SecurityConfiguration:
         files = glue.S3Encryption.kms(storage.key) if storage.key else glue.S3Encryption.s3_managed()
         security = glue.SecurityConfiguration(
             self,
@@ -148,20 +171,20 @@ class GlueStack(Stack):
         security.apply_removal_policy(RemovalPolicy.DESTROY)
         return security
 
-    def _connection(self, config: AppConfig, network: NetworkStack) -> glue.Connection:
+    def _connection(self, config: AppConfig, vpc: ec2.IVpc, subnet: ec2.ISubnet) -> glue.Connection:
         group = ec2.SecurityGroup(
-            self, "WorkersGroup", vpc=network.vpc, allow_all_outbound=False, description="Workers of Glue"
+            self, "WorkersGroup", vpc=vpc, allow_all_outbound=False, description="Workers of Glue"
         )
         group.add_ingress_rule(group, ec2.Port.all_tcp(), "Workers among themselves, as Glue demands")
         group.add_egress_rule(group, ec2.Port.all_tcp(), "Workers among themselves")
         # S3 and DynamoDB answer from public addresses through their gateway endpoints
         group.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.tcp(443), "AWS services, through the endpoints")
         Tags.of(group).add("Name", f"{config.name_prefix}-glue-workers")
-        self._allow_network_interfaces(network, group)
+        self._allow_network_interfaces(subnet, group)
         return glue.Connection(
             self,
             "Network",
             type=glue.ConnectionType.NETWORK,
-            network=glue.ConnectionNetwork.subnet(network.private_b),
+            network=glue.ConnectionNetwork.subnet(subnet),
             security_groups=[group],
         )

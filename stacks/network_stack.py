@@ -1,6 +1,7 @@
 """The network: four subnets in two zones, with NAT to the internet, or isolated with AWS's services inside."""
 
 from collections.abc import Mapping
+from typing import Unpack
 
 from aws_cdk import Aws, Fn, RemovalPolicy, Stack, Tags
 from aws_cdk import aws_ec2 as ec2
@@ -8,17 +9,11 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from stacks.acknowledged import acknowledge
-from stacks.config import AppConfig
-from stacks.known import INTERFACE_ENDPOINTS
+from stacks.arguments import StackArguments
+from stacks.components.emr_groups import EMR_TAG
+from stacks.config.app import AppConfig
+from stacks.nag_exceptions import acknowledge
 
-EMR_TAG = ("for-use-with-amazon-emr-managed-policies", "true")
-"""What AmazonEMRServicePolicy_v2 asks for on the subnet, the security groups and the cluster.
-
-Not on the VPC: with it EMR (from 7.5 on) would make an interface endpoint there, which belongs to no stack, costs by
-the hour and bars the network's deletion. Without it that call is denied, and EMR is reached as before.
-"""
-_ZONES = 2
 _EDGE = "edge"
 """The group of the other two subnets, public or with the endpoints: one name, so that a change of mode keeps them."""
 
@@ -26,19 +21,19 @@ _EDGE = "edge"
 class NetworkStack(Stack):
     """VPC, subnets, routes, network ACL, flow logs and endpoints; `emr_subnet` is EMR's, `private_b` Glue's."""
 
-    def __init__(self, scope: Construct, id: str, *, config: AppConfig, **kwargs: object) -> None:
-        self._zones = list(config.availability_zones)
+    def __init__(self, scope: Construct, id: str, *, config: AppConfig, **kwargs: Unpack[StackArguments]) -> None:
+        self._config = config  # first: the VPC asks for `availability_zones` while it is made
         super().__init__(scope, id, **kwargs)
         self.vpc = ec2.Vpc(
             self,
             "Vpc",
             ip_addresses=ec2.IpAddresses.cidr(config.vpc_cidr),
-            max_azs=_ZONES,
+            max_azs=config.zone_count,
             nat_gateways=config.nat_gateway_count,
             create_internet_gateway=not config.isolated,
             subnet_configuration=_subnets(config),
         )
-        if self._zones:
+        if config.availability_zones:
             acknowledge(self.vpc, "CloudFormation-Validate::W3010")
         self.private_a, self.private_b = self._group("private")
         self.emr_subnet = self.private_a if config.emr.zone == "a" else self.private_b
@@ -46,26 +41,27 @@ class NetworkStack(Stack):
         self._acl(config)
         self._flow_logs(config)
         self._gateway_endpoints(config)
-        if config.isolated:
+        if config.interface_endpoints:
             self._interface_endpoints(config)
-        # exported whoever imports them now: CloudFormation takes back no export that a stack still deployed imports,
-        # and switching EMR off would do so before it comes to EMR's stack
+        # exported whether a stack imports them now or not: CloudFormation refuses to remove an export that a deployed
+        # stack imports, and switching EMR off would remove it before EMR's stack is updated
         for shared in (self.vpc.vpc_id, self.private_a.subnet_id, self.private_b.subnet_id):
             self.export_value(shared)
 
     @property
     def availability_zones(self) -> list[str]:
         """Those given, or two of whichever region it becomes: one bound would else be looked up over the network."""
-        return self._zones or [Fn.select(i, Fn.get_azs()) for i in range(_ZONES)]
+        given = list(self._config.availability_zones)
+        return given or [Fn.select(i, Fn.get_azs()) for i in range(self._config.zone_count)]
 
     def _group(self, name: str) -> list[ec2.ISubnet]:
         return self.vpc.select_subnets(subnet_group_name=name).subnets
 
     def _name(self, config: AppConfig) -> None:
         Tags.of(self.vpc).add("Name", f"{config.name_prefix}-vpc")
-        for group, says in (("private", "private"), (_EDGE, "endpoints" if config.isolated else "public")):
+        for group, label in (("private", "private"), (_EDGE, "endpoints" if config.isolated else "public")):
             for letter, subnet in zip("ab", self._group(group), strict=True):
-                Tags.of(subnet).add("Name", f"{config.name_prefix}-{says}-{letter}")
+                Tags.of(subnet).add("Name", f"{config.name_prefix}-{label}-{letter}")
         Tags.of(self.emr_subnet).add(*EMR_TAG)
 
     def _acl(self, config: AppConfig) -> None:
@@ -117,7 +113,7 @@ class NetworkStack(Stack):
         )
         group.add_ingress_rule(ec2.Peer.ipv4(config.vpc_cidr), ec2.Port.tcp(443), "HTTPS from the VPC")
         Tags.of(group).add("Name", f"{config.name_prefix}-endpoints")
-        for service in INTERFACE_ENDPOINTS:
+        for service in config.interface_endpoints:
             endpoint = self.vpc.add_interface_endpoint(
                 service.title(),
                 service=ec2.InterfaceVpcEndpointAwsService(service),
@@ -131,7 +127,7 @@ class NetworkStack(Stack):
 def _pass(
     sid: str, actions: list[str], resource: str, conditions: Mapping[str, object] | None = None
 ) -> iam.PolicyStatement:
-    """Let anybody through an endpoint for this: what they may do is said elsewhere."""
+    """Let everybody's calls of these actions through an endpoint; what a caller may do is in its own policies."""
     return iam.PolicyStatement(
         sid=sid, principals=[iam.AnyPrincipal()], actions=actions, resources=[resource], conditions=conditions
     )

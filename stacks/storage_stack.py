@@ -1,6 +1,6 @@
 """What holds data: the bucket and the privacy ledger, its table. They outlive the stack unless told otherwise."""
 
-from typing import Any
+from typing import Any, Unpack
 
 from aws_cdk import CfnOutput, CfnWaitConditionHandle, Duration, RemovalPolicy, Stack
 from aws_cdk import aws_dynamodb as dynamodb
@@ -9,38 +9,36 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from stacks.acknowledged import acknowledge
-from stacks.config import AppConfig, StorageConfig
-
-DATA, RELEASES, EMR_LOGS, WAREHOUSE = ("data/", "releases/", "emr/cluster-logs/", "warehouse/")
-GLUE_RELEASES, EMR_RELEASES = (f"{RELEASES}glue/", f"{RELEASES}emr/")
-"""Each role's own, so that a step on EMR, which runs any code, cannot make the release of a Glue run."""
+from stacks.arguments import StackArguments
+from stacks.components.job_storage import EMR_LOGS, RELEASES, WAREHOUSE, JobStorage
+from stacks.config.app import AppConfig
+from stacks.config.storage import StorageConfig
+from stacks.nag_exceptions import acknowledge
 
 
 class StorageStack(Stack):
-    """The bucket, the ledger's table and, where chosen, their key; or those that an earlier deployment left."""
+    """The bucket, the ledger's table and, where chosen, their key; or those that an earlier deployment left.
 
-    def __init__(self, scope: Construct, id: str, *, config: AppConfig, **kwargs: object) -> None:
-        super().__init__(scope, id, **kwargs)
+    `jobs` is what the jobs' stacks need of it.
+    """
+
+    def __init__(self, scope: Construct, id: str, *, config: AppConfig, **kwargs: Unpack[StackArguments]) -> None:
+        super().__init__(scope, id, termination_protection=config.retains_data, **kwargs)
         self._removal = RemovalPolicy.RETAIN if config.retains_data else RemovalPolicy.DESTROY
-        self.key = self._key(config)
-        self.bucket = self._bucket(config)
-        self.table = self._table(config)
+        self._key = self._make_key(config)
+        bucket, table = self._bucket(config), self._table(config)
+        self.jobs = JobStorage(bucket=bucket, ledger=table, key=self._key)
         if config.storage.existing_bucket and config.storage.existing_table:
             CfnWaitConditionHandle(self, "Adopted")  # costs and does nothing: CloudFormation takes no empty stack
-        CfnOutput(self, "BucketName", value=self.bucket.bucket_name, description="Tables go to data/ in it")
-        CfnOutput(self, "LedgerTableName", value=self.table.table_name)
-        CfnOutput(self, "LedgerTableArn", value=self.table.table_arn, description="For --ledger")
+        CfnOutput(self, "BucketName", value=bucket.bucket_name, description="Tables go to data/ in it")
+        CfnOutput(self, "LedgerTableName", value=table.table_name)
+        CfnOutput(self, "LedgerTableArn", value=table.table_arn, description="For --ledger")
 
-    def url(self, prefix: str) -> str:
-        """Return the s3:// address of a prefix in the bucket."""
-        return self.bucket.s3_url_for_object(prefix)
-
-    def _key(self, config: AppConfig) -> kms.IKey | None:
-        if config.storage.encryption != "kms":
-            return None
+    def _make_key(self, config: AppConfig) -> kms.IKey | None:
         if config.storage.existing_key:
             return kms.Key.from_key_arn(self, "Key", config.storage.existing_key)
+        if not config.storage.makes_key:
+            return None
         description = f"{config.name_prefix}: bucket and ledger"
         return kms.Key(self, "Key", description=description, enable_key_rotation=True, removal_policy=self._removal)
 
@@ -48,14 +46,14 @@ class StorageStack(Stack):
         storage = config.storage
         if storage.existing_bucket:
             return s3.Bucket.from_bucket_attributes(
-                self, "Bucket", bucket_name=storage.existing_bucket, encryption_key=self.key
+                self, "Bucket", bucket_name=storage.existing_bucket, encryption_key=self._key
             )
         bucket = s3.Bucket(
             self,
             "Bucket",
-            encryption=s3.BucketEncryption.KMS if self.key else s3.BucketEncryption.S3_MANAGED,
-            encryption_key=self.key,
-            bucket_key_enabled=True if self.key else None,
+            encryption=s3.BucketEncryption.KMS if self._key else s3.BucketEncryption.S3_MANAGED,
+            encryption_key=self._key,
+            bucket_key_enabled=True if self._key else None,
             block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
             object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
             enforce_ssl=True,
@@ -84,8 +82,8 @@ class StorageStack(Stack):
                 point_in_time_recovery_enabled=True
             ),
             deletion_protection=config.protects_ledger,
-            encryption=dynamodb.TableEncryption.CUSTOMER_MANAGED if self.key else None,
-            encryption_key=self.key,
+            encryption=dynamodb.TableEncryption.CUSTOMER_MANAGED if self._key else None,
+            encryption_key=self._key,
             removal_policy=self._removal,
         )
 

@@ -14,6 +14,6 @@ class StackSynthesizer(DefaultStackSynthesizer):
         super().__init__(generate_bootstrap_version_rule=False)
 
     def reusable_bind(self, stack: Stack) -> Bound:
-        """Bind itself and no copy, which Python could not ask for a place for a file."""
+        """Bind this object itself: the copy that the CDK makes cannot be asked from Python where a file goes."""
         self.bind(stack)
         return self

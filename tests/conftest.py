@@ -35,10 +35,10 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
 @pytest.fixture(scope="session")
 def packed_environment() -> Path:
     """The archive of `make environment`: 248 MB from PyPI once, then kept in build/; skips without PyPI."""
-    from tools import environment
+    from tools import environment, pins
 
     try:
-        environment.make(environment.REQUIREMENTS, environment.FOLDER)
+        environment.make(pins.CLUSTER, environment.FOLDER)
     except environment.PackingError:
         try:
             urllib.request.urlopen("https://pypi.org/simple/six/", timeout=10).close()

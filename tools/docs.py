@@ -9,8 +9,8 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 import click
-from stacks.config import AppConfig
-from stacks.errors import ConfigError
+from stacks.config.app import AppConfig
+from stacks.config.errors import ConfigError
 
 from dpcloud.cli import cli
 

@@ -26,8 +26,9 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 
+from tools import pins
+
 ROOT = Path(__file__).resolve().parents[1]
-REQUIREMENTS = ROOT / "requirements-cluster.txt"
 FOLDER = ROOT / "build" / "environment"
 ARCHIVE, FACTS = "environment.tar.gz", "environment.json"
 PYTHON = "/usr/bin/python3.11"
@@ -71,27 +72,6 @@ class Packed:
     archive: str
 
 
-def pins(text: str) -> dict[str, frozenset[str]]:
-    """Of each pinned library, `name-version` as in the names of wheels, the SHA-256 hashes that it may have."""
-    found: dict[str, frozenset[str]] = {}
-    for line in re.sub(r"\\\n", " ", text).splitlines():
-        words = line.partition("#")[0].split()
-        if not words:
-            continue
-        name, _, version = words[0].partition("==")
-        hashes = [word.removeprefix("--hash=sha256:") for word in words[1:]]
-        if not version or not hashes or not all(re.fullmatch("[0-9a-f]{64}", h) for h in hashes):
-            raise PackingError(f"no pin: given {words[0]!r}; allowed: NAME==VERSION --hash=sha256:…")
-        found[f"{_canonical(name)}-{version}"] = frozenset(hashes)
-    if not found:
-        raise PackingError("no pins: given an empty list; allowed: NAME==VERSION --hash=sha256:…")
-    return found
-
-
-def _canonical(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
 def look(folder: Path, requirements: Path) -> Packed:
     """Return what lies in the folder; raises PackingError unless it is whole and made of this list."""
     try:
@@ -124,14 +104,16 @@ def make(requirements: Path, folder: Path) -> bool:
     An interrupt leaves nothing half-made. Raises PackingError.
     """
     try:
-        pinned = pins(requirements.read_text(encoding="utf-8"))
+        pinned = {pin.wheel: pin.hashes for pin in pins.read(requirements.read_text(encoding="utf-8"))}
+    except pins.PinError as error:
+        raise PackingError(str(error)) from None
     except OSError:
         raise PackingError(f"no such list: given {requirements}; allowed: the file of 'make lock'") from None
-    with _alone(folder.parent) as room:
+    with _alone(folder.parent) as parent:
         with contextlib.suppress(PackingError):
             look(folder, requirements)
             return False
-        with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=room) as scratch:
+        with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=parent) as scratch:
             wheels, new = Path(scratch, "wheels"), Path(scratch, folder.name)
             new.mkdir()
             print(f"making {ARCHIVE}: a minute or two, {len(pinned)} libraries from PyPI or your mirror", flush=True)
@@ -146,15 +128,15 @@ def make(requirements: Path, folder: Path) -> bool:
 
 
 @contextlib.contextmanager
-def _alone(room: Path) -> Iterator[Path]:
+def _alone(folder: Path) -> Iterator[Path]:
     """Wait until no other process makes one here, and remove what a killed one left."""
-    room.mkdir(parents=True, exist_ok=True)
-    lock = os.open(room, os.O_RDONLY)
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        for left in room.glob(f"{SCRATCH}*"):
+        for left in folder.glob(f"{SCRATCH}*"):
             shutil.rmtree(left, ignore_errors=True)
-        yield room
+        yield folder
     finally:
         os.close(lock)
 
@@ -184,7 +166,7 @@ def _check(wheels: Path, pinned: dict[str, frozenset[str]]) -> None:
     missing = dict(pinned)
     for path in sorted(wheels.iterdir()):
         distribution, version = path.name.split("-")[:2]
-        if _digest(path) not in missing.pop(f"{_canonical(distribution)}-{version}", ()):
+        if _digest(path) not in missing.pop(pins.wheel_of(distribution, version), ()):
             raise PackingError(f"{path.name} is none of the pins, or has another hash")
     if missing:
         raise PackingError(f"pip did not bring {', '.join(sorted(missing))}")
@@ -201,11 +183,11 @@ def _pack(wheels: Path, target: Path) -> str:
         for path in sorted(wheels.iterdir()):
             wheel = stack.enter_context(zipfile.ZipFile(path))
             for entry in wheel.infolist():
-                place = _installed(entry)
-                if place in members:
-                    raise PackingError(f"{path.name} has a file of another wheel: {place}")
-                if place:
-                    members[place] = (wheel, entry)
+                member = _installed(entry)
+                if member in members:
+                    raise PackingError(f"{path.name} has a file of another wheel: {member}")
+                if member:
+                    members[member] = (wheel, entry)
         texts = {"pyvenv.cfg": _SETTINGS, "bin/activate": _ACTIVATE}
         packed = stack.enter_context(target.open("wb"))
         counted = _Counted(stack.enter_context(gzip.GzipFile("", "wb", _LEVEL, packed, mtime=0)))
@@ -260,7 +242,7 @@ def main() -> int:
     """Make the environment and say where it is."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the scratch folder goes, too
     try:
-        made = make(REQUIREMENTS, FOLDER)
+        made = make(pins.CLUSTER, FOLDER)
     except PackingError as error:
         print(error, file=sys.stderr)
         return 2

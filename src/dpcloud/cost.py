@@ -1,7 +1,6 @@
 """`dpcloud cost`: what the configured deployment costs while it stands there, and what a run costs; reads no data."""
 
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
@@ -15,10 +14,8 @@ from dpcloud.command import Command
 from dpjobs.errors import InputError
 
 if TYPE_CHECKING:
-    from stacks.config import AppConfig
+    from stacks.config.app import AppConfig
 
-_ROOT = Path(__file__).parents[2]  # of the checkout: `make setup` installs dpcloud where it lies
-_ZONES = 2
 _WIDTH = 120  # of a table that goes to a file
 
 _EPILOG = """\b
@@ -86,18 +83,23 @@ class Cost(NamedTuple):
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with the source of every price.")
 def cost(path: Path | None, options: tuple[str, ...], as_json: bool) -> None:
     """Print what the configured deployment costs, idle and per run, before anything is deployed."""
-    config = read_config(path or _ROOT / "cdk.json", options)
-    found = cost_of(config)
+    config = read_config(path, options)
+    priced = cost_of(config)
     if as_json:
-        click.echo(json.dumps(_as_json(found, config), indent=2))
+        click.echo(json.dumps(_as_json(priced, config), indent=2))
     else:
-        _show(found, config)
+        _show(priced, config)
 
 
-def read_config(path: Path, options: Sequence[str]) -> "AppConfig":
-    """Read a cdk.json and `-c` options as the CDK app does. Raises InputError."""
-    if not (_ROOT / "stacks" / "config.py").is_file():
-        raise InputError.of("no folder stacks/ beside this code", _ROOT, "dpcloud as `make setup` installs it")
+def read_config(path: Path | None, options: Sequence[str]) -> "AppConfig":
+    """Read a cdk.json, by default the checkout's own, and `-c` options as the CDK app does. Raises InputError."""
+    try:  # here and not above: no other command needs them
+        from stacks.config.app import CDK_JSON, AppConfig
+        from stacks.config.errors import ConfigError
+    except ModuleNotFoundError:
+        where, allowed = Path(__file__).parent, "dpcloud as `make setup` installs it, in its checkout"
+        raise InputError.of("no folder stacks/ with this command", where, allowed) from None
+    path = path or CDK_JSON
     try:
         whole = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
@@ -111,11 +113,6 @@ def read_config(path: Path, options: Sequence[str]) -> "AppConfig":
         if not key.startswith("dp.") or not equals:
             raise InputError.of("-c", option, "dp.KEY=VALUE, such as dp.emr.enabled=false")
         context[key] = value
-    if str(_ROOT) not in sys.path:
-        sys.path.append(str(_ROOT))  # stacks/ is no installed package
-    from stacks.config import AppConfig
-    from stacks.errors import ConfigError
-
     try:
         return AppConfig.from_context(context)
     except ConfigError as error:
@@ -138,17 +135,13 @@ def cost_of(config: "AppConfig") -> Cost:
 
 
 def _standing(config: "AppConfig") -> list[Standing]:
-    keys = ["Glue"]
-    if config.emr.enabled:
-        keys.append("EMR")
-    if config.storage.encryption == "kms" and config.storage.existing_key is None:
-        keys.append("bucket")
-    nat, endpoints = config.nat_gateway_count, len(config.interface_endpoints) * _ZONES
+    nat, services, keys = config.nat_gateway_count, config.interface_endpoints, config.kms_keys
+    endpoints = len(services) * config.zone_count
     lines = [
         (f"NAT gateway × {nat}", nat * prices.NAT_GATEWAY.usd * prices.HOURS_A_MONTH),
         (f"public IPv4 address × {nat}", nat * prices.PUBLIC_ADDRESS.usd * prices.HOURS_A_MONTH),
         (
-            f"interface endpoint × {endpoints} ({len(config.interface_endpoints)} services in {_ZONES} zones)",
+            f"interface endpoint × {endpoints} ({len(services)} services in {config.zone_count} zones)",
             endpoints * prices.ENDPOINT.usd * prices.HOURS_A_MONTH,
         ),
         (f"KMS key × {len(keys)} ({', '.join(keys)})", len(keys) * prices.KMS_KEY.usd),
@@ -171,9 +164,10 @@ def _glue(config: "AppConfig") -> Running:
 
 def _emr(config: "AppConfig") -> Running:
     emr, machines = config.emr, config.emr.machines
-    hour = prices.instance_hour("emr.primary_instance_type", machines.primary)
+    hour = machines.primary_count * prices.instance_hour("emr.primary_instance_type", machines.primary)
     hour += machines.core_count * prices.instance_hour("emr.core_instance_type", machines.core)
-    disks = prices.disk_gb(machines.primary) + machines.core_count * prices.disk_gb(machines.core)
+    disks = machines.primary_count * prices.disk_gb(machines.primary)
+    disks += machines.core_count * prices.disk_gb(machines.core)
     hour += disks * prices.DISK.usd / prices.HOURS_A_MONTH
     return Running(
         what=f"EMR cluster: {machines.primary} + {machines.core_count} × {machines.core}, {disks} GB of disks",
@@ -189,22 +183,23 @@ def _surprises(
     config: "AppConfig", standing: Sequence[Standing], glue: Running, emr: Running | None
 ) -> list[Surprise]:
     failed = "a Glue run that fails at once: its minute on all workers"
-    found = [Surprise(glue.least, "run", failed)]
+    surprises = [Surprise(glue.least, "run", failed)]
     if emr and config.nat_gateway_count:
         gateway = sum(line.month for line in standing if line.what.startswith(("NAT", "public")))
         when = "the NAT gateway, after the cluster has ended itself, until a deploy with dp.emr.enabled=false"
-        found.append(Surprise(Decimal(gateway), "month", when))
+        surprises.append(Surprise(Decimal(gateway), "month", when))
     if emr and config.emr.zeppelin:
         when = (
             "the cluster with a Zeppelin tab open, or a note's interpreter running: it does not count as idle, and "
             "does not end"
         )
-        found.append(Surprise(emr.hour * 24, "day", when))
+        surprises.append(Surprise(emr.hour * 24, "day", when))
     if not config.isolated:
-        there = replace(config, network="isolated").interface_endpoints
-        endpoints = len(there) * _ZONES * prices.ENDPOINT.usd * prices.HOURS_A_MONTH
-        found.append(Surprise(endpoints, "month", "dp.network=isolated: its interface endpoints, used or not"))
-    return found
+        isolated = replace(config, network="isolated")
+        endpoints = len(isolated.interface_endpoints) * isolated.zone_count
+        month = endpoints * prices.ENDPOINT.usd * prices.HOURS_A_MONTH
+        surprises.append(Surprise(month, "month", "dp.network=isolated: its interface endpoints, used or not"))
+    return surprises
 
 
 def _minutes(seconds: int) -> str:
@@ -215,7 +210,7 @@ def _usd(amount: Decimal) -> str:
     return f"{amount:,.2f}" if amount >= 1 else f"{amount:.4f}"
 
 
-def _show(found: Cost, config: "AppConfig") -> None:
+def _show(priced: Cost, config: "AppConfig") -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -223,24 +218,24 @@ def _show(found: Cost, config: "AppConfig") -> None:
     if not console.is_terminal:
         console.width = _WIDTH
     table = Table("USD, used or not", "an hour", f"a month ({prices.HOURS_A_MONTH} h)")
-    for line in found.standing:
+    for line in priced.standing:
         table.add_row(line.what, f"{line.hour:.4f}", f"{line.month:,.2f}")
     table.add_section()
-    table.add_row("together", f"{found.month / prices.HOURS_A_MONTH:.4f}", f"{found.month:,.2f}")
+    table.add_row("together", f"{priced.month / prices.HOURS_A_MONTH:.4f}", f"{priced.month:,.2f}")
     console.print(table, soft_wrap=False)
     table = Table("USD, while it runs", "an hour", "at least", "at most")
-    for run in filter(None, (found.glue, found.emr)):
+    for run in filter(None, (priced.glue, priced.emr)):
         most = f"no limit {run.most_is}" if run.most is None else f"{_usd(run.most)} ({run.most_is})"
         table.add_row(run.what, _usd(run.hour), f"{_usd(run.least)} ({run.least_is})", most)
     console.print(table, soft_wrap=False)
-    way, per_gb = found.data
+    way, per_gb = priced.data
     console.print(f"Data {way}: {per_gb} a GB; none of it goes to S3 or DynamoDB, whose gateway endpoints are free.")
     console.print(f"By use, not counted: {prices.PER_USE}.")
     console.print("What may surprise:")
-    for one in found.surprises:
+    for one in priced.surprises:
         console.print(f"- {_usd(one.usd)} a {one.unit}: {one.when}.")
-    cluster = f", and the cluster until it ends ({_usd(found.emr.least)})" if found.emr else ""
-    console.print(f"Deployed and forgotten for a month: {found.forgotten:,.2f} USD: what stands there{cluster}.")
+    cluster = f", and the cluster until it ends ({_usd(priced.emr.least)})" if priced.emr else ""
+    console.print(f"Deployed and forgotten for a month: {priced.forgotten:,.2f} USD: what stands there{cluster}.")
     assumed = ", since the configuration names no region" if config.region is None else ""
     console.print(
         f"On-demand prices of {prices.REGION}{assumed}, without tax or free tier, looked up {prices.CHECKED}, "
@@ -248,7 +243,7 @@ def _show(found: Cost, config: "AppConfig") -> None:
     )
 
 
-def _as_json(found: Cost, config: "AppConfig") -> dict[str, Any]:
+def _as_json(priced: Cost, config: "AppConfig") -> dict[str, Any]:
     def number(amount: Decimal | None) -> float | None:
         return None if amount is None else float(round(amount, 6))
 
@@ -266,18 +261,18 @@ def _as_json(found: Cost, config: "AppConfig") -> dict[str, Any]:
         "idle": {
             "lines": [
                 {"what": line.what, "per_hour": number(line.hour), "per_month": number(line.month)}
-                for line in found.standing
+                for line in priced.standing
             ],
-            "per_hour": number(found.month / prices.HOURS_A_MONTH),
-            "per_month": number(found.month),
+            "per_hour": number(priced.month / prices.HOURS_A_MONTH),
+            "per_month": number(priced.month),
         },
         "run": {
-            "glue": running(found.glue),
-            "emr": running(found.emr),
-            "data": {"way": found.data[0], "per_gb": number(found.data[1])},
+            "glue": running(priced.glue),
+            "emr": running(priced.emr),
+            "data": {"way": priced.data[0], "per_gb": number(priced.data[1])},
         },
-        "forgotten_month": number(found.forgotten),
-        "surprises": [{"usd": number(one.usd), "per": one.unit, "when": one.when} for one in found.surprises],
+        "forgotten_month": number(priced.forgotten),
+        "surprises": [{"usd": number(one.usd), "per": one.unit, "when": one.when} for one in priced.surprises],
         "by_use": prices.PER_USE,
         "prices": prices.sources(),
     }

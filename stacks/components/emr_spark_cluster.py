@@ -12,12 +12,11 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3_assets as s3_assets
 from constructs import Construct
 
-from stacks.components.emr_groups import EmrGroups
+from stacks.components.emr_groups import EMR_TAG, EmrGroups
+from stacks.components.job_storage import EMR_LOGS, WAREHOUSE, JobStorage
 from stacks.components.paths import ROOT, existing
 from stacks.components.python_environment import PythonEnvironment
-from stacks.config import AppConfig, EmrConfig
-from stacks.network_stack import EMR_TAG, NetworkStack
-from stacks.storage_stack import EMR_LOGS, WAREHOUSE, StorageStack
+from stacks.config.emr import EmrConfig
 
 SETTINGS = ROOT / "emr_assets" / "software_settings.json"
 BOOTSTRAP = ROOT / "emr_assets" / "emr_bootstrap.sh"
@@ -34,16 +33,17 @@ class EmrSparkCluster(Construct):
         scope: Construct,
         id: str,
         *,
-        config: AppConfig,
-        network: NetworkStack,
-        storage: StorageStack,
+        name_prefix: str,
+        settings: EmrConfig,
+        vpc: ec2.IVpc,
+        subnet: ec2.ISubnet,
+        storage: JobStorage,
         environment: PythonEnvironment,
-        key: kms.IKey,
+        disk_key: kms.IKey,
         service_role: iam.Role,
         instance_role: iam.Role,
     ) -> None:
         super().__init__(scope, id)
-        chosen = config.emr
         self.bootstrap = s3_assets.Asset(self, "Bootstrap", path=existing(BOOTSTRAP))
         profile = iam.CfnInstanceProfile(
             self,
@@ -51,26 +51,26 @@ class EmrSparkCluster(Construct):
             roles=[instance_role.role_name],
             instance_profile_name=instance_role.role_name,  # EMR takes no profile of another name
         )
-        groups = EmrGroups(self, "Groups", vpc=network.vpc, prefix=config.name_prefix)
+        groups = EmrGroups(self, "Groups", vpc=vpc, name_prefix=name_prefix)
         security = emr.CfnSecurityConfiguration(
-            self, "Security", security_configuration=_security(chosen, storage, key)
+            self, "Security", security_configuration=_security(settings, storage, disk_key)
         )
         self.cluster = emr.CfnCluster(
             self,
             # another generation is another cluster: CloudFormation makes it, and then takes the old one away
-            "Cluster" if chosen.generation == 1 else f"Cluster{chosen.generation}",
-            name=f"{config.name_prefix}-emr",
-            release_label=chosen.release_label,
+            "Cluster" if settings.generation == 1 else f"Cluster{settings.generation}",
+            name=f"{name_prefix}-emr",
+            release_label=settings.release_label,
             applications=[
                 emr.CfnCluster.ApplicationProperty(name=name)
                 for name, wanted in (
-                    ("Spark", chosen.spark),
-                    ("Hadoop", chosen.hadoop),
-                    ("Zeppelin", chosen.zeppelin),
+                    ("Spark", settings.spark),
+                    ("Hadoop", settings.hadoop),
+                    ("Zeppelin", settings.zeppelin),
                 )
                 if wanted
             ],
-            instances=_instances(chosen, network.emr_subnet, groups),
+            instances=_instances(settings, subnet, groups),
             bootstrap_actions=[
                 emr.CfnCluster.BootstrapActionConfigProperty(
                     name="Libraries Installation",
@@ -79,9 +79,9 @@ class EmrSparkCluster(Construct):
                     ),
                 )
             ],
-            configurations=[_configuration(c) for c in software_settings(storage.url(WAREHOUSE))],
+            configurations=[_configuration(block) for block in software_settings(storage.url(WAREHOUSE))],
             auto_termination_policy=emr.CfnCluster.AutoTerminationPolicyProperty(
-                idle_timeout=chosen.idle_timeout_seconds
+                idle_timeout=settings.idle_timeout_seconds
             ),
             log_uri=storage.url(EMR_LOGS),
             security_configuration=security.ref,
@@ -97,24 +97,27 @@ class EmrSparkCluster(Construct):
 
 def software_settings(warehouse: str) -> list[dict[str, Any]]:
     """Return emr_assets/software_settings.json with the warehouse, where all nodes share it, in spark-defaults."""
-    settings: list[dict[str, Any]] = json.loads(Path(existing(SETTINGS)).read_text(encoding="utf-8"))
-    for block in settings:
+    blocks: list[dict[str, Any]] = json.loads(Path(existing(SETTINGS)).read_text(encoding="utf-8"))
+    for block in blocks:
         if block["Classification"] == "spark-defaults":
             block["Properties"]["spark.sql.warehouse.dir"] = warehouse
-    return settings
+    return blocks
 
 
 def _instances(
-    chosen: EmrConfig, subnet: ec2.ISubnet, groups: EmrGroups
+    settings: EmrConfig, subnet: ec2.ISubnet, groups: EmrGroups
 ) -> emr.CfnCluster.JobFlowInstancesConfigProperty:
     group = emr.CfnCluster.InstanceGroupConfigProperty
     return emr.CfnCluster.JobFlowInstancesConfigProperty(
         master_instance_group=group(
-            instance_count=1, instance_type=chosen.machines.primary, market="ON_DEMAND", name="Primary"
+            instance_count=settings.machines.primary_count,
+            instance_type=settings.machines.primary,
+            market="ON_DEMAND",
+            name="Primary",
         ),
         core_instance_group=group(
-            instance_count=chosen.machines.core_count,
-            instance_type=chosen.machines.core,
+            instance_count=settings.machines.core_count,
+            instance_type=settings.machines.core,
             market="ON_DEMAND",
             name="Core",
         ),
@@ -135,7 +138,7 @@ def _configuration(block: dict[str, Any]) -> emr.CfnCluster.ConfigurationPropert
     )
 
 
-def _security(chosen: EmrConfig, storage: StorageStack, key: kms.IKey) -> dict[str, Any]:
+def _security(settings: EmrConfig, storage: JobStorage, disk_key: kms.IKey) -> dict[str, Any]:
     files = {"EncryptionMode": "SSE-S3"}
     if storage.key:
         files = {"EncryptionMode": "SSE-KMS", "AwsKmsKey": storage.key.key_arn}
@@ -145,14 +148,14 @@ def _security(chosen: EmrConfig, storage: StorageStack, key: kms.IKey) -> dict[s
             "S3EncryptionConfiguration": files,
             "LocalDiskEncryptionConfiguration": {
                 "EncryptionKeyProviderType": "AwsKms",
-                "AwsKmsKey": key.key_arn,
+                "AwsKmsKey": disk_key.key_arn,
                 "EnableEbsEncryption": True,
             },
         },
-        "EnableInTransitEncryption": chosen.tls_certificate_s3 is not None,
+        "EnableInTransitEncryption": settings.tls_certificate_s3 is not None,
     }
-    if chosen.tls_certificate_s3 is not None:
-        certificate = {"CertificateProviderType": "PEM", "S3Object": chosen.tls_certificate_s3}
+    if settings.tls_certificate_s3 is not None:
+        certificate = {"CertificateProviderType": "PEM", "S3Object": settings.tls_certificate_s3}
         encryption["InTransitEncryptionConfiguration"] = {"TLSCertificateConfiguration": certificate}
     return {
         "EncryptionConfiguration": encryption,

@@ -7,8 +7,6 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from stacks.config import AppConfig
-
 KINDS = ("output", "error")
 """What a run's own process prints, and what Glue's daemons say."""
 
@@ -21,24 +19,25 @@ class GlueLogGroups(Construct):
         scope: Construct,
         id: str,
         *,
-        config: AppConfig,
+        name_prefix: str,
+        days: int,
         security: glue.SecurityConfiguration,
         role: iam.Role,
-        key: kms.Key,
+        key: kms.IKey,
     ) -> None:
         super().__init__(scope, id)
-        of_role = f"{log_prefix(config)}/{security.security_configuration_name}-role/{role.role_name}"
+        of_role = f"{log_prefix(name_prefix)}/{security.security_configuration_name}-role/{role.role_name}"
         for kind in KINDS:
             group = logs.CfnLogGroup(
                 self,
                 kind.title(),
                 log_group_name=f"{of_role}/{kind}",
-                retention_in_days=config.log_group_days,
+                retention_in_days=days,
                 kms_key_id=key.key_arn,
             )
             group.apply_removal_policy(RemovalPolicy.DESTROY)
 
 
-def log_prefix(config: AppConfig) -> str:
+def log_prefix(name_prefix: str) -> str:
     """Return what --custom-logGroup-prefix of a job says."""
-    return f"/aws-glue/{config.name_prefix}"
+    return f"/aws-glue/{name_prefix}"

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from aws_cdk import aws_s3_assets as s3_assets
 from constructs import Construct
+from tools import pins
 
 from stacks.components.paths import ROOT, existing
+from stacks.config.errors import ConfigError
 
-REQUIREMENTS = ROOT / "requirements-cluster.txt"
 _LIBRARY = ROOT / "src" / "dpjobs"
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the same bytes from the same files, or every deployment would change
 
@@ -37,7 +38,11 @@ def library_zip(folder: Path = ROOT / "build" / "assets") -> Path:
     return Path(unfinished).replace(folder / "dpjobs.zip")
 
 
-def pins() -> str:
-    """Return the pinned list as "name==version,…", without hashes."""
-    lines = Path(existing(REQUIREMENTS)).read_text(encoding="utf-8").splitlines()
-    return ",".join(line.split()[0] for line in lines if line[:1].isalnum())
+def pinned_modules() -> str:
+    """Return the cluster's pinned list as "name==version,…", without hashes; raises ConfigError for a spoilt one."""
+    path = existing(pins.CLUSTER)
+    try:
+        return ",".join(pin.requirement for pin in pins.read(Path(path).read_text(encoding="utf-8")))
+    except pins.PinError as error:
+        wrong, _, allowed = str(error).partition("; allowed: ")
+        raise ConfigError("", f"the pinned list has {wrong}", path, allowed) from None

@@ -1,6 +1,6 @@
 """What a private job may do with data, results and the ledger: the same on Glue and on EMR, and nothing more."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -8,14 +8,21 @@ from aws_cdk import Aws
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 
-from stacks.acknowledged import acknowledge_wildcards
-from stacks.config import AppConfig
-from stacks.storage_stack import DATA, WAREHOUSE, StorageStack
+from stacks.components.job_storage import DATA, WAREHOUSE, JobStorage
+from stacks.nag_exceptions import acknowledge_wildcards
 
 
-def grant_job(role: iam.Role, storage: StorageStack, config: AppConfig, *, releases: str) -> None:
+def grant_job(
+    role: iam.Role,
+    *,
+    storage: JobStorage,
+    releases: str,
+    data_locations: Sequence[str],
+    data_kms_keys: Sequence[str],
+) -> None:
     """Let a role read data, create releases under their prefix, use the warehouse and charge the ledger.
 
+    Data are what lies under data/ in the bucket, and in `data_locations`, whose keys are `data_kms_keys`.
     Not: overwrite or delete a release, create one elsewhere, write data, delete from the ledger or list it whole.
     """
     bucket = storage.bucket
@@ -35,22 +42,27 @@ def grant_job(role: iam.Role, storage: StorageStack, config: AppConfig, *, relea
         {"StringLike": {"s3:prefix": prefixes}},
     )
     allow(role, "FindBucket", ["s3:GetBucketLocation"], [bucket.bucket_arn])
-    _read_locations(role, config)
-    table = [storage.table.table_arn]
+    _read_locations(role, data_locations)
+    table = [storage.ledger.table_arn]
     allow(role, "UseLedger", ["dynamodb:GetItem", "dynamodb:Query", "dynamodb:DescribeTable"], table)
     # nothing narrower than UpdateItem can be charged with: what runs under this role is trusted with the ledger
     allow(role, "ChargeLedger", ["dynamodb:UpdateItem", "dynamodb:PutItem"], table)
     if storage.key:
         allow(role, "UseKey", ["kms:Decrypt", "kms:GenerateDataKey", "kms:DescribeKey"], [storage.key.key_arn])
-    if config.data_kms_keys:
-        allow(role, "UseDataKeys", ["kms:Decrypt"], list(config.data_kms_keys))
+    if data_kms_keys:
+        allow(role, "UseDataKeys", ["kms:Decrypt"], list(data_kms_keys))
 
 
 class Asset(Protocol):
     """A file in the CDK's bucket: an `aws_s3_assets.Asset`, or the packed environment."""
 
-    bucket: s3.IBucket
-    s3_object_key: str
+    @property
+    def bucket(self) -> s3.IBucket:
+        """The CDK's bucket."""
+
+    @property
+    def s3_object_key(self) -> str:
+        """Its key there."""
 
 
 def grant_code(role: iam.Role, *assets: Asset) -> None:
@@ -67,7 +79,7 @@ def allow(
     conditions: Mapping[str, object] | None = None,
     policy: iam.Policy | None = None,
 ) -> None:
-    """Add one named statement to a role; a wildcard in it needs a reason under that name in acknowledged.py.
+    """Add one named statement to a role; a wildcard in it needs a reason under that name in nag_exceptions.py.
 
     `policy` is one of the role's that the statement stands in, instead of the one that the CDK makes.
     """
@@ -85,10 +97,10 @@ def deny(role: iam.Role, sid: str, actions: list[str], resources: list[str]) -> 
     role.add_to_principal_policy(statement)
 
 
-def _read_locations(role: iam.Role, config: AppConfig) -> None:
-    for i, uri in enumerate(config.data_locations):
-        place = urlsplit(uri)
-        bucket, prefix = f"arn:{Aws.PARTITION}:s3:::{place.netloc}", place.path.strip("/")
+def _read_locations(role: iam.Role, data_locations: Sequence[str]) -> None:
+    for i, uri in enumerate(data_locations):
+        parts = urlsplit(uri)
+        bucket, prefix = f"arn:{Aws.PARTITION}:s3:::{parts.netloc}", parts.path.strip("/")
         below = f"{prefix}/*" if prefix else "*"
         # the address may be one file's or a folder's
         objects = [f"{bucket}/{below}", *([f"{bucket}/{prefix}"] if prefix else [])]

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from stacks.errors import ConfigError
+from stacks.config.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
 

@@ -656,6 +656,18 @@ def test_ledger_that_is_a_folder(
     assert "the tool's folder cannot be made: given " in ledger_line(capfd, table)
 
 
+def test_ledger_in_a_folder_that_depends_on_where_one_stands(
+    tmp_path: Path, table: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each would be a ledger of its own, with a full budget."""
+    monkeypatch.chdir(tmp_path)
+    for relative in ("home", ".", "./home"):
+        monkeypatch.setenv("DPCLOUD_HOME", relative)
+        line = ledger_line(capfd, table)
+        assert f"DPCLOUD_HOME is relative: given '{relative}'; allowed: a full path" in line
+    assert not (tmp_path / "home" / "ledger.sqlite").exists()
+
+
 @pytest.mark.parametrize(
     ("words", "what"),
     [

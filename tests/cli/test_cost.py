@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from stacks.known import EMR_INSTANCE_TYPES, INTERFACE_ENDPOINTS
+from stacks.config.app import INTERFACE_ENDPOINTS
+from stacks.config.offers import EMR_INSTANCE_TYPES
 
-from dpcloud import cost, prices
+from dpcloud import prices
 from dpcloud.cli import main
 
 CDK_JSON = Path(__file__).parents[2] / "cdk.json"
@@ -259,9 +260,21 @@ def test_a_file_that_is_no_cdk_json(refused: Refused, tmp_path: Path, text: str)
     assert "a readable cdk.json" in refused("--config", str(path))
 
 
-def test_without_the_checkout(refused: Refused, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cost, "_ROOT", tmp_path)
+def test_without_the_checkout(refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "stacks.config.app", None)
     assert "no folder stacks/" in refused("--config", str(CDK_JSON))
+
+
+def test_the_environment_runs_this_checkout_and_no_other(tmp_path: Path) -> None:
+    """In a process of its own, where pytest has put nothing on the path: `make setup` wrote where the code lies."""
+    code = "import dpcloud, dpjobs, stacks; print(dpcloud.__file__, dpjobs.__file__, stacks.__file__)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=True)
+    root = CDK_JSON.parent
+    assert [Path(name).parent for name in done.stdout.split()] == [
+        root / "src" / "dpcloud",
+        root / "src" / "dpjobs",
+        root / "stacks",
+    ]
 
 
 def test_from_any_folder_and_with_nothing_slow(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ class Tree:
     def _environment(self) -> None:
         copy = self.root / ".venv"
         venv.create(copy, with_pip=False, symlinks=True)
-        lines = [self.root / "src", _BASE / _PACKAGES]
+        lines = [self.root / "src", self.root, _BASE / _PACKAGES]  # the root has stacks/
         (copy / _PACKAGES / "tree.pth").write_text("".join(f"{line}\n" for line in lines))
         for name in ("cdk", "share"):
             (copy / name).symlink_to(_BASE / name)

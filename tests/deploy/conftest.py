@@ -23,7 +23,7 @@ DEPLOYED = (
     "emr_assets",
     "tools",
     "smoke",
-    "requirements-cluster.txt",
+    "requirements",
 )
 
 

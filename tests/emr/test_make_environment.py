@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pyspark
 import pytest
-from tools import environment
+from tools import environment, pins
 from tools.environment import ARCHIVE, FACTS, PACKAGES, PackingError
 
 from dpcloud.java import use_java
@@ -217,13 +217,23 @@ def test_lists_that_are_refused(room, text, said) -> None:
 
 
 def test_the_clusters_list_is_read_whole() -> None:
-    text = (ROOT / "requirements-cluster.txt").read_text()
-    pins = environment.pins(text)
-    assert "numpy-1.26.4" in pins
-    assert len(pins) == len(re.findall(r"^\S+==", text, re.MULTILINE))
-    assert sum(map(len, pins.values())) == text.count("--hash=sha256:")
+    text = pins.CLUSTER.read_text()
+    pinned = pins.read(text)
+    assert "numpy-1.26.4" in {pin.wheel for pin in pinned}
+    assert [pin.requirement for pin in pinned] == re.findall(r"^\S+==\S+", text, re.MULTILINE)
+    assert sum(len(pin.hashes) for pin in pinned) == text.count("--hash=sha256:")
     # Spark's own come from Glue and EMR, and are never put over them
-    assert not any(name.startswith(("pyspark-", "py4j-")) for name in pins)
+    assert not any(pin.name in ("pyspark", "py4j") for pin in pinned)
+
+
+def test_a_pin_with_extras_has_the_wheel_of_its_library() -> None:
+    (pin,) = pins.read(f"Some.Thing[sql,more]==1.2 {HASH}\n")
+    assert (pin.requirement, pin.wheel) == ("Some.Thing[sql,more]==1.2", "some-thing-1.2")
+
+
+@pytest.mark.parametrize("path", [ROOT / "requirements.txt", *sorted((ROOT / "requirements").iterdir())], ids=str)
+def test_every_lock_file_can_be_read(path) -> None:
+    assert len({pin.wheel for pin in pins.read(path.read_text())}) > 1
 
 
 def test_an_interrupt_leaves_nothing(room) -> None:
@@ -231,8 +241,8 @@ def test_an_interrupt_leaves_nothing(room) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         program = (
             f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
-            "from tools import environment as e; from pathlib import Path\n"
-            f"e.REQUIREMENTS, e.FOLDER = Path({str(room.requirements)!r}), Path({str(room.folder)!r})\n"
+            "from tools import environment as e, pins; from pathlib import Path\n"
+            f"pins.CLUSTER, e.FOLDER = Path({str(room.requirements)!r}), Path({str(room.folder)!r})\n"
             f"e.ROOT = Path({str(room.root)!r})\n"
             "sys.exit(e.main())"
         )
@@ -280,8 +290,8 @@ def booted(real, tmp_path_factory) -> Iterator[Node]:
 
 @pytest.mark.slow
 def test_it_holds_the_pinned_list_whole_and_nothing_else(booted) -> None:
-    found = {f"{environment._canonical(name)}-{version}" for name, version in booted.installed().items()}
-    assert found == environment.pins(environment.REQUIREMENTS.read_text()).keys()
+    installed = {pins.wheel_of(name, version) for name, version in booted.installed().items()}
+    assert installed == {pin.wheel for pin in pins.read(pins.CLUSTER.read_text())}
     say = (
         "import importlib.metadata as m, json\n"
         "bad = [str(f) for d in m.distributions() for f in d.files or [] if f.hash and f.suffix != '.pyc'\n"

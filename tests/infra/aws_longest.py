@@ -10,7 +10,7 @@ from typing import Any
 from infra.intrinsics import TYPES, Resource, Templates
 
 PLACES = (("aws", "ap-southeast-1"), ("aws-us-gov", "us-gov-west-1"))
-"""The longest names of a partition and of its regions; China's is refused (stacks/checks.py)."""
+"""The longest names of a partition and of its regions; China's is refused (stacks/config/app.py)."""
 ACCOUNT = "111122223333"
 _RANDOM = "A1B2C3D4E5F6G"  # what CloudFormation puts behind a name that it makes
 _IDS = {

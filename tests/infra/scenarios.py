@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 import app as cdk_app
 from aws_cdk import App
-from stacks.config import AppConfig
-from tools import environment
+from stacks.config.app import AppConfig
+from tools import environment, pins
 
 from infra.iam import Account
 from infra.intrinsics import Templates
@@ -135,7 +135,7 @@ class Scenario(NamedTuple):
         }
 
 
-def pack_nothing(folder: Path, requirements: Path = environment.REQUIREMENTS, text: str = "") -> None:
+def pack_nothing(folder: Path, requirements: Path = pins.CLUSTER, text: str = "") -> None:
     """Make a packed environment that holds one text, as `make environment` would of this list."""
     (folder / "wheels").mkdir()
     with zipfile.ZipFile(folder / "wheels" / "nothing-1-py3-none-any.whl", "w") as wheel:

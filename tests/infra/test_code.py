@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from stacks import emr_stack
 from stacks.components import emr_spark_cluster, glue_dp_job, job_code, paths, python_environment
-from stacks.errors import ConfigError
-from tools import environment
+from stacks.config.errors import ConfigError
+from tools import environment, pins
 
 from infra.scenarios import ROOT, Scenario, pack_nothing, scenario, synthesize
 
-COPIED = ("glue_scripts", "emr_assets", "src/dpjobs")
+COPIED = ("glue_scripts", "emr_assets", "src/dpjobs", "requirements")
 
 
 @pytest.fixture
@@ -24,11 +24,9 @@ def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of all that is deployed, and the stacks take theirs from there."""
     for name in COPIED:
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "requirements-cluster.txt", tmp_path)
     for module in (emr_stack, glue_dp_job, paths):
         monkeypatch.setattr(module, "ROOT", tmp_path)
-    for module in (job_code, python_environment):
-        monkeypatch.setattr(module, "REQUIREMENTS", tmp_path / "requirements-cluster.txt")
+    monkeypatch.setattr(pins, "CLUSTER", tmp_path / "requirements/cluster.txt")
     monkeypatch.setattr(job_code, "_LIBRARY", tmp_path / "src" / "dpjobs")
     monkeypatch.setattr(job_code.library_zip, "__defaults__", (tmp_path / "build",))
     for name in ("SETTINGS", "BOOTSTRAP"):
@@ -90,7 +88,7 @@ MISSING = [
     "emr_assets/run_pipelinedp_spark.py",
     "emr_assets/emr_bootstrap.sh",
     "emr_assets/software_settings.json",
-    "requirements-cluster.txt",
+    "requirements/cluster.txt",
 ]
 
 
@@ -187,7 +185,7 @@ def test_an_environment_that_is_not_whole_is_refused(
 
 
 def test_an_environment_of_another_list_is_refused(copy: Path) -> None:
-    append("requirements-cluster.txt")(copy)
+    append("requirements/cluster.txt")(copy)
     with pytest.raises(ConfigError, match=r"the packed Python environment is of another list: .*`make environment`"):
         synthesize({})
 

@@ -8,9 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from stacks.config import AppConfig, CostConfig, EmrConfig, GlueConfig, StorageConfig
-from stacks.errors import ConfigError
-from stacks.known import EMR_INSTANCE_TYPES, GLUE_WORKER_TYPES, INTERFACE_ENDPOINTS
+from stacks.config.app import INTERFACE_ENDPOINTS, AppConfig
+from stacks.config.cost import CostConfig
+from stacks.config.emr import EmrConfig
+from stacks.config.errors import ConfigError
+from stacks.config.glue import GlueConfig
+from stacks.config.offers import EMR_INSTANCE_TYPES, GLUE_WORKER_TYPES
+from stacks.config.storage import StorageConfig
 
 CDK_JSON = Path(__file__).parents[2] / "cdk.json"
 KEY = "arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
@@ -103,7 +107,7 @@ def test_what_is_said_of_a_machine_wins_over_the_size() -> None:
 
 def test_logs_are_never_kept_longer_than_said() -> None:
     for days, kept in ((1, 1), (2, 1), (90, 90), (100, 90), (366, 365), (3650, 3288)):
-        assert read(f"dp.storage.log_days={days}").log_group_days == kept
+        assert read(f"dp.storage.log_days={days}").storage.log_group_days == kept
 
 
 def test_zones_are_two_of_the_region_or_none() -> None:

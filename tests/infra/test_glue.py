@@ -5,6 +5,7 @@ import re
 from typing import Any
 
 import pytest
+from tools import pins
 
 from infra.scenarios import OPTIONS, ROOT, Scenario, scenario
 
@@ -255,8 +256,7 @@ def test_libraries_come_as_a_packed_environment_in_place_of_glues_own(which: str
 
 def test_pins_are_the_whole_list_without_hashes() -> None:
     fixed = both_but_script("pins")
-    text = (ROOT / "requirements-cluster.txt").read_text()
-    pinned = re.findall(r"^([A-Za-z0-9._-]+(?:\[[a-z,]+\])?==[^\s;\\]+)", text, re.MULTILINE)
+    pinned = [pin.requirement for pin in pins.read(pins.CLUSTER.read_text())]
     assert len(pinned) > 20
     assert fixed["--additional-python-modules"].split(",") == pinned
     assert fixed["--python-modules-installer-option"] == "--no-deps"
@@ -265,9 +265,8 @@ def test_pins_are_the_whole_list_without_hashes() -> None:
 
 
 def test_sparks_own_libraries_are_never_installed_over_glues() -> None:
-    text = (ROOT / "requirements-cluster.txt").read_text()
-    pinned = {line.split("==")[0].lower() for line in text.splitlines() if "==" in line and line[0].isalnum()}
-    assert {"tmlt-analytics", "pipeline-dp"} <= {name.replace(".", "-") for name in pinned}
+    pinned = {pin.name for pin in pins.read(pins.CLUSTER.read_text())}
+    assert {"tmlt-analytics", "pipeline-dp"} <= pinned
     assert not pinned & {"pyspark", "py4j"}
     assert "pyspark" not in both_but_script("pins")["--additional-python-modules"]
 

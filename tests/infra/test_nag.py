@@ -8,7 +8,7 @@ import pytest
 from aws_cdk import App, Stack, Validations
 from aws_cdk import aws_s3 as s3
 from cdk_nag import AwsSolutionsChecks
-from stacks import acknowledged
+from stacks import nag_exceptions
 
 from infra import scenarios
 from infra.scenarios import OPTIONS, ROOT, scenario, synthesize
@@ -62,7 +62,7 @@ def acknowledgements(which: str) -> list[tuple[str, str, str]]:
     for path, kind, data in scenario(which).metadata():
         if kind == "aws:cdk:acknowledged-rules":
             for rule, reason in data.items():
-                if "AwsSolutions-" in rule or rule.removeprefix("Annotation::") in acknowledged.REASONS:
+                if "AwsSolutions-" in rule or rule.removeprefix("Annotation::") in nag_exceptions.REASONS:
                     found.append((rule.removeprefix("Annotation::"), path.removeprefix("/"), reason))
     return found
 
@@ -83,7 +83,7 @@ def test_nothing_is_acknowledged_that_is_no_finding(
 ) -> None:
     said = {(rule, path) for rule, path, _ in acknowledgements(which)}  # before the patches: scenarios are kept
     assert said
-    monkeypatch.setattr(acknowledged, "Validations", Silent)
+    monkeypatch.setattr(nag_exceptions, "Validations", Silent)
     monkeypatch.setattr(scenarios.Outputs, "folder", tmp_path)
     with pytest.raises(RuntimeError, match="ValidationFailed"):
         synthesize(OPTIONS[which], check)
@@ -145,6 +145,6 @@ def test_every_departure_stands_in_the_docs_and_no_other() -> None:
 
 def test_every_reason_is_somebodys() -> None:
     given = {reason for _, _, reason in rows()}
-    assert given == {*acknowledged.REASONS.values(), *acknowledged.WILDCARDS.values()}
+    assert given == {*nag_exceptions.REASONS.values(), *nag_exceptions.WILDCARDS.values()}
     text = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
     assert all(reason in text for reason in given)

@@ -3,9 +3,8 @@
 from typing import Any
 
 import pytest
-from stacks.config import AppConfig
-from stacks.errors import ConfigError
-from stacks.known import INTERFACE_ENDPOINTS
+from stacks.config.app import INTERFACE_ENDPOINTS, AppConfig
+from stacks.config.errors import ConfigError
 
 from infra.scenarios import OPTIONS, Scenario, scenario
 from infra.statements import applies

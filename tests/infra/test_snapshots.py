@@ -1,4 +1,7 @@
-"""Every stack in its scenarios as it was when somebody last looked: `make snapshots` takes new ones."""
+"""Every stack in its scenarios as it was when somebody last looked: `make snapshots` takes new ones.
+
+A template is kept once: where a scenario changes nothing about a stack, UNCHANGED says so.
+"""
 
 import difflib
 import re
@@ -9,6 +12,18 @@ import pytest
 from infra.scenarios import SNAPSHOTS, STACKS, masked, scenario
 
 FOLDER = Path(__file__).parent / "snapshots"
+DEFAULTS = "defaults"
+UNCHANGED = {
+    "isolated": ("storage", "emr"),
+    "emr-off": ("storage", "glue"),
+    "destroy": ("network", "glue", "emr"),
+}
+"""Which stacks are the same in a scenario as with the defaults, and so have no snapshot of their own."""
+
+
+def file_of(name: str, stack: str) -> str:
+    """Where the snapshot is, beneath FOLDER."""
+    return f"{DEFAULTS if stack in UNCHANGED.get(name, ()) else name}/{stack}.json"
 
 
 @pytest.fixture
@@ -25,19 +40,30 @@ def difference(before: str, after: str, name: str) -> str:
 @pytest.mark.parametrize("stack", STACKS)
 @pytest.mark.parametrize("name", SNAPSHOTS)
 def test_the_template_is_the_snapshot(name: str, stack: str, update: bool) -> None:
-    path, now = FOLDER / name / f"{stack}.json", masked(scenario(name), stack)
-    if update:
+    file, now = file_of(name, stack), masked(scenario(name), stack)
+    path = FOLDER / file
+    if update and file == f"{name}/{stack}.json":
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(now, encoding="utf-8")
     if not path.exists():
-        pytest.fail(f"no snapshot {name}/{stack}.json: `make snapshots` takes it")
-    changed = difference(path.read_text(encoding="utf-8"), now, f"{name}/{stack}.json")
+        pytest.fail(f"no snapshot {file}: `make snapshots` takes it")
+    changed = difference(path.read_text(encoding="utf-8"), now, file)
+    if changed and file != f"{name}/{stack}.json":
+        pytest.fail(f"{name} is to leave {stack} as it is; else change UNCHANGED:\n{changed}", pytrace=False)
     if changed:
         pytest.fail(f"if this is meant, `make snapshots`:\n{changed}", pytrace=False)
 
 
+def test_each_template_is_kept_once() -> None:
+    kept: dict[bytes, str] = {}
+    for path in sorted(FOLDER.rglob("*.json")):
+        name, content = path.relative_to(FOLDER).as_posix(), path.read_bytes()
+        assert content not in kept, f"{name} is {kept[content]} once more: UNCHANGED can say so"
+        kept[content] = name
+
+
 def test_no_snapshot_is_left_of_a_stack_or_scenario_that_is_gone(update: bool) -> None:
-    wanted = {f"{name}/{stack}.json" for name in SNAPSHOTS for stack in scenario(name).templates}
+    wanted = {file_of(name, stack) for name in SNAPSHOTS for stack in scenario(name).templates}
     there = {path.relative_to(FOLDER).as_posix(): path for path in FOLDER.rglob("*") if path.is_file()}
     if update:
         for name in set(there) - wanted:

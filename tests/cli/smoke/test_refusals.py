@@ -13,7 +13,7 @@ from smoke import __main__ as smoke_main
 from smoke import deployment as smoke_deployment
 from smoke.account import Account, check_ready
 from smoke.deployment import Deployment
-from stacks.config import AppConfig
+from stacks.config.app import AppConfig
 
 from dpjobs.errors import InputError
 

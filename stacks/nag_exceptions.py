@@ -1,6 +1,6 @@
 """Where the stacks depart from AWS's rules (cdk-nag) or the CDK's, and why: docs/security.md repeats each reason."""
 
-from typing import Any
+from typing import Any, cast
 
 from aws_cdk import Acknowledgment, Reference, Stack, Tokenization, Validations
 from constructs import IConstruct
@@ -60,19 +60,19 @@ def acknowledge(construct: IConstruct, *rules: str) -> None:
 def acknowledge_managed(role: IConstruct, policy: str) -> None:
     """The same for one of AWS's managed policies on a role."""
     rule = "AwsSolutions-IAM4"
-    said = Acknowledgment(id=f"{rule}[Policy::arn:<AWS::Partition>:iam::aws:policy/{policy}]", reason=REASONS[rule])
-    Validations.of(role).acknowledge(said)
+    finding = f"{rule}[Policy::arn:<AWS::Partition>:iam::aws:policy/{policy}]"
+    Validations.of(role).acknowledge(Acknowledgment(id=finding, reason=REASONS[rule]))
 
 
 def acknowledge_wildcards(construct: IConstruct, sid: str, resources: list[str]) -> None:
     """The same for each resource with a wildcard in a statement of this name, as cdk-nag will call it."""
-    said = [
+    acknowledgments = [
         Acknowledgment(id=f"AwsSolutions-IAM5[Resource::{name}]", reason=WILDCARDS[sid.rstrip("0123456789")])
         for name in (_nag_name(construct, resource) for resource in resources)
         if "*" in name
     ]
-    if said:
-        Validations.of(construct).acknowledge(*said)
+    if acknowledgments:
+        Validations.of(construct).acknowledge(*acknowledgments)
 
 
 def _nag_name(construct: IConstruct, resource: str) -> str:
@@ -80,8 +80,11 @@ def _nag_name(construct: IConstruct, resource: str) -> str:
     here = Stack.of(construct)
     name = _flat(here.resolve(resource))
     for token in Tokenization.reverse_string(resource).tokens:
-        home = Stack.of(token.target) if Reference.is_reference(token) else here
-        if home != here and not str(token.display_name).startswith("AWS::"):
+        if not Reference.is_reference(token):
+            continue
+        reference = cast(Reference, token)
+        home = Stack.of(reference.target)
+        if home != here and not reference.display_name.startswith("AWS::"):
             export = here.resolve(home.export_value(token))["Fn::ImportValue"]
             name = name.replace(_flat(home.resolve(token)), export)
     return name

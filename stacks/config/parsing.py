@@ -7,7 +7,7 @@ from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import Any, TypeGuard, get_type_hints
 
-from stacks.errors import ConfigError
+from stacks.config.errors import ConfigError
 
 
 def read(block: type, context: Mapping[str, Any]) -> Any:
@@ -21,8 +21,8 @@ def read(block: type, context: Mapping[str, Any]) -> Any:
     values = _read_block(block, given, "")
     for name, text in context.items():
         if name.startswith("dp."):
-            _place(block, values, name.removeprefix("dp."), text)
-        elif name.split(".")[0] in _keys(block):  # `-c network=isolated` would else be passed over in silence
+            _set(block, values, name.removeprefix("dp."), text)
+        elif name.split(".")[0] in _keys(block):  # `-c network=isolated` would otherwise be ignored in silence
             raise ConfigError(name, "a key without its dp.", name, "the same with dp. before it")
     return _build(block, values)
 
@@ -59,7 +59,7 @@ def _read_block(block: type, given: Mapping[str, Any], at: str) -> dict[str, Any
     return values
 
 
-def _place(block: type, values: dict[str, Any], path: str, text: object) -> None:
+def _set(block: type, values: dict[str, Any], path: str, text: object) -> None:
     *parents, name = path.split(".")
     for parent in parents:
         type_ = _check_key(block, parent, path)

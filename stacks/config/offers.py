@@ -1,6 +1,4 @@
-"""What AWS offers, as far as a configuration is checked against it (standard library only, as config.py)."""
-
-from typing import NamedTuple
+"""What AWS offers, as far as settings are checked against it."""
 
 _REGIONS = (
     "af-south-1 ap-east-1 ap-northeast-1 ap-northeast-2 ap-northeast-3 ap-south-1 ap-south-2 ap-southeast-1 "
@@ -23,37 +21,6 @@ LOG_GROUP_DAYS = (
     *(1827, 2192, 2557, 2922, 3288, 3653),
 )
 """For how many days CloudWatch can keep a log group."""
-
-
-class Machines(NamedTuple):
-    """The instances of a cluster: types, and how many core nodes there are beside the one primary node."""
-
-    primary: str
-    core: str
-    core_count: int
-
-
-EMR_SIZES = {
-    "article": Machines("m5.4xlarge", "m5.4xlarge", 2),
-    "small": Machines("m5.xlarge", "m5.xlarge", 2),
-}
-"""48 and 12 vCPUs, all at once: a new account may have no more than 5 or 32 (docs/operations.md)."""
-
-INTERFACE_ENDPOINTS = (
-    "glue",
-    "elasticmapreduce",
-    "ssm",
-    "ssmmessages",
-    "logs",
-    "kms",
-    "sts",
-    "ec2",
-    "monitoring",
-)
-"""The services that an isolated network reaches through interface endpoints, as in com.amazonaws.REGION.NAME.
-
-Not ec2messages: SSM's agent from 3.3.40.0 on uses ssmmessages in its place, and new regions do not have it.
-"""
 
 _TO_24 = "xlarge 2xlarge 4xlarge 8xlarge 12xlarge 16xlarge 24xlarge"
 _FIFTH = dict.fromkeys(("m5", "m5a", "m5d", "r5", "r5a", "r5b", "r5d", "r5dn", "m5dn", "m5n", "r5n"), _TO_24)

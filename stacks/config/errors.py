@@ -1,4 +1,4 @@
-"""How a configuration that will not do is told."""
+"""The error of settings that cannot be deployed."""
 
 import json
 
