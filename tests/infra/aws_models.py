@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import cfnlint
 import regex
 
-SITE_PACKAGES = Path(sys.prefix).parent / "lib" / "python3.11" / "site-packages"
+SITE_PACKAGES = Path(sys.prefix).resolve().parent / "lib" / "python3.11" / "site-packages"
 SCHEMAS = Path(cfnlint.__file__).parent / "data" / "schemas"
 Path_ = tuple[str, ...]  # of a property: names, and [] for an item of a list
 
