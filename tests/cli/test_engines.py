@@ -9,7 +9,7 @@ import pytest
 
 from dpcloud.cli import main
 from dpcloud.engines import engines_of
-from dpcloud.show import show_releases
+from dpcloud.output import show_releases
 from dpjobs.draws import Draws
 from dpjobs.engines import ENGINES
 from dpjobs.engines.base import Noisy

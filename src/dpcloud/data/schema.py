@@ -8,8 +8,8 @@ import re
 import zlib
 from collections.abc import Sequence
 
+from dpcloud.data.geography import geography
 from dpcloud.data.hashing import SEED, all_steps, first_step, hash_of, next_step
-from dpcloud.data.places import place
 
 COLUMNS = (
     "TractId",
@@ -163,7 +163,7 @@ def _formulas(rows: int) -> list[dict[str, str]]:
         for name in members
     }
     layers_of_values = [_DRAWN | weights, _TOTAL | totals, _VALUES | shares, _VALUES_FROM_VALUES, {}]
-    return [values | where for values, where in zip(layers_of_values, place(rows), strict=True)]
+    return [values | where for values, where in zip(layers_of_values, geography(rows), strict=True)]
 
 
 def _draws(names: Sequence[str], seed: int) -> list[dict[str, str]]:
