@@ -138,14 +138,14 @@ def layers(columns: Sequence[str], rows: int, seed: int) -> list[list[str]]:
         {name for layer in formulas for text in layer.values() for name in re.findall(r"\b[zu]_\w+", text)}
     )
     formulas = [*_draws(drawn, seed), *formulas]
-    known = {ROW_NUMBER, *(name for layer in formulas for name in layer)}
+    names = {ROW_NUMBER, *(name for layer in formulas for name in layer)}
     needed, made = set(columns), []
     for layer in reversed(formulas):
         mine = {name: text for name, text in layer.items() if name in needed}
         carried = needed - mine.keys()
         made.append([*sorted(carried), *(f"{text} as {name}" for name, text in mine.items())])
         words = re.findall(r"\w+", re.sub(r"'[^']*'", "", " ".join(mine.values())))
-        needed = carried | known.intersection(words)
+        needed = carried | names.intersection(words)
     return made[::-1]
 
 
