@@ -5,12 +5,12 @@ them fails with a probability below 2e-8, and fewer than thirty such tests share
 """
 
 import math
-from decimal import Decimal
 
 import pytest
 
 from dpcloud.planning import Expected, Question, epsilon_for, expected
 from dpjobs.answers import plan_for
+from dpjobs.epsilon import Epsilon
 from dpjobs.query import Bounds, Query
 from evidence.drawing import answer, draws_of, steps_of, totals_of
 
@@ -40,7 +40,7 @@ TABLES = {
 }
 
 
-def exceeding(question: Question, epsilon: Decimal, table: str, margin: float) -> int:
+def exceeding(question: Question, epsilon: Epsilon, table: str, margin: float) -> int:
     """In how many runs half of the interval is wider than planned."""
     of = plan_for(question.engine, question.query, "x", question.bounds, epsilon)
     totals = totals_of(of, steps_of(of, TABLES[table]), question.rows)
@@ -65,9 +65,9 @@ def exceeding(question: Question, epsilon: Decimal, table: str, margin: float) -
 )
 def test_the_worst_case_is_kept(engine: str, query: Query, rows: int, epsilon: str, table: str) -> None:
     question = Question(engine, query, BOUNDS, rows, 0.95)
-    planned = expected(question, Decimal(epsilon))
+    planned = expected(question, Epsilon(epsilon))
     assert planned.worst < (20 if query is Query.MEAN else 2000)  # it says something
-    assert exceeding(question, Decimal(epsilon), table, planned.worst) <= allowed()
+    assert exceeding(question, Epsilon(epsilon), table, planned.worst) <= allowed()
 
 
 @pytest.mark.parametrize("engine", ["pipelinedp", "tumult"])
@@ -84,8 +84,8 @@ def test_without_the_counts_noise_it_would_not_be_kept(engine: str, monkeypatch:
 
     monkeypatch.setattr(dpcloud.planning, "MARGIN_HOLDS", 1e-9)  # whose quantile is 0
     question = Question(engine, Query.MEAN, BOUNDS, 100, 0.95)
-    planned: Expected = expected(question, Decimal(1))
-    wide = exceeding(question, Decimal(1), "97 of 100 at a bound", planned.worst)
+    planned: Expected = expected(question, Epsilon(1))
+    wide = exceeding(question, Epsilon(1), "97 of 100 at a bound", planned.worst)
     assert wide > 3 * allowed()  # of about 170
 
 
@@ -94,4 +94,4 @@ def test_where_there_may_be_no_row_the_whole_range_is_planned(query: Query) -> N
     """Not the half of it that a value in its middle would leave: noise decides where the value lies."""
     question = Question("pipelinedp", query, BOUNDS, 10, 0.95)
     whole = 100 if query is Query.MEAN else 2500
-    assert expected(question, Decimal("0.1")) == (whole, whole)
+    assert expected(question, Epsilon("0.1")) == (whole, whole)

@@ -236,7 +236,7 @@ def test_a_signal_ends_it_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 _GREEDY = """
 import re, sys
 from pathlib import Path
-from decimal import Decimal
+from dpjobs.epsilon import Epsilon
 from dpjobs.answers import plan_for
 from dpjobs.backends.duckdb import DuckDBBackend
 from dpjobs.query import Bounds, Query
