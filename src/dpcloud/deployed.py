@@ -14,10 +14,10 @@ def ledger_table(stack: str) -> str:
     """Return the ARN of the ledger table of a deployed stack, or of STACK-storage; raises InputError."""
     if not _STACK.fullmatch(stack):
         raise InputError.of("malformed stack name", stack, "a letter, then letters, digits and '-', 128 at most")
-    found = [outputs for name in (stack, f"{stack}-storage") if (outputs := _outputs(name)) is not None]
-    if not found:
+    stacks = [outputs for name in (stack, f"{stack}-storage") if (outputs := _outputs(name)) is not None]
+    if not stacks:
         raise InputError.of("no such stack in this account and region", stack, _ALLOWED)
-    for outputs in found:
+    for outputs in stacks:
         if _OUTPUT in outputs:
             return outputs[_OUTPUT]
     raise InputError.of("the stack has no ledger", stack, _ALLOWED)
@@ -38,10 +38,10 @@ def _outputs(stack: str) -> dict[str, str] | None:
     except NoRegionError:
         raise InputError("no AWS region is set; allowed: AWS_REGION, or a region in the AWS profile") from None
     except NoCredentialsError:
-        raise InputError("no AWS credentials; allowed: those of who may read the stack and its table") from None
+        raise InputError("no AWS credentials; allowed: those of one who may read the stack and table") from None
     except ClientError as error:
         code = str(error.response.get("Error", {}).get("Code", ""))
-        if code == "ValidationError":  # all that CloudFormation says of a stack that is not there
+        if code == "ValidationError":  # what CloudFormation says when there is no such stack
             return None
         named = f" ({code})" if re.fullmatch(r"[A-Za-z0-9.]{1,80}", code) else ""
         raise InputError.of(f"AWS refuses to describe the stack{named}", stack, "a user who may") from None

@@ -47,8 +47,8 @@ def _version(java: Path) -> int | None:
         told = subprocess.run([java, "-version"], capture_output=True, timeout=20, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    said = (told.stderr + told.stdout).decode(errors="replace")
-    match = re.search(r'version "(\d+)(?:\.(\d+))?', said)
+    answer = (told.stderr + told.stdout).decode(errors="replace")
+    match = re.search(r'version "(\d+)(?:\.(\d+))?', answer)
     if told.returncode != 0 or match is None:
         return None
     return int(match[2]) if match[1] == "1" and match[2] else int(match[1])

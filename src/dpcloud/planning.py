@@ -50,7 +50,7 @@ class Expected(NamedTuple):
     worst: float
 
 
-@click.command(cls=Command, epilog=_EPILOG)
+@click.command(name="plan", cls=Command, epilog=_EPILOG)
 @click.option("--query", required=True, help=f"{one_of(q.value for q in Query)}.")
 @click.option("--rows", required=True, help="Your own guess of the number of rows.")
 @click.option("--epsilon", help="Gives the interval to expect.")
@@ -62,7 +62,7 @@ class Expected(NamedTuple):
 @click.option("--engine", default="all", show_default=True, help="As for `dpcloud run`.")
 @click.option("--confidence", default="0.95", show_default=True, help="Of the interval.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def plan(
+def plan_command(
     query: str,
     rows: str,
     epsilon: str | None,
@@ -86,21 +86,21 @@ def plan(
     if (epsilon is None) == (margin is None):
         raise InputError("plan needs --epsilon or --margin, one of both; allowed: --epsilon 1, or --margin 1%")
     given = Epsilon.parse(epsilon) if epsilon is not None else None
-    found: list[tuple[str, Epsilon, Expected]] = []
-    known: dict[tuple[type[Noise], str], tuple[Epsilon, Expected]] = {}  # engines may draw alike
+    planned: list[tuple[str, Epsilon, Expected]] = []
+    by_noise: dict[tuple[type[Noise], str], tuple[Epsilon, Expected]] = {}  # the same for engines with the same noise
     for name in engines_of(engine, None, unhardened=True):
         question = Question(name, asked, bounds, n, level)
-        alike = ENGINES[name].noise, ENGINES[name].recipe
-        if alike not in known:
+        noise = ENGINES[name].noise, ENGINES[name].recipe
+        if noise not in by_noise:
             needed = given or epsilon_for(_margin(margin or "", asked, bounds, n), question)
-            known[alike] = needed, expected(question, needed)
-        found.append((name, *known[alike]))
+            by_noise[noise] = needed, expected(question, needed)
+        planned.append((name, *by_noise[noise]))
     if as_json:
-        rows_ = [{"engine": e, "epsilon": float(eps), **m._asdict()} for e, eps, m in found]
+        rows_ = [{"engine": e, "epsilon": float(eps), **m._asdict()} for e, eps, m in planned]
         click.echo(json.dumps(rows_))
         return
     percent = plain(Decimal(str(level)) * 100)
-    for name, needed, half in found:
+    for name, needed, half in planned:
         spread = "" if asked in (Query.COUNT, Query.SUM) else f" (± {half.even:,.6g} when values spread evenly)"
         click.echo(
             f"{ENGINES[name].title}: epsilon {plain(needed)} gives a {percent} % noise interval of "
@@ -185,10 +185,10 @@ def _half(question: Question, plan: Plan, steps: Sequence[int], rows: int) -> fl
     for cell in plan.cells:
         given = sum(cell.formula.value(k) for k in steps) if cell.formula else 0
         noisy.append(Noisy(cell, rows * given // len(steps), None if cell.constant else noise(cell.scale)))
-    found = STATISTICS[question.query].estimate(plan, noisy, question.level)
-    if found[1:] == STATISTICS[question.query].possible(plan):
-        return found.high - found.low  # noise alone decides where in it the value lies
-    return max(found.high - found.value, found.value - found.low)
+    answer = STATISTICS[question.query].estimate(plan, noisy, question.level)
+    if answer[1:] == STATISTICS[question.query].possible(plan):
+        return answer.high - answer.low  # noise alone decides where in it the value lies
+    return max(answer.high - answer.value, answer.value - answer.low)
 
 
 def _bounds(query: Query, lower: str | None, upper: str | None) -> Bounds | None:

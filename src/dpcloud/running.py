@@ -124,7 +124,7 @@ def _run(options: Options) -> None:
         copies.check(new_run=options.run_id is None)
     ledger = SQLiteLedger(ledger_path())
     first_use = not ledger.knows(request.dataset)
-    warnings.filterwarnings("ignore")  # the libraries' warnings say nothing to who runs a query
+    warnings.filterwarnings("ignore")  # the libraries' warnings mean nothing to someone who runs a query
     logging.disable(logging.CRITICAL)  # py4j logs Java's texts, which can quote cells
     with _one_line(base, names):
         with _saying(options.progress) as say:
@@ -138,7 +138,7 @@ def _run(options: Options) -> None:
             if options.as_json:
                 click.echo(array(list(outcome.releases.values())))
             else:
-                from dpcloud.show import show_releases
+                from dpcloud.output import show_releases
 
                 show_releases(outcome, ledger.balance(request.dataset))
             for notice in outcome.notices:
@@ -156,7 +156,7 @@ def _new_data_set(dataset: str, ledger: SQLiteLedger) -> str:
 
 @contextlib.contextmanager
 def _one_line(base: str, engines: Sequence[str]) -> Iterator[None]:
-    """Say the run id of the command where it is not that of its runs."""
+    """Add the command's run id to an error where its runs have ids of their own."""
     try:
         yield
     except (RunError, DoubtError, InterruptError) as error:
@@ -167,7 +167,7 @@ def _one_line(base: str, engines: Sequence[str]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _in_doubt(ledger: SQLiteLedger, run_ids: Sequence[str]) -> Iterator[None]:
-    """Whatever the job itself did not tell may have come up after the reservation."""
+    """Explain an error that the job itself did not: it may have come after the reservation."""
     try:
         yield
     except DpError:
@@ -185,7 +185,7 @@ def _in_doubt(ledger: SQLiteLedger, run_ids: Sequence[str]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _stored(run_ids: Iterable[str]) -> Iterator[None]:
-    """The releases are in the ledger: whatever fails in showing them costs nothing to repeat."""
+    """Explain an error in showing releases that are in the ledger already: to show them again costs nothing."""
     again = f"the same command with the run id {', '.join(map(quoted, run_ids))} gives it again at no further cost"
     try:
         yield
@@ -196,7 +196,7 @@ def _stored(run_ids: Iterable[str]) -> Iterator[None]:
             f"was interrupted; the release is stored, and its epsilon stays spent; {again}"
         ) from None
     except Exception as error:
-        with contextlib.suppress(OSError):  # what is left in the buffer would fail once more at the process's end
+        with contextlib.suppress(OSError):  # the rest of the buffer would fail again when the process ends
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         what = "the output was closed" if isinstance(error, OSError) else unexpected(error)
         raise CopyError(f"the release is stored but could not be shown ({what}); {again}") from None
@@ -210,7 +210,7 @@ def _saying(progress: bool | None) -> Iterator[Callable[[str], None]]:
         return
     from rich.console import Console
 
-    # a descriptor of its own: standard error is shut while the JVM starts, which is when this is needed
+    # a descriptor of its own: standard error is closed while the JVM starts, when progress matters most
     with os.fdopen(os.dup(2), "w") as stream:
         console = Console(file=stream)
         if not console.is_terminal:

@@ -125,7 +125,7 @@ def place_of(uri: str) -> Place:
     path = Path(address)
     is_folder = path.is_dir()
     links: set[str] = set()
-    known = {identity(address)}  # of a folder, too: it may be mounted elsewhere, and files be added to it
+    identities = {identity(address)}  # of a folder, too: it may be mounted elsewhere, and files be added to it
     states: list[tuple[str, int, int]] = []
     for found, is_link in _below(address, set()) if is_folder else [(address, False)]:
         if is_link and not within(real := os.path.realpath(found), address):
@@ -133,11 +133,11 @@ def place_of(uri: str) -> Place:
         with contextlib.suppress(OSError):  # what cannot be seen is refused where it is to be read
             status = os.stat(found)  # noqa: PTH116 (there may be very many)
             if stat.S_ISREG(status.st_mode) and status.st_size:
-                known.add(identity(found))
+                identities.add(identity(found))
                 states.append((os.path.relpath(found, address), status.st_size, status.st_mtime_ns))
     above = (identity(str(folder)) for folder in path.parents)
     digest = hashlib.sha256(json.dumps(sorted(states)).encode(errors="surrogatepass")).hexdigest()
-    return Place(address, frozenset(links), _there(known), _there(above), digest)
+    return Place(address, frozenset(links), _there(identities), _there(above), digest)
 
 
 def _there(identities: Iterable[str | None]) -> frozenset[str]:

@@ -42,7 +42,7 @@ def plan_for(engine: str, query: Query, column: str | None, bounds: Bounds | Non
 
 def histogram_plan(spec: JobSpec) -> Plan:
     """Return the cells of the histogram that bounds are found in."""
-    return private_bounds.plan(spec.column, spec.bounds_budget())
+    return private_bounds.histogram_plan(spec.column, spec.bounds_budget())
 
 
 def totals_plan(spec: JobSpec, draws: Mapping[str, str]) -> Plan:
@@ -98,4 +98,4 @@ def _found(spec: JobSpec, draws: Mapping[str, str]) -> private_bounds.FoundBound
     noise = noisy[0].noise
     if noise is None:
         raise ValueError("a histogram has noise")
-    return private_bounds.found([n.value for n in noisy], noise, spec.bounds_budget())
+    return private_bounds.from_histogram([n.value for n in noisy], noise, spec.bounds_budget())

@@ -42,13 +42,13 @@ class FoundBounds:
     noise: Noise
 
 
-def plan(column: str | None, epsilon: Epsilon) -> Plan:
+def histogram_plan(column: str | None, epsilon: Epsilon) -> Plan:
     """Return the histogram's cells: every number gives 1 to that of its bin, so all draws cost epsilon once."""
     cells = (Cell(f"bin {b}", 0, 1, Fraction(1), sensitivity=1, epsilon=epsilon, bin=b) for b in BINS)
     return Plan(None, column, TOKENS, tuple(cells))
 
 
-def found(counts: Sequence[int], noise: Noise, epsilon: Epsilon) -> FoundBounds:
+def from_histogram(counts: Sequence[int], noise: Noise, epsilon: Epsilon) -> FoundBounds:
     """Return the bounds that the noisy counts of BINS show; nothing of the data is needed any more."""
     limit, beta = threshold(noise)
     occupied = [bin_ for bin_, count in zip(BINS, counts, strict=True) if count > limit]

@@ -35,12 +35,12 @@ def _statx(path: str) -> tuple[int, int]:
     """The inode and the time of birth in nanoseconds, which Python's own stat does not tell; 0 where unknown."""
     if _call is None or "\0" in path:
         return 0, 0
-    found = ctypes.create_string_buffer(_SIZE)
-    if _call(_HERE, os.fsencode(path), 0, _INODE | _BIRTH, found) != 0:
+    status = ctypes.create_string_buffer(_SIZE)
+    if _call(_HERE, os.fsencode(path), 0, _INODE | _BIRTH, status) != 0:
         return 0, 0
-    [mask] = struct.unpack_from("=I", found, 0)
-    [inode] = struct.unpack_from("=Q", found, 32)
-    seconds, nanoseconds = struct.unpack_from("=qI", found, 80)
+    [mask] = struct.unpack_from("=I", status, 0)
+    [inode] = struct.unpack_from("=Q", status, 32)
+    seconds, nanoseconds = struct.unpack_from("=qI", status, 80)
     if not mask & _BIRTH or not mask & _INODE:
         return 0, 0
     return inode, seconds * 10**9 + nanoseconds

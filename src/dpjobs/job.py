@@ -50,7 +50,7 @@ def run(
     """Answer all specifications, which share one table and column, and return their committed releases.
 
     Either all are reserved or none. A run that is committed already is returned as it is stored and spends
-    nothing. `say` is told in a few words what is going on. Raises InputError or LedgerError before anything is
+    nothing. `say` is called with a few words on what is going on. Raises InputError or LedgerError before anything is
     spent, DoubtError where that is not known, and RunError or InterruptError afterwards, with a message that quotes
     neither data nor a library.
     """
@@ -95,8 +95,8 @@ def _repeat(specs: Sequence[JobSpec], ledger: Ledger, outcome: Outcome) -> None:
 def _refuse_changed(specs: Sequence[JobSpec], ledger: Ledger, place: Place) -> None:
     """Raise RunError where a run was reserved for other rows than those that lie there now.
 
-    Else every run that failed would be a ticket for reading some other table once, on the budget of its own, and
-    bounds found in the rows of then would clamp those of now.
+    Otherwise a failed run could be used to read some other table once, on a budget that is not that table's, and
+    bounds that were found in the old rows would clamp the new ones.
     """
     for spec in specs:
         run = ledger.find(spec.run_id)
@@ -128,8 +128,8 @@ def _run(
     place = place_of(first.uri)
     _refuse_changed(specs, ledger, place)
     reservations = _reservations(specs, place)
-    ledger.check(reservations)  # once more: the files are known by now, and nothing is started yet
-    # in this order: what counts is imported by now, and must not be by two threads at once
+    ledger.check(reservations)  # once more, now that the files are known; nothing is started yet
+    # backends first: this imports their libraries, which two threads must not import at the same time
     starting = {name: backends[name](local) for name in (_backend_for(spec, backends) for spec in specs)}
     loading = _load_in_background([spec.engine for spec in specs])
     with ExitStack() as stack:
@@ -199,7 +199,7 @@ def _reserve(ledger: Ledger, reservations: Sequence[Reservation]) -> dict[str, s
 
 @contextlib.contextmanager
 def _failing_safely(run_id: str) -> Iterator[None]:
-    """Turn any failure after the reservation into one line: the libraries' own texts can quote cells."""
+    """Turn any failure after the reservation into one line; a library's own text can quote cells."""
     try:
         yield
     except LedgerError as error:
@@ -219,7 +219,7 @@ def _unfinished(run_id: str, how: str) -> str:
 
 
 def _loaded(loading: Callable[[str], Engine], name: str) -> Engine:
-    """Return the engine, while a library that does not import still costs nothing."""
+    """Return the engine. A library that cannot be imported is found here, before it costs anything."""
     try:
         return loading(name)
     except Exception as error:  # its text names paths of this machine
@@ -228,11 +228,11 @@ def _loaded(loading: Callable[[str], Engine], name: str) -> Engine:
 
 
 def _load_in_background(names: Sequence[str]) -> Callable[[str], Engine]:
-    """Import the engines' libraries beside the start of a backend, which mostly waits for itself."""
+    """Import the engines' libraries in a thread while a backend starts, which is mostly waiting."""
 
     def import_all() -> None:
         for name in names:
-            with contextlib.suppress(Exception):  # it is raised again, and shown, where the engine is needed
+            with contextlib.suppress(Exception):  # raised again, and shown, where the engine is needed
                 importlib.import_module(engines.ENGINES[name].module)
 
     thread = threading.Thread(target=import_all, daemon=True)

@@ -79,7 +79,7 @@ class Source:
             raise InputError.of("the column's type holds no numbers", column, allowed)
 
     def _hint(self, column: str) -> str:
-        # No name is told that the user has not all but given: a file without a header "names" its first record
+        # Shows only a name that the user has almost typed: a file without a header has its first record for names
         alike = sorted(name for name in self.columns if _folded(name) == _folded(column))
         if alike:
             return f"; did you mean {quoted(alike[0])}?"
@@ -114,8 +114,8 @@ def format_of(uri: str, given: str | None, files: Files | None) -> str:
     names = _endings(entry, files) if entry.is_folder else [entry.name]
     if not names:
         raise InputError.of("nothing to read, an empty folder", uri, _READABLE)
-    found = {known_format(name) for name in names} or {None}
-    if len(found) == 1 and (only := found.pop()) is not None:
+    formats = {known_format(name) for name in names} or {None}
+    if len(formats) == 1 and (only := formats.pop()) is not None:
         return only
     raise InputError.of("unknown format", uri, f"a name that ends in .csv or .parquet, or the format: {allowed}")
 
@@ -142,8 +142,8 @@ def inspect(uri: str, format_: str, files: Files) -> Source:
         _refuse_files_that_are_folders(entry, kept, files)
     partitions = _partitions(entry, kept) if entry.is_folder else ()
     if format_ == "parquet":
-        found = _parquet_columns(uri, kept, files)
-        columns, refused, lines = found.usable, found.refused, frozenset[bytes]()
+        schema = _parquet_columns(uri, kept, files)
+        columns, refused, lines = schema.usable, schema.refused, frozenset[bytes]()
     else:
         headers = [header.read_header(e.path, partial(files.read, e.path, 0)) for e in kept]
         other = next((e for e, h in zip(kept, headers, strict=True) if h.names != headers[0].names), None)
@@ -153,10 +153,12 @@ def inspect(uri: str, format_: str, files: Files) -> Source:
             raise InputError.of("headers differ within the folder", name, allowed)
         columns, refused = {name: Column("text") for name in headers[0].names}, {}
         lines = frozenset(line for h in headers for line in h.lines)
+    # these hide columns of the same name in the files, as in Hive
+    of_folders = {name: Column("text") for name in partitions}
     return Source(
         paths=tuple(e.path for e in kept),
         format=format_,
-        columns=columns | {name: Column("text") for name in partitions},  # of two the folder's is meant, as in Hive
+        columns=columns | of_folders,
         size=sum(e.size for e in kept),
         root=entry.path,
         headers=lines,
@@ -166,15 +168,15 @@ def inspect(uri: str, format_: str, files: Files) -> Source:
 
 
 def _refuse_twice(files: list[Entry]) -> None:
-    """Raise InputError where two of the names are one file: each of its rows would count twice, its noise for one."""
+    """Raise InputError where two of the names are one file: each row would count twice, with the noise for one."""
     seen: dict[str, str] = {}
     for entry in files:
-        known = identity(entry.path)
-        if known is not None and known in seen:
-            allowed = f"every file once; it is {quoted(seen[known])}, too"
+        file = identity(entry.path)
+        if file is not None and file in seen:
+            allowed = f"every file once; it is {quoted(seen[file])}, too"
             raise InputError.of("a file that a link puts there twice", entry.path, allowed)
-        if known is not None:
-            seen[known] = entry.path
+        if file is not None:
+            seen[file] = entry.path
 
 
 def _refuse_files_that_are_folders(entry: Entry, kept: list[Entry], files: Files) -> None:
@@ -207,25 +209,25 @@ def _is_partition(entry: Entry) -> bool:
 
 def _endings(folder: Entry, files: Files) -> list[str]:
     """The names in a folder and its partitions that may tell the format."""
-    found: list[str] = []
+    names: list[str] = []
     for entry in _visible(files.children(folder.path)):
-        found += _endings(entry, files) if _is_partition(entry) else [entry.name]
-    return found
+        names += _endings(entry, files) if _is_partition(entry) else [entry.name]
+    return names
 
 
 def _walk(folder: Entry, format_: str, files: Files) -> list[Entry]:
-    found: list[Entry] = []
+    inside: list[Entry] = []
     for entry in _visible(files.children(folder.path)):
         if not within(entry.path, folder.path):  # a key with /../ in it: Hadoop shows another folder in its place
             raise InputError.of("an object in it whose key has '..'", folder.path, "keys without '..'")
         if not entry.is_folder:
-            found.append(entry)
+            inside.append(entry)
         elif format_ == "parquet" or _is_partition(entry):
-            found += _walk(entry, format_, files)
+            inside += _walk(entry, format_, files)
         else:
             allowed = "a folder that holds CSV files only, or folders named like year=2020"
             raise InputError.of("a folder inside the folder", entry.path, allowed)
-    return found
+    return inside
 
 
 def _partitions(root: Entry, files: list[Entry]) -> tuple[str, ...]:
@@ -234,10 +236,10 @@ def _partitions(root: Entry, files: list[Entry]) -> tuple[str, ...]:
     if not any("=" in folder for folders in between for folder in folders):
         return ()
     # Spark undoes Hive's %3D and the like character by character
-    found = {tuple(unquote(f.partition("=")[0], "latin-1") for f in folders) for folders in between}
-    names = min(found)
+    keys = {tuple(unquote(f.partition("=")[0], "latin-1") for f in folders) for folders in between}
+    names = min(keys)
     plain = any("=" not in folder for folders in between for folder in folders)
-    if plain or len(found) > 1 or not all(names) or len(set(names)) != len(names):
+    if plain or len(keys) > 1 or not all(names) or len(set(names)) != len(names):
         raise InputError.of("folders of different partitions", root.path, _PARTITIONS)
     return names
 

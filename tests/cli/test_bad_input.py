@@ -20,6 +20,7 @@ import pyarrow.parquet
 import pytest
 
 from dpcloud.cli import main
+from dpjobs.engines import ENGINES
 from dpjobs.epsilon import Epsilon
 from dpjobs.ledger import Reservation, SQLiteLedger
 from dpjobs.query import PrivacyBudget
@@ -96,15 +97,12 @@ def untouched(path: Path) -> None:
 
 
 def test_unknown_query(refused: Refused) -> None:
-    assert "unknown query: given 'MEDIAN'; allowed: COUNT, SUM, MEAN, VARIANCE" in refused(query="MEDIAN")
+    assert "unknown query: given 'MIDDLE'; allowed: COUNT, SUM, MEAN, VARIANCE" in refused(query="MIDDLE")
     assert "unknown query: given ''" in refused(query="")
 
 
 def test_unknown_engine(refused: Refused) -> None:
-    assert (
-        "unknown engine: given 'openpd'; allowed: pipelinedp, opendp, tumult-core, tumult, diffprivlib, all"
-        in refused(engine="openpd")
-    )
+    assert f"unknown engine: given 'openpd'; allowed: {', '.join(ENGINES)}, all" in refused(engine="openpd")
 
 
 @pytest.mark.parametrize("epsilon", ["nan", "inf", "-inf", "abc", "", "1_0", "1,5", "0x1", "١", "1 2", "1e", "NaN1"])

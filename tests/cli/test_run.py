@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from dpcloud.cli import main
-from dpcloud.show import show_releases
+from dpcloud.output import show_releases
 from dpjobs import job
 from dpjobs.bounds import FALLBACK
 from dpjobs.draws import Draws

@@ -18,7 +18,7 @@ KINDS = (RoundedLaplace, TwoSidedGeometric)
 def found_in(counts: dict[int, int], epsilon: str = "1") -> bounds.FoundBounds:
     """What noisy counts by bin show, the others being 0."""
     noise = RoundedLaplace(1 / Fraction(epsilon))
-    return bounds.found([counts.get(bin_, 0) for bin_ in bounds.BINS], noise, Decimal(epsilon))
+    return bounds.from_histogram([counts.get(bin_, 0) for bin_ in bounds.BINS], noise, Decimal(epsilon))
 
 
 def bin_of(value: float) -> int:
@@ -68,7 +68,7 @@ def test_a_small_table_gets_the_public_fallback_and_says_so() -> None:
 def test_what_they_cost_is_told_whether_any_are_found_or_none(count: int, source: str) -> None:
     """A run spends on the rest what is left of its epsilon: told less, it would spend more than it paid."""
     noise = RoundedLaplace(Fraction(10))
-    found = bounds.found([count] * 193, noise, Decimal("0.1"))
+    found = bounds.from_histogram([count] * 193, noise, Decimal("0.1"))
     assert (found.source, found.epsilon, found.noise) == (source, Decimal("0.1"), noise)
     assert (found.threshold, found.beta) == bounds.threshold(noise)
 
@@ -93,7 +93,7 @@ def test_spark_puts_each_row_into_one_bin_whatever_it_holds(spark, tmp_path: Pat
 
     numbers = [value for value, _, _ in EDGES] + [repr(math.ldexp(1.0, e)) for e in range(-1074, 1024, 7)]
     path = write_csv(tmp_path / "t.csv", [f"r,{cell},z".encode() for cell in [*numbers, *HOSTILE_CELLS]])
-    plan = bounds.plan("x", Decimal(1))
+    plan = bounds.histogram_plan("x", Decimal(1))
     alone = write_csv(tmp_path / "numbers.csv", [f"r,{cell},z".encode() for cell in numbers])
     backend = SparkBackend(spark)
     counts = dict(zip(bounds.BINS, backend.totals(source_of(alone), plan), strict=True))
@@ -112,8 +112,8 @@ def test_engines_find_them(spark, tmp_path: Path, name: str, monkeypatch: pytest
     # else an empty bin passes, as it may, in one run of a hundred
     monkeypatch.setattr(bounds, "BETA", 1e-9)
     path = write_csv(tmp_path / "t.csv", [f"r,{3 + i % 90},z".encode() for i in range(9000)])
-    noisy = load(name).measure(SparkBackend(spark), source_of(path), bounds.plan("x", Decimal("0.5")))
-    found = bounds.found([n.value for n in noisy], noisy[0].noise, Decimal("0.5"))
+    noisy = load(name).measure(SparkBackend(spark), source_of(path), bounds.histogram_plan("x", Decimal("0.5")))
+    found = bounds.from_histogram([n.value for n in noisy], noisy[0].noise, Decimal("0.5"))
     # over the threshold of 51: the bin (2, 4] with 200 rows, and (64, 128] with 2,800; missed with e^-74
     assert (found.bounds.lower, found.bounds.upper) == (2, 128)
     assert found.source == "private"

@@ -24,7 +24,7 @@ from library.plans import plan, separate
 VERSION = "tmlt.analytics 0.21.0, tmlt.core 0.19.1"
 PLAN = plan(Query.VARIANCE, Bounds(-3, 10), Decimal("0.9"))
 OWN = separate(Query.VARIANCE, Bounds(-3, 10), Decimal("0.9"))
-HISTOGRAM = bounds.plan("x", Decimal("0.1"))
+HISTOGRAM = bounds.histogram_plan("x", Decimal("0.1"))
 
 
 def draws(of: Plan, values: list[int], kind=TwoSidedGeometric) -> Draws:
@@ -156,7 +156,7 @@ def test_a_record_of_another_plan_is_refused() -> None:
     ):
         refused(lambda other=other: Draws.from_json(TEXT, other))
     text = draws(HISTOGRAM, list(range(193))).to_json(HISTOGRAM)
-    refused(lambda: Draws.from_json(text, bounds.plan("x", Decimal("0.2"))))
+    refused(lambda: Draws.from_json(text, bounds.histogram_plan("x", Decimal("0.2"))))
 
 
 def test_the_digest_covers_all_that_gives_the_integers_their_meaning() -> None:

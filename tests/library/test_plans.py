@@ -233,7 +233,7 @@ def test_one_row_moves_a_sum_by_its_larger_bound(lower: int, upper: int, largest
 
 
 def test_each_number_gives_one_token_to_its_bin() -> None:
-    of = private_bounds.plan("x", Decimal("0.1"))
+    of = private_bounds.histogram_plan("x", Decimal("0.1"))
     assert [cell.bin for cell in of.cells] == list(private_bounds.BINS)
     assert len(of.cells) == len({cell.name for cell in of.cells}) == 193
     assert all((c.lower, c.upper, c.sensitivity, c.epsilon) == (0, 1, 1, Decimal("0.1")) for c in of.cells)
@@ -303,7 +303,7 @@ def test_which_totals_a_table_can_have(query: Query, totals: list[int], possible
 
 
 def test_bins_and_separate_cells_can_have_any_sum() -> None:
-    histogram = private_bounds.plan("x", Decimal(1))
+    histogram = private_bounds.histogram_plan("x", Decimal(1))
     assert is_possible(histogram, [3] * 193)
     cells = (
         Cell("a", 0, 5, Fraction(1), 5, Decimal(1), K),

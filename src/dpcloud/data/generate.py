@@ -83,11 +83,11 @@ def check(*, rows: int, seed: int, output: Path, format: str, columns: Sequence[
 
 
 def _check_columns(columns: Sequence[str]) -> None:
-    known = {name.lower(): name for name in (*COLUMNS, ROW_NUMBER)}
+    by_lower_case = {name.lower(): name for name in (*COLUMNS, ROW_NUMBER)}
     for name in columns:
-        if name not in known.values():
-            close = get_close_matches(name.lower(), known, n=1)
-            hint = f"; did you mean {known[close[0]]!r}?" if close else ""
+        if name not in by_lower_case.values():
+            close = get_close_matches(name.lower(), by_lower_case, n=1)
+            hint = f"; did you mean {by_lower_case[close[0]]!r}?" if close else ""
             raise InputError.of("unknown column", name, f"id or a column of the census file{hint}")
     if not columns or len(set(columns)) < len(columns):
         raise InputError.of("columns", ",".join(columns), "at least one, each once")

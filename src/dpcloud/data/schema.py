@@ -8,8 +8,8 @@ import re
 import zlib
 from collections.abc import Sequence
 
+from dpcloud.data.geography import geography
 from dpcloud.data.hashing import SEED, all_steps, first_step, hash_of, next_step
-from dpcloud.data.places import place
 
 COLUMNS = (
     "TractId",
@@ -138,14 +138,14 @@ def layers(columns: Sequence[str], rows: int, seed: int) -> list[list[str]]:
         {name for layer in formulas for text in layer.values() for name in re.findall(r"\b[zu]_\w+", text)}
     )
     formulas = [*_draws(drawn, seed), *formulas]
-    known = {ROW_NUMBER, *(name for layer in formulas for name in layer)}
+    names = {ROW_NUMBER, *(name for layer in formulas for name in layer)}
     needed, made = set(columns), []
     for layer in reversed(formulas):
         mine = {name: text for name, text in layer.items() if name in needed}
         carried = needed - mine.keys()
         made.append([*sorted(carried), *(f"{text} as {name}" for name, text in mine.items())])
         words = re.findall(r"\w+", re.sub(r"'[^']*'", "", " ".join(mine.values())))
-        needed = carried | known.intersection(words)
+        needed = carried | names.intersection(words)
     return made[::-1]
 
 
@@ -163,7 +163,7 @@ def _formulas(rows: int) -> list[dict[str, str]]:
         for name in members
     }
     layers_of_values = [_DRAWN | weights, _TOTAL | totals, _VALUES | shares, _VALUES_FROM_VALUES, {}]
-    return [values | where for values, where in zip(layers_of_values, place(rows), strict=True)]
+    return [values | where for values, where in zip(layers_of_values, geography(rows), strict=True)]
 
 
 def _draws(names: Sequence[str], seed: int) -> list[dict[str, str]]:

@@ -89,12 +89,12 @@ class Ledger(ABC):
 
     def check(self, reservations: Sequence[Reservation]) -> dict[str, str]:
         """Return the releases that are committed already; raises what `reserve` would, and changes nothing."""
-        known = self._known(reservations)
-        new = [r for r in reservations if r.run_id not in known]
-        self._admit_readers(reservations, known)
+        earlier = self._earlier(reservations)
+        new = [r for r in reservations if r.run_id not in earlier]
+        self._admit_readers(reservations, earlier)
         for dataset, amount in _asked(new).items():
             self._refuse_unless(dataset, amount, self.balance(dataset))
-        return {run.run_id: run.release for run in known.values() if run.release is not None}
+        return {run.run_id: run.release for run in earlier.values() if run.release is not None}
 
     def admit(self, dataset: str, place: Place) -> None:
         """Raise BudgetError when the data set has no budget at all, or the table belongs to another one.
@@ -116,11 +116,11 @@ class Ledger(ABC):
         specification, LedgerError when the ledger cannot be used.
         """
         for _ in range(_TRIES):
-            known = self._known(reservations)
-            new = [r for r in reservations if r.run_id not in known]
-            self._admit_readers(reservations, known)
+            earlier = self._earlier(reservations)
+            new = [r for r in reservations if r.run_id not in earlier]
+            self._admit_readers(reservations, earlier)
             if not new or self._charge(new):
-                return {run.run_id: run.release for run in known.values() if run.release is not None}
+                return {run.run_id: run.release for run in earlier.values() if run.release is not None}
         raise LedgerError("the ledger is too busy: given a reservation; allowed: try again with the same run id")
 
     def commit(self, run_id: str, release: str) -> str:
@@ -202,17 +202,17 @@ class Ledger(ABC):
     def _set_total(self, dataset: str, total: Epsilon, place: Place | None) -> bool:
         """Set the total and claim what a new data set is named by, unless more is spent already; False then."""
 
-    def _admit_readers(self, reservations: Sequence[Reservation], known: Mapping[str, Run]) -> None:
+    def _admit_readers(self, reservations: Sequence[Reservation], earlier: Mapping[str, Run]) -> None:
         """Raise BudgetError unless every run that may still read its table may read what lies there now.
 
         A run that was reserved before is among them: another table may have been put in the place of its own.
         """
-        asked = _tables([r for r in reservations if r.run_id not in known or known[r.run_id].release is None])
+        asked = _tables([r for r in reservations if r.run_id not in earlier or earlier[r.run_id].release is None])
         if asked:
             self._claims(asked).admit(asked)
 
-    def _known(self, reservations: Sequence[Reservation]) -> dict[str, Run]:
-        known = {}
+    def _earlier(self, reservations: Sequence[Reservation]) -> dict[str, Run]:
+        earlier = {}
         for wanted in reservations:
             run = self.find(wanted.run_id)
             if run is None:
@@ -223,8 +223,8 @@ class Ledger(ABC):
                     wanted.run_id,
                     "a new run id, or this one with the very same specification",
                 )
-            known[run.run_id] = run
-        return known
+            earlier[run.run_id] = run
+        return earlier
 
     def _refuse_unless(self, dataset: str, asked: Epsilon, balance: Balance | None) -> None:
         """Raise BudgetError unless the balance covers what is asked."""

@@ -85,12 +85,12 @@ def _refusal(what: str, given: str, other: str) -> InputError:
 
 def _implied(names: frozenset[str]) -> dict[str, str]:
     """What data sets that are named by addresses own; of two that overlap the outer one owns both."""
-    found: dict[str, str] = {}
+    owners: dict[str, str] = {}
     for name in sorted(filter(is_address, names), key=lambda name: (len(name), name)):
         try:
             address = spelled(name)
         except InputError:  # a free name that only looks like an address
             continue
-        outer = next((claimed for claimed in found if within(address, claimed)), None)
-        found[address] = name if outer is None else found[outer]
-    return found
+        outer = next((claimed for claimed in owners if within(address, claimed)), None)
+        owners[address] = name if outer is None else owners[outer]
+    return owners

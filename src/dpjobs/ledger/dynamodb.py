@@ -61,8 +61,8 @@ class DynamoDBLedger(Ledger):
         """Return a data set's runs, oldest first."""
         _dataset_key(dataset)
         ids = [pointer.partition("#")[2] for pointer in self._table.sort_keys(f"history#{dataset}")]
-        found = map(self._run, self._table.batch([_run_key(run_id) for run_id in ids]))
-        runs = {run.run_id: run for run in found if run.dataset == dataset}
+        read = map(self._run, self._table.batch([_run_key(run_id) for run_id in ids]))
+        runs = {run.run_id: run for run in read if run.dataset == dataset}
         if runs.keys() != {*ids}:
             raise self._malformed()
         return [runs[run_id] for run_id in ids]

@@ -94,24 +94,24 @@ class Table:
             "ExpressionAttributeValues": {":pk": {"S": pk}},
             "ConsistentRead": True,
         }
-        found: list[Item] = []
+        items: list[Item] = []
         while True:
             page = self.call("query", **asked)
-            found += page.get("Items", [])
+            items += page.get("Items", [])
             if not page.get("LastEvaluatedKey"):
-                return found
+                return items
             asked["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
     def batch(self, keys: Sequence[Item]) -> Iterator[Item]:
         """Return the items with these keys, as far as they are there, in any order."""
         for start in range(0, len(keys), MAX_ITEMS):
-            todo: Any = {self.name: {"Keys": keys[start : start + MAX_ITEMS], "ConsistentRead": True}}
+            unread: Any = {self.name: {"Keys": keys[start : start + MAX_ITEMS], "ConsistentRead": True}}
             for pause in _pauses():
-                page = self.call("batch_get_item", RequestItems=todo)
-                items = [item for found in page.get("Responses", {}).values() for item in found]
+                page = self.call("batch_get_item", RequestItems=unread)
+                items = [item for table in page.get("Responses", {}).values() for item in table]
                 yield from items
-                todo = page.get("UnprocessedKeys")
-                if not todo:
+                unread = page.get("UnprocessedKeys")
+                if not unread:
                     break
                 time.sleep(0 if items else pause)
             else:

@@ -54,13 +54,13 @@ def _run(arguments: Arguments, own: str, others: Sequence[str]) -> str:
     if arguments.run_id is not None:
         check_run_id(arguments.run_id)
     ledger = _ledger(arguments.ledger)
-    # before the address is looked at: who may not ask of a table does not even learn whether it is there
+    # before the address is looked at: someone who may not ask about a table must not learn whether it is there
     try:
         ledger.admit(request.dataset, Place(request.address))
     except BudgetError:
         if not arguments.by_address:
             raise
-        # who may not choose the name learns no other from a refusal: not which tables lie in a folder
+        # someone who may not choose the name must learn no other from a refusal, such as the tables in a folder
         raise no_budget(request.dataset) from None
     copies = Copies(arguments.releases) if arguments.releases else None
     if copies:
@@ -103,9 +103,9 @@ def _spark() -> Iterator[SparkSession]:
 
 
 def _ledger(given: str | None) -> Ledger:
-    """Return the ledger that is named, looked at before Spark starts.
+    """Open the ledger that is named, before Spark starts.
 
-    None grants a budget by itself: a new file on a machine that lives for one run would be a full one every time.
+    It grants no budget by itself: on a machine that lives for one run, a new file would be a full budget every time.
     """
     if not given:
         raise InputError("no ledger; allowed: --ledger, a DynamoDB table or a SQLite file")

@@ -49,7 +49,7 @@ def plans(backend: Backend, column: str, limits: Bounds) -> Iterator[Plan]:
     asked_ = [asked(query, column, limits, engine) for query in Query for engine in (SHARED, SEPARATE)]
     if backend.name == "spark":
         asked_ = [plan for plan in asked_ if len(plan.cells) == 3 or plan.counts][-2:]
-    yield from (plan for plan in [*asked_, bounds.plan(column, Decimal(1))] if plan.live)
+    yield from (plan for plan in [*asked_, bounds.histogram_plan(column, Decimal(1))] if plan.live)
 
 
 # Rows for property tests: cells near to numbers, broken quotes, broken characters, bytes as they come
@@ -150,7 +150,7 @@ class CSVContract:
         values = [v for e in edges for v in (math.nextafter(e, 0), e, math.nextafter(e, math.inf))]
         texts = [repr(sign * v) for v in [*values, 0.0, 5e-324, 1e308, math.inf] for sign in (1, -1)]
         source = source_of(write_csv(tmp_path / "t.csv", [b"r,%s" % text.encode() for text in texts]))
-        plan = bounds.plan("x", Decimal(1))
+        plan = bounds.histogram_plan("x", Decimal(1))
         found = backend.totals(source, plan)
         assert found == reference.of_csv(source, plan)
         assert sum(found) == len(texts)

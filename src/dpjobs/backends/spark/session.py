@@ -176,11 +176,11 @@ def _start(settings: dict[str, str], empty: Path) -> SparkSession:
 
 
 def _children() -> set[int]:
-    found: set[int] = set()
+    children: set[int] = set()
     for task in Path("/proc/self/task").glob("*/children"):
         with contextlib.suppress(OSError):
-            found |= {int(child) for child in task.read_text().split()}
-    return found
+            children |= {int(child) for child in task.read_text().split()}
+    return children
 
 
 _SYSTEM_TRUST = Path("/etc/ssl/certs/java/cacerts")

@@ -131,7 +131,7 @@ _COUNTY_KINDS = {"Alaska": " Borough", "Louisiana": " Parish", "Puerto Rico": " 
 _COMPASS = ("", "North ", "East ", "Upper ")
 
 
-def place(rows: int) -> list[dict[str, str]]:
+def geography(rows: int) -> list[dict[str, str]]:
     """Where row `id` of `rows` lies: rows go through the real states and counties in order of TractId."""
     fips, counties, tracts = "(at_state >> 6 & 127)", "(at_state >> 13 & 255)", "(at_state >> 21 & 16383)"
     start = "(at_state >> 35)"
