@@ -135,7 +135,7 @@ def run(
             from dpjobs import job
 
             with _in_doubt(ledger, [spec.run_id for spec in specs]):
-                outcome = job.run(specs, ledger, backends_of(target, memory), say)
+                outcome = job.run(specs, ledger, backends_of(target, memory, say), say)
         with _stored(outcome.releases):
             if copies:
                 copies.write(outcome.releases)
