@@ -81,6 +81,13 @@ class Results:
         first, second = (self.timing(format, rows, statistic, w) for w in (way, to))
         return list(zip(first.seconds, second.seconds, strict=False)) if first and second else []
 
+    def cpu_ratio(self, format: str, rows: int, statistic: str, way: str, to: str) -> float:
+        """Return the ratio of the medians of two ways' CPU seconds, which were both measured."""
+        first, second = (self.timing(format, rows, statistic, w) for w in (way, to))
+        assert first is not None
+        assert second is not None
+        return median(first.cpu) / max(median(second.cpu), 0.01)
+
     def peak(self, format: str, rows: int, statistic: str, way: str) -> int | None:
         """Return the peak of a way in MiB, None when it was not measured."""
         key = (format, rows, statistic, way)

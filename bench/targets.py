@@ -71,10 +71,12 @@ def _beside_duckdb(results: Results) -> Iterator[Target]:
             beyond = median(ours - 1.5 * plain - 0.2 for ours, plain in pairs)
             seconds = " and ".join(f"{median(times):.2f}" for times in zip(*pairs, strict=True))
             ratio = results.ratio(PARQUET, rows, statistic, DUCKDB_OURS, DUCKDB)
+            cpu = results.cpu_ratio(PARQUET, rows, statistic, DUCKDB_OURS, DUCKDB)
             yield Target(
                 f"{statistic} on DuckDB, {power(rows)} rows",
                 "≤ 1.5 × DuckDB's own + 0.2 s",
-                f"{seconds} s: {ratio:.2f} ×, {abs(beyond):.2f} s {'too much' if beyond > 0 else 'to spare'}",
+                f"{seconds} s: {ratio:.2f} × ({cpu:.2f} × "
+                f"in CPU), {abs(beyond):.2f} s {'too much' if beyond > 0 else 'to spare'}",
                 beyond <= 0,
             )
 

@@ -33,7 +33,7 @@ class Progress:
         with self._lock:  # the connection is not closed meanwhile
             if self._scan is not None:
                 connection, start, part = self._scan
-                self._share = max(self._share, start + part * max(connection.query_progress(), 0.0) / 100)
+                self._share = start + part * max(connection.query_progress(), 0.0) / 100
         percent = int(self._share * 100) // _STEP * _STEP
         if percent > self._said:
             self._said = percent
@@ -72,7 +72,7 @@ class Progress:
             self._read(done / max(1, rows))
 
     def _read(self, share: float) -> None:
-        self._share = max(self._share, share)
+        self._share = share
 
 
 class _Watched:
