@@ -25,7 +25,7 @@ process, after one on each that is not counted, with the files in the disk's cac
 ratios within the turns, so that whatever else the machine does strikes both. Where other work ran on the machine, as
 the load average tells, seconds are too long, and the CPU's seconds, of this process and of all that it started, say
 more. MEAN, COUNT and SUM are of an integer column, VARIANCE of a double one, of three columns. A table beyond 10⁸
-rows is one of a tenth of its rows with each file linked ten times, a CSV one of 10⁶ rows whose files are linked.
+rows is one of a tenth of its rows with each file copied ten times, a CSV one of 10⁶ rows whose files are copied.
 
 - *no privacy*: `avg`, `var_pop`, `count`, `sum` of the same column, from the files to the result.
 - *dpcloud*: from the look at the files to the release, with given bounds, without the ledger. On DuckDB with the

@@ -7,6 +7,7 @@ written after every part and size: a run that ends early leaves what it has.
 """
 
 import os
+import shutil
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -39,7 +40,7 @@ CSV_MOST = 2 * 10**7
 CSV_BASE = 10**6
 REPEATED_UP_TO = 10**8
 REPEATS = 3
-LINKED_BEYOND = 10**8
+COPIED_BEYOND = 10**8
 
 say = Console(stderr=True, highlight=False, soft_wrap=True).print
 
@@ -197,21 +198,21 @@ def _ways(spark: SparkSession, asked: ways.Statistic, rows: int) -> Iterator[tup
 def _table(rows: int) -> Path:
     """Make the table once, of at least one file a core: from a single file every way would use a single core.
 
-    Beyond LINKED_BEYOND rows it is the smaller table's files, each linked ten times: every way reads all of them.
+    Beyond COPIED_BEYOND rows it is the smaller table's files, each copied ten times.
     """
     made = CACHE / f"{rows}.parquet"
-    if not made.exists() and rows > LINKED_BEYOND:
-        _link(_table(rows // 10), made, 10)
+    if not made.exists() and rows > COPIED_BEYOND:
+        _copy(_table(rows // 10), made, 10)
     if not made.exists():
         _generate(made, rows, ways.COLUMNS)
     return made
 
 
 def _csv(rows: int) -> Path:
-    """Make the table of all columns once: 10⁶ rows, whose files are linked as often as it takes."""
+    """Make the table of all columns once: 10⁶ rows, whose files are copied as often as it takes."""
     made = CACHE / f"{rows}.csv"
     if not made.exists() and rows > CSV_BASE:
-        _link(_csv(CSV_BASE), made, rows // CSV_BASE)
+        _copy(_csv(CSV_BASE), made, rows // CSV_BASE)
     if not made.exists():
         _generate(made, rows, None)
     return made
@@ -223,11 +224,11 @@ def _generate(made: Path, rows: int, columns: tuple[str, ...] | None) -> None:
     generate(rows=rows, output=made, format=made.suffix[1:], columns=columns, rows_per_file=rows_per_file)
 
 
-def _link(smaller: Path, made: Path, times: int) -> None:
+def _copy(smaller: Path, made: Path, times: int) -> None:
     made.mkdir()
     for i in range(times):
         for file in sorted(smaller.iterdir()):
-            (made / f"part-{i:02}-{file.name}").symlink_to(file.resolve())
+            shutil.copyfile(file, made / f"part-{i:02}-{file.name}")  # a link that is there twice is refused
 
 
 def _into_cache(folder: Path) -> None:
