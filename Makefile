@@ -121,7 +121,7 @@ format: $(VENV)/.setup-dev  ## rewrite the code in the project's style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.setup-dev  ## measure the speed beside plain Spark and the libraries; BENCH_MAX=1e9 for the largest
+bench: $(VENV)/.setup-dev  ## measure the speed beside DuckDB, Polars, Spark and the libraries; BENCH_MAX=1e9 for the largest
 	$(BIN)/python bench/run.py
 
 accuracy: $(VENV)/.setup-dev  ## measure the accuracy at equal epsilon beside the libraries (half an hour)

@@ -1,236 +1,133 @@
-"""What was measured, kept as JSON, and shown as a table in Markdown and as a picture."""
+"""What was measured as tables in Markdown and as a picture; run by itself it makes both anew from the JSON."""
 
-import importlib.metadata
-import json
-import os
-import platform
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from statistics import median
-from typing import NamedTuple
 
 import matplotlib
 
 matplotlib.use("agg")
 from matplotlib import pyplot
 
-import command
-from dpjobs.engines import ENGINES
+from names import CSV, DUCKDB, DUCKDB_OURS, PARQUET, SPARK, SPARK_OURS, TITLES, power
+from results import Results, Timing
+from targets import targets, words
 
-PLAIN = "spark"
-_PACKAGES = ("pyspark", "tmlt.analytics", "tmlt.core", "pipeline-dp", "python-dp", "numpy", "pyarrow")
-_BIG, _MIDDLE, _SMALL = 10**8, 10**7, 10**6
-
-
-def own(engine: str) -> str:
-    """The name of the library's own way."""
-    return f"{engine}-own"
-
-
-@dataclass
-class Timing:
-    """One way to one statistic at one size: the seconds of each time that it was measured."""
-
-    rows: int
-    statistic: str
-    way: str
-    seconds: list[float]
-
-
-class Target(NamedTuple):
-    """Something to reach: what, how much, and what was measured (None: it was not)."""
-
-    what: str
-    wanted: str
-    measured: str
-    met: bool | None
-
-
-@dataclass
-class Results:
-    """Everything measured, with the machine and the command; `write` may be called as often as there is more."""
-
-    made_by: str
-    machine: dict[str, str]
-    commands: dict[str, list[float]] = field(default_factory=dict)
-    timings: list[Timing] = field(default_factory=list)
-
-    def add(self, rows: int, statistic: str, way: str, seconds: float) -> None:
-        """Keep one more time."""
-        if not self.all(rows, statistic, way):
-            self.timings.append(Timing(rows, statistic, way, []))
-        self.all(rows, statistic, way).append(round(seconds, 4))
-
-    def all(self, rows: int, statistic: str, way: str) -> list[float]:
-        """Return every time measured, none when none was."""
-        key = (rows, statistic, way)
-        return next((t.seconds for t in self.timings if (t.rows, t.statistic, t.way) == key), [])
-
-    def seconds(self, rows: int, statistic: str, way: str) -> float | None:
-        """Return the median, None when it was not measured."""
-        found = self.all(rows, statistic, way)
-        return median(found) if found else None
-
-    def write(self, path: Path) -> None:
-        """Write PATH.json, PATH.md and PATH.png."""
-        path.with_suffix(".json").write_text(json.dumps(asdict(self), indent=1) + "\n")
-        path.with_suffix(".md").write_text(_markdown(self, f"{path.name}.png"))
-        _draw(self, path.with_suffix(".png"))
-
-
-def machine(heap: str) -> dict[str, str]:
-    """Describe what the numbers were made on."""
-    told = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
-    models = [line.split(":", 1)[1].strip() for line in told.splitlines() if line.startswith("model name")]
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return {
-        "date": datetime.now(UTC).date().isoformat(),
-        "CPU": f"{models[0] if models else platform.processor()}, {os.cpu_count()} cores",
-        "memory": f"{memory:.0f} GiB, of which Spark's heap has {heap}",
-        "system": platform.platform(),
-        "Python": platform.python_version(),
-        **{package: importlib.metadata.version(package) for package in _PACKAGES},
-    }
-
-
-def targets(results: Results) -> list[Target]:
-    """Hold what was measured against what is to be reached."""
-    return [*_beside_spark(results), *_beside_libraries(results), *_whole_commands(results)]
-
-
-def _beside_spark(results: Results) -> Iterator[Target]:
-    for engine, times, more in (("pipelinedp", 1.5, 2), ("tumult", 2, 8)):
-        for statistic in ("MEAN", "VARIANCE", "COUNT", "SUM"):
-            what = f"{statistic} by {ENGINES[engine].title}, 10⁸ rows"
-            wanted = f"≤ {times} × plain Spark + {more} s"
-            ours, plain = (results.seconds(_BIG, statistic, way) for way in (engine, PLAIN))
-            if ours is None or plain is None:
-                yield _not_measured(what, wanted)
-            else:
-                limit = times * plain + more
-                yield Target(what, f"{wanted} = {limit:.2f} s", f"{ours:.2f} s", ours <= limit)
-
-
-def _beside_libraries(results: Results) -> Iterator[Target]:
-    for rows, least in ((_SMALL, 8), (_MIDDLE, 50)):
-        for engine in ENGINES:
-            for statistic in ("MEAN", "VARIANCE"):
-                title = ENGINES[engine].title
-                what = f"{statistic} by {title}, {_power(rows)} rows"
-                wanted = f"≥ {least} × faster than {title}'s own"
-                if rows != _SMALL:
-                    wanted = f"≥ {least} × less per row than {title}'s own at 10⁶"
-                theirs = results.seconds(_SMALL, statistic, own(engine))
-                ours = results.seconds(rows, statistic, engine)
-                if ours is None or theirs is None:
-                    yield _not_measured(what, wanted)
-                else:
-                    ratio = (theirs / _SMALL) / (ours / rows)
-                    yield Target(what, wanted, f"{ratio:.1f} ×", ratio >= least)
-
-
-def _whole_commands(results: Results) -> Iterator[Target]:
-    limits = [(command.RUNS["pipelinedp"], 12.0), (command.RUNS["tumult"], 25.0)]
-    for words, limit in [*limits, *((quick, 0.5) for quick in command.QUICK.values())]:
-        what, wanted = f"`dpcloud {words.replace('{file}', '74001-rows.csv')}`", f"< {limit:g} s"
-        found = results.commands.get(words)
-        if found:
-            yield Target(what, wanted, f"{median(found):.2f} s", median(found) < limit)
-        else:
-            yield _not_measured(what, wanted)
-
-
-def _not_measured(what: str, wanted: str) -> Target:
-    return Target(what, wanted, "", None)
-
-
-def _markdown(results: Results, picture: str) -> str:
-    lines = ["# Benchmark results", "", f"Made by `{results.made_by}` ([raw numbers]({picture[:-4]}.json)).", ""]
-    lines += [f"- {what}: {told}" for what, told in results.machine.items()]
-    lines += ["", f"![Seconds against rows]({picture})", "", "## Targets", ""]
-    lines += _table(("what", "target", "measured", ""), ([*t[:3], _word(t.met)] for t in targets(results)))
-    lines += ["", "## All times", "", _EXPLANATION, ""]
-    heads = (
-        "statistic",
-        "rows",
-        "engine",
-        "plain Spark",
-        "ours",
-        "library's own",
-        "rows/s",
-        "ours ÷ Spark",
-        "own ÷ ours",
-    )
-    return "\n".join([*lines, *_table(heads, _times(results)), ""])
-
+FOLDER = Path(__file__).resolve().parent.parent / "docs" / "benchmarks"
+_STYLES = {"duckdb": "^--C2", "polars": "v--C8", "spark": "D--C7", DUCKDB_OURS: "o-C0"}
+_STYLES |= {"dpcloud-spark-pipelinedp": "o-C9", "dpcloud-spark-tumult": "o-C4"}
+_STYLES |= {"opendp-own": "s:C3", "diffprivlib-own": "s:C1", "pipelinedp-own": "x:C5", "tumult-own": "x:C6"}
+_PAIRS = ((DUCKDB_OURS, DUCKDB), *((way, SPARK) for way in SPARK_OURS.values()))
 
 _EXPLANATION = """\
-Seconds, the median of the times in the raw numbers (three; one beyond 10⁸ rows and for the library's own way at
-10⁶), all in one Spark session after one warm-up query on every way, the files in the disk's cache. A table beyond
-10⁸ rows is one of a tenth of its rows with each file linked ten times: every way reads them all, from a cache ten
-times smaller. MEAN, COUNT and SUM are of an integer column, VARIANCE of a double one, in
-Parquet with three columns.
+Seconds are the median of the turns in the raw numbers (three; one beyond 10⁸ rows). All ways take turns in one
+process, after one on each that is not counted, with the files in the disk's cache; ratios are the median of the
+ratios within the turns, so that whatever else the machine does strikes both. Where other work ran on the machine, as
+the load average tells, seconds are too long, and the CPU's seconds, of this process and of all that it started, say
+more. MEAN, COUNT and SUM are of an integer column, VARIANCE of a double one, of three columns. A table beyond 10⁸
+rows is one of a tenth of its rows with each file copied ten times, a CSV one of 10⁶ rows whose files are copied.
 
-- *plain Spark*: `avg`, `var_pop`, `count`, `sum` of the same column, with no privacy.
-- *ours*: from the look at the files to the release, with given bounds, without the ledger.
-- *library's own*: Tumult's `average` and `variance`, PipelineDP's `DPEngine.aggregate` over an RDD, with the same
-  bounds and epsilon, up to 10⁶ rows."""
+- *no privacy*: `avg`, `var_pop`, `count`, `sum` of the same column, from the files to the result.
+- *dpcloud*: from the look at the files to the release, with given bounds, without the ledger. On DuckDB with the
+  start of DuckDB, by PipelineDP; the engines differ there by the noise of two or three numbers. Spark runs already.
+- *own*: OpenDP's `make_mean` and `make_variance` and DiffPrivLib's `tools.mean` and `tools.var`, which take the
+  number of rows to be public, of the column in memory; Tumult's `average` and `variance`; PipelineDP's
+  `DPEngine.aggregate` over an RDD; with the same bounds and epsilon, as far as they answer within minutes.
+
+How near the answers are to the truth is another table: [accuracy](accuracy.md)."""
 
 
-def _times(results: Results) -> Iterator[list[str]]:
-    measured = dict.fromkeys((t.statistic, t.rows) for t in results.timings)
-    for statistic, rows in sorted(measured, key=lambda key: ("MEAN VARIANCE COUNT SUM".index(key[0]), key[1])):
-        plain = results.seconds(rows, statistic, PLAIN)
-        for engine in ENGINES:
-            ours, theirs = (results.seconds(rows, statistic, way) for way in (engine, own(engine)))
-            yield [
-                statistic,
-                f"{rows:,}",
-                ENGINES[engine].title,
-                *(_shown(x) for x in (plain, ours, theirs)),
-                f"{rows / ours:,.0f}" if ours else "",
-                _shown(ours / plain) if ours and plain else "",
-                _shown(theirs / ours) if ours and theirs else "",
-            ]
+def write(results: Results, path: Path) -> None:
+    """Write PATH.json, PATH.md and PATH.png."""
+    results.save(path.with_suffix(".json"))
+    path.with_suffix(".md").write_text(_markdown(results, f"{path.name}.png", f"{path.name}.json"))
+    _draw(results, path.with_suffix(".png"))
+
+
+def _markdown(results: Results, picture: str, raw: str) -> str:
+    made_by = ", ".join(f"`{words}`" for words in results.made_by)
+    lines = ["# Benchmark results", "", f"Made by {made_by} ([raw numbers]({raw})).", ""]
+    lines += [f"- {name}: {value}" for name, value in results.machine.items()]
+    lines += ["", f"![Seconds against rows]({picture})", "", "## Targets", ""]
+    words_of = {True: "met", False: "**missed**", None: "not measured"}
+    held = ([t.what, t.wanted, t.measured, words_of[t.met]] for t in targets(results))
+    lines += [*_table(("what", "target", "measured", ""), held), "", "## How it was measured", "", _EXPLANATION]
+    lines += ["", "## Whole commands", "", "From the shell to the end of the process, 74,001 rows of CSV.", ""]
+    commands = ([f"`dpcloud {words(n)}`", _shown(median(c.seconds)), _shown(median(c.cpu))]
+                for n, c in results.commands.items())  # fmt: skip
+    lines += _table(("command", "seconds", "CPU seconds"), commands)
+    for statistic in dict.fromkeys(t.statistic for t in results.timings if t.format == PARQUET):
+        rows = sorted({t.rows for t in results.timings if (t.format, t.statistic) == (PARQUET, statistic)})
+        lines += ["", f"## {statistic} from Parquet", "", "Seconds, and in brackets CPU seconds, by rows.", ""]
+        lines += _table(("way", *map(power, rows)), _by_size(results, statistic, rows))
+        lines += ["", "Times the plain aggregate of the same turn:", ""]
+        lines += _table(("", *map(power, rows)), _ratios(results, statistic, rows))
+    if any(t.format == CSV for t in results.timings):
+        lines += ["", "## MEAN from CSV, 37 columns", "", "One column is asked for.", ""]
+        heads = ("way", "rows", "seconds", "CPU seconds", "÷ Spark's reader", "÷ DuckDB's reader")
+        lines += _table(heads, _csv(results))
+    if results.peaks:
+        lines += ["", "## Memory", "", "The most that a process took that did this alone, in MiB.", ""]
+        lines += _table(("way", "statistic", "format", "rows", "MiB"), _peaks(results))
+    return "\n".join([*lines, ""])
+
+
+def _by_size(results: Results, statistic: str, sizes: Sequence[int]) -> Iterator[list[str]]:
+    for way, title in TITLES.items():
+        found = [results.timing(PARQUET, rows, statistic, way) for rows in sizes]
+        if any(found):
+            yield [title, *(_both(timing) for timing in found)]
+
+
+def _ratios(results: Results, statistic: str, sizes: Sequence[int]) -> Iterator[list[str]]:
+    for way, to in _PAIRS:
+        yield [
+            f"{TITLES[way]} ÷ {to}",
+            *(_shown(results.ratio(PARQUET, rows, statistic, way, to)) for rows in sizes),
+        ]
+
+
+def _csv(results: Results) -> Iterator[list[str]]:
+    for t in results.timings:
+        if t.format == CSV:
+            ratios = (results.ratio(CSV, t.rows, t.statistic, t.way, to) for to in (SPARK, DUCKDB))
+            yield [TITLES[t.way], f"{t.rows:,}", _shown(median(t.seconds)), _shown(median(t.cpu)),
+                   *map(_shown, ratios)]  # fmt: skip
+
+
+def _peaks(results: Results) -> Iterator[list[str]]:
+    for p in results.peaks:
+        yield [TITLES[p.way], p.statistic, p.format, f"{p.rows:,}", f"{p.mib:,}"]
+
+
+def _both(timing: Timing | None) -> str:
+    return "" if timing is None else f"{_shown(median(timing.seconds))} ({_shown(median(timing.cpu))})"
 
 
 def _shown(number: float | None) -> str:
-    return "" if number is None else f"{number:.2f}"
+    return "" if number is None else f"{number:.3f}" if number < 0.1 else f"{number:.2f}"
 
 
-def _word(met: bool | None) -> str:
-    return {True: "met", False: "**missed**", None: "not measured"}[met]
-
-
-def _table(heads: tuple[str, ...], rows: Iterator[list[str]]) -> list[str]:
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     return [f"| {' | '.join(cells)} |" for cells in (heads, ["---"] * len(heads), *rows)]
 
 
 def _draw(results: Results, path: Path) -> None:
-    """Draw seconds against rows, one panel for each statistic and engine."""
-    figure, panels = pyplot.subplots(2, len(ENGINES), figsize=(11, 8), sharex=True, sharey=True, layout="constrained")
-    for i, statistic in enumerate(("MEAN", "VARIANCE")):
-        for panel, engine in zip(panels[i], ENGINES, strict=True):
-            for way, label, style in (
-                (own(engine), "the library's own way", "s:C3"),
-                (engine, "dpcloud", "o-C0"),
-                (PLAIN, "plain Spark, no privacy", "^--C7"),
-            ):
-                found = [t for t in results.timings if (t.statistic, t.way) == (statistic, way)]
-                panel.plot([t.rows for t in found], [median(t.seconds) for t in found], style, label=label)
-            panel.set(title=f"{statistic} by {ENGINES[engine].title}", xscale="log", yscale="log")
-            panel.grid(alpha=0.3, which="both", linewidth=0.5)
-    for panel in panels[-1]:
-        panel.set_xlabel("rows")
-    for panel in panels[:, 0]:
-        panel.set_ylabel("seconds")
-    figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
-    figure.suptitle(f"Seconds to one answer, {results.machine['CPU']}, heap {results.machine['memory'][-2:]}")
+    """Draw seconds against rows, a panel for each of two statistics."""
+    figure, panels = pyplot.subplots(1, 2, figsize=(12, 6.5), sharex=True, sharey=True, layout="constrained")
+    for panel, statistic in zip(panels, ("MEAN", "VARIANCE"), strict=True):
+        for way, style in _STYLES.items():
+            found = [t for t in results.timings if (t.format, t.statistic, t.way) == (PARQUET, statistic, way)]
+            label = TITLES[way].replace("*", "")
+            panel.plot([t.rows for t in found], [median(t.seconds) for t in found], style, label=label)
+        panel.set(title=f"{statistic} from Parquet", xscale="log", yscale="log", xlabel="rows")
+        panel.grid(alpha=0.3, which="both", linewidth=0.5)
+    panels[0].set_ylabel("seconds")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    figure.suptitle(f"Seconds to one answer, {results.machine['CPU']}")
     figure.savefig(path, dpi=120)
     pyplot.close(figure)
 
 
-def _power(rows: int) -> str:
-    return "10" + str(len(str(rows)) - 1).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
+if __name__ == "__main__":
+    write(Results.read(FOLDER / "results.json"), FOLDER / "results")

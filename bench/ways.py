@@ -1,34 +1,34 @@
-"""The three ways to one statistic: Spark's plain aggregate, ours, and the library's own. None gives a number back.
+"""The ways to one statistic without privacy, and ours. None gives a number back.
 
-What plain Spark computes is the true statistic, so every way drops its result where it is made.
+What a way without privacy computes is the true statistic, so every way drops its result where it is made. Libraries
+are imported in the ways that use them: where memory is measured, nothing else is to be there.
 """
 
+import contextlib
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pipeline_dp
-from pyspark.sql import SparkSession
-from pyspark.sql import functions as F
-from tmlt.analytics import AddOneRow, PureDPBudget, QueryBuilder, Session
-from tmlt.analytics.utils import cleanup
-
-from dpjobs import engines
-from dpjobs.job import answer
+from dpjobs import answers, engines
+from dpjobs.backends.base import Backend
+from dpjobs.draws import Draws
+from dpjobs.epsilon import Epsilon
+from dpjobs.ledger.base import TOTALS
 from dpjobs.query import Bounds, JobSpec, PrivacyBudget, Query
-from dpjobs.source import LocalFiles, inspect
+from dpjobs.source import inspect
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 COLUMNS = ("id", "TotalPop", "Poverty")
 """The narrow table: an id, an integer and a double."""
-EPSILON = 1
 
 
 @dataclass(frozen=True)
 class Statistic:
-    """A query on one column with its bounds, and Spark's name for the same aggregate."""
+    """A query on one column with its bounds, and the name that DuckDB and Spark have for the same aggregate."""
 
     query: str
     column: str
@@ -44,14 +44,11 @@ STATISTICS = {
     "SUM": Statistic("SUM", "TotalPop", 0, 20_000, "sum"),
 }
 
-
-def plain(spark: SparkSession, table: Path, asked: Statistic) -> None:
-    """Spark's aggregate of the same column, from the reading of the schema to the result."""
-    aggregate = getattr(F, asked.plain)
-    spark.read.parquet(str(table)).agg(aggregate(asked.column)).collect()
+Way = Callable[[Path, Statistic], None]
+"""From a file or a folder of them (`.csv` or `.parquet` at the end of its name) to the answer, which is dropped."""
 
 
-def ours(spark: SparkSession, table: Path, asked: Statistic, engine: str) -> None:
+def ours(backend: Backend, engine: str, table: Path, asked: Statistic) -> None:
     """The product's own functions, from the look at the files to the release; the ledger alone is left out."""
     spec = JobSpec(
         run_id=uuid.uuid4().hex,
@@ -59,51 +56,80 @@ def ours(spark: SparkSession, table: Path, asked: Statistic, engine: str) -> Non
         engine=engine,
         query=Query(asked.query),
         column=asked.column,
-        budget=PrivacyBudget(Decimal(EPSILON)),
+        budget=PrivacyBudget(Epsilon(1)),
         uri=str(table),
-        format="parquet",
+        format=table.suffix.removeprefix("."),
         bounds=None if asked.query == "COUNT" else Bounds(asked.lower, asked.upper),
     )
-    answer(spark, engines.load(engine), spec, inspect(spec.uri, spec.format, LocalFiles()))
+    source = inspect(spec.uri, spec.format, backend.files(spec.uri))
+    backend.check(source, spec.column)
+    plan, draws_it = answers.totals_plan(spec, {}), engines.load(engine)
+    noisy = tuple(draws_it.measure(backend, source, plan))
+    drawn = Draws(noisy, draws_it.version, backend.name, backend.version)
+    answers.release_of(spec, {TOTALS: drawn.to_json(plan)})
 
 
-def own_tumult(spark: SparkSession, table: Path, asked: Statistic) -> None:
-    """Tumult's own `average` or `variance`."""
-    rows = spark.read.parquet(str(table)).select(asked.column)
-    budget = PureDPBudget(EPSILON)
-    try:
-        session = Session.from_dataframe(budget, "rows", rows, protected_change=AddOneRow())
-        query = getattr(QueryBuilder("rows"), {"MEAN": "average", "VARIANCE": "variance"}[asked.query])
-        session.evaluate(query(asked.column, low=asked.lower, high=asked.upper), budget).collect()
-    finally:
-        cleanup()
+def on_duckdb(table: Path, asked: Statistic, memory: str | None = None) -> None:
+    """Ours on DuckDB, from the start of the backend on, with PipelineDP's noise."""
+    from dpjobs.backends.duckdb import DuckDBBackend
+
+    with DuckDBBackend.open(memory) as backend:
+        ours(backend, "pipelinedp", table, asked)
 
 
-def own_pipelinedp(spark: SparkSession, table: Path, asked: Statistic) -> None:
-    """PipelineDP's `DPEngine.aggregate` over an RDD, told that a row is a person: its faster way.
+def on_duckdb_in_2gb(table: Path, asked: Statistic) -> None:
+    """The same with `--memory 2GB`."""
+    on_duckdb(table, asked, "2GB")
 
-    It fails on nulls, so Spark takes them out first.
+
+def on_spark(spark: "SparkSession", engine: str) -> Way:
+    """Ours on a running Spark."""
+    from dpjobs.backends.spark.backend import SparkBackend
+
+    return lambda table, asked: ours(SparkBackend(spark), engine, table, asked)
+
+
+def duckdb(table: Path, asked: Statistic) -> None:
+    """DuckDB's aggregate of the same column, over its own reader, in a database that is opened for it."""
+    import duckdb
+
+    kind = table.suffix.removeprefix(".")
+    with contextlib.closing(duckdb.connect(":memory:")) as connection:
+        query = f"select {asked.plain}({asked.column}) from read_{kind}('{_files(table)}')"  # noqa: S608
+        connection.execute(query).fetchall()
+
+
+def polars(table: Path, asked: Statistic) -> None:
+    """Polars' aggregate of the same column, lazily."""
+    import polars
+
+    scanned = (polars.scan_csv if table.suffix == ".csv" else polars.scan_parquet)(_files(table))
+    column = polars.col(asked.column)
+    scanned.select(_polars(column, asked.query)).collect()
+
+
+def _polars(column: Any, query: str) -> Any:
+    if query == "VARIANCE":
+        return column.var(ddof=0)
+    return {"MEAN": column.mean, "COUNT": column.count, "SUM": column.sum}[query]()
+
+
+def spark(session: "SparkSession") -> Way:
+    """Spark's aggregate of the same column, from the reading of the schema to the result.
+
+    A CSV's cells are texts, of which the column's are cast: to infer types Spark would read all of it once more.
     """
-    rows = spark.read.parquet(str(table)).select(asked.column).where(F.col(asked.column).isNotNull()).rdd
-    accountant = pipeline_dp.NaiveBudgetAccountant(total_epsilon=EPSILON, total_delta=0)
-    parameters = pipeline_dp.AggregateParams(
-        metrics=[getattr(pipeline_dp.Metrics, asked.query)],
-        noise_kind=pipeline_dp.NoiseKind.LAPLACE,
-        max_partitions_contributed=1,
-        max_contributions_per_partition=1,
-        min_value=asked.lower,
-        max_value=asked.upper,
-        contribution_bounds_already_enforced=True,
-    )
-    extractors = pipeline_dp.DataExtractors(partition_extractor=lambda _: 0, value_extractor=lambda row: row[0])
-    engine = pipeline_dp.DPEngine(accountant, pipeline_dp.SparkRDDBackend(spark.sparkContext))
-    result: Any = engine.aggregate(rows, parameters, extractors, public_partitions=[0])
-    accountant.compute_budgets()
-    result.collect()
+    from pyspark.sql import functions as F
+
+    def way(table: Path, asked: Statistic) -> None:
+        if table.suffix == ".csv":
+            rows, column = session.read.csv(str(table), header=True), F.col(asked.column).cast("double")
+        else:
+            rows, column = session.read.parquet(str(table)), F.col(asked.column)
+        rows.agg(getattr(F, asked.plain)(column)).collect()
+
+    return way
 
 
-OWN: dict[str, Callable[[SparkSession, Path, Statistic], None]] = {
-    "tumult": own_tumult,
-    "pipelinedp": own_pipelinedp,
-}
-"""The library's own way, by engine."""
+def _files(table: Path) -> str:
+    return f"{table}/*{table.suffix}" if table.is_dir() else str(table)

@@ -27,13 +27,18 @@ def check_target(name: str) -> str:
     return lowered
 
 
-def backends_of(target: str, memory: str | None = None) -> dict[str, Start]:
-    """Return what starts the backends of a target; `memory` is what they may use, such as 2GB (None: they choose)."""
+def backends_of(
+    target: str, memory: str | None = None, say: Callable[[str], None] = lambda _: None
+) -> dict[str, Start]:
+    """Return what starts the backends of a target.
+
+    `memory` is what they may use, such as 2GB (None: they choose); `say` is told how much of a table is read.
+    """
 
     def duckdb(table: Source | None) -> AbstractContextManager["Backend"]:
         from dpjobs.backends.duckdb import DuckDBBackend
 
-        return DuckDBBackend.open(memory)
+        return DuckDBBackend.open(memory, say)
 
     def spark(table: Source | None) -> AbstractContextManager["Backend"]:
         from dpcloud.java import use_java

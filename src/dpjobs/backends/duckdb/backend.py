@@ -4,8 +4,8 @@ import contextlib
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import unquote
@@ -16,6 +16,7 @@ from dpjobs.backends.base import Backend
 from dpjobs.backends.duckdb import lines, parquet, sql
 from dpjobs.backends.duckdb.files import files_of
 from dpjobs.backends.duckdb.lines import to_ascii
+from dpjobs.backends.duckdb.progress import SECONDS, Progress
 from dpjobs.backends.duckdb.totals import EXACT_ROWS, NUMBER, TEXT, Rows, counted
 from dpjobs.errors import InputError
 from dpjobs.plan import Plan
@@ -31,8 +32,9 @@ class DuckDBBackend(Backend):
 
     name = "duckdb"
 
-    def __init__(self, private: Path, memory: int | None = None) -> None:
+    def __init__(self, private: Path, memory: int | None = None, say: Callable[[str], None] = lambda _: None) -> None:
         self._private, self._memory = private, memory
+        self._progress = Progress(say)
         self._working: list[Any] = []
         self._stopped = False
         self._batches = self._connection(())  # of what Arrow reads; it has no way to any file
@@ -40,14 +42,15 @@ class DuckDBBackend(Backend):
 
     @classmethod
     @contextlib.contextmanager
-    def open(cls, memory: str | None = None) -> Iterator[Self]:
+    def open(cls, memory: str | None = None, say: Callable[[str], None] = lambda _: None) -> Iterator[Self]:
         """Give a backend whose spills lie in a private folder, which is removed at the end.
 
+        `say` is told how much of a table has been read, where that takes a while.
         Raises InputError for a `memory` that is no size, or too little to work in.
         """
         limit = None if memory is None else _bytes(memory)
         with scratch.folder() as private:
-            backend = cls(private, limit)
+            backend = cls(private, limit, say)
             with contextlib.closing(backend._batches):
                 yield backend
 
@@ -71,9 +74,12 @@ class DuckDBBackend(Backend):
     def _totals(self, table: Source, plan: Plan) -> Sequence[int]:
         """Count in a thread: a signal waits for nothing that DuckDB or Arrow do, and ends it at once."""
         self._stopped = False
+        self._progress.restart()
         with ThreadPoolExecutor(1) as pool:
             counting = pool.submit(self._count, table, plan)
             try:
+                while wait([counting], SECONDS).not_done:
+                    self._progress.tell()
                 return counting.result()
             except BaseException:
                 self._stopped = True
@@ -106,16 +112,23 @@ class DuckDBBackend(Backend):
         cell, kind = ("cell", TEXT) if column.kind == "text" else (f"{parquet.number(column)} as x", NUMBER)
         if column.kind == "number" and is_local(table.root) and parquet.is_safe(table.paths, found):
             groups = parquet.groups(table.paths, found, EXACT_ROWS)
-            totals = [self._scanned(paths, most, plan, plan.column, cell) for paths, most in groups]
+            totals, rows, done = [], max(1, sum(one.metadata.num_rows for one in found)), 0
+            for paths, most in groups:
+                totals.append(self._scanned(paths, most, plan, plan.column, cell, (done / rows, most / rows)))
+                done += most
             return [sum(each) for each in zip(*totals, strict=True)]
-        batches = parquet.batches(table.paths, found, files, column)
+        all_rows = sum(one.metadata.num_rows for one in found)
+        batches = self._progress.of_batches(parquet.batches(table.paths, found, files, column), all_rows)
         with self._given(_reader(parquet.schema(found, column), batches)) as connection:
             return counted(connection, Rows(f"select {cell} from batches", kind), plan)
 
-    def _scanned(self, paths: Sequence[str], most: int, plan: Plan, column: str, cell: str) -> list[int]:
-        """Let DuckDB read files by itself, which have `most` rows together."""
+    def _scanned(
+        self, paths: Sequence[str], most: int, plan: Plan, column: str, cell: str, share: tuple[float, float]
+    ) -> list[int]:
+        """Let DuckDB read files by itself, which have `most` rows together; `share`: see `Progress.scanning`."""
         rows = Rows(f"select {cell} from ({parquet.scan(paths, column)})", NUMBER, most)
-        with contextlib.closing(self._connection(paths)) as connection, self._busy(connection):
+        connection = self._connection(paths)
+        with contextlib.closing(connection), self._busy(connection), self._progress.scanning(connection, *share):
             return counted(connection, rows, plan)
 
     def _lines(self, paths: Sequence[str], table: Source, column: str | None) -> tuple[Rows, Any]:
@@ -124,7 +137,8 @@ class DuckDBBackend(Backend):
         cell = "'x'" if place is None else sql.cell("line", place)
         blank = f" where {sql.not_blank('line')}" if not place else ""  # elsewhere a blank line's cell is empty
         files = files_of(table.root)
-        batches = lines.batches(paths, files.open, table.headers, files.piece)
+        open_ = self._progress.of_files(files.open, len(paths))
+        batches = lines.batches(paths, open_, table.headers, files.piece)
         return Rows(f"select {cell} as cell from batches{blank}", TEXT), _reader(lines.schema(), batches)
 
     def _partitions(self, table: Source, plan: Plan, column: str) -> list[int]:
@@ -174,7 +188,8 @@ class DuckDBBackend(Backend):
             **({"memory_limit": f"{self._memory}B"} if self._memory else {}),
         }
         connection = duckdb.connect(":memory:", config=settings)
-        connection.execute("set enable_progress_bar = false")
+        # counted, so that `progress` can ask, but never printed
+        connection.execute("set enable_progress_bar_print = false; set enable_progress_bar = true")
         connection.execute(f"set allowed_paths = [{', '.join(map(sql.literal, paths))}]")
         connection.execute("set enable_external_access = false; set lock_configuration = true")
         return connection

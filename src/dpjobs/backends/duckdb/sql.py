@@ -121,9 +121,11 @@ def is_plain(grid: Grid) -> bool:
 
 
 def near(x: str, grid: Grid) -> str:
-    """Whether a double is so near to the origin that `steps_nearby` is right."""
-    reach = _NEAR * grid.step
-    return f"{x} between {double(grid.origin - reach)} and {double(grid.origin + reach)}"
+    """Whether a double is so near to the origin that `twice_nearby` is right; NaN, the largest of all, is not.
+
+    One comparison takes a third of the time that two do. The difference may be rounded: twice as far is near enough.
+    """
+    return f"abs({_less(x, grid.origin)}) <= {double(_NEAR * grid.step)}"
 
 
 def twice_nearby(x: str, grid: Grid) -> str:
