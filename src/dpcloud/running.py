@@ -130,13 +130,8 @@ def _run(options: Options) -> None:
         with _saying(options.progress) as say:
             from dpjobs import job
 
-<<<<<<< HEAD
             with _in_doubt(ledger, list(run_ids.values())):
-                outcome = job.run(specs, ledger, backends_of(target, options.memory), say)
-=======
-            with _in_doubt(ledger, [spec.run_id for spec in specs]):
-                outcome = job.run(specs, ledger, backends_of(target, memory, say), say)
->>>>>>> bench
+                outcome = job.run(specs, ledger, backends_of(target, options.memory, say), say)
         with _stored(outcome.releases):
             if copies:
                 copies.write(outcome.releases)
