@@ -402,6 +402,56 @@ class ParquetContract:
         pq.write_table(pa.table({"x": [3, 4]}), tmp_path / "t.parquet", compression=codec, **how)
         assert total(backend, source_of(tmp_path / "t.parquet", "parquet")) == 7
 
+    @pytest.mark.parametrize("encoding", ["PLAIN", "DELTA_BYTE_ARRAY"])
+    @pytest.mark.parametrize("page", [400, 2**20])
+    def test_encodings_of_texts(self, backend: Backend, tmp_path: Path, encoding: str, page: int) -> None:
+        """A null, and each further page, must not move the texts that come later."""
+        texts = [None, *["0", "1x", "1"] * 300, None, "1", "", None, *["prefix1", "0.5", "1"] * 100]
+        how = {"use_dictionary": False, "column_encoding": {"x": encoding}, "data_page_size": page}
+        pq.write_table(pa.table({"x": texts}), tmp_path / "t.parquet", write_batch_size=50, **how)
+        source = source_of(tmp_path / "t.parquet", "parquet")
+        for plan in plans(backend, "x", Bounds(0, 1)):
+            assert backend.totals(source, plan) == reference.of_texts(texts, plan)
+
+    @pytest.mark.parametrize("encoding", ["PLAIN", "DELTA_BINARY_PACKED"])
+    def test_encodings_of_numbers(self, backend: Backend, tmp_path: Path, encoding: str) -> None:
+        numbers = [None, *[1, 7, -3] * 300, None, 5, None, *range(300)]
+        how = {"use_dictionary": False, "column_encoding": {"x": encoding}, "data_page_size": 400}
+        pq.write_table(pa.table({"x": numbers}), tmp_path / "t.parquet", write_batch_size=50, **how)
+        source = source_of(tmp_path / "t.parquet", "parquet")
+        for plan in plans(backend, "x", Bounds(-10, 200)):
+            assert backend.totals(source, plan) == reference.of_numbers(numbers, plan)
+
+    @pytest.mark.parametrize("outlier", [2**59 + 2**40, -(2**62), 2**63 - 1])
+    def test_statistics_that_are_not_true_are_not_believed(
+        self, backend: Backend, tmp_path: Path, outlier: int
+    ) -> None:
+        """What a footer says of the largest number would let a row give more than all its tokens."""
+        for name, last in (("told", 3), ("held", outlier)):
+            how = {"use_dictionary": False, "compression": "none"}
+            pq.write_table(pa.table({"x": [*[1, 2, 3] * 100, last]}), tmp_path / f"{name}.parquet", **how)
+        told, held = ((tmp_path / f"{name}.parquet").read_bytes() for name in ("told", "held"))
+        assert len(told) == len(held)
+        end = len(told) - 8 - int.from_bytes(told[-8:-4], "little")
+        (tmp_path / "t.parquet").write_bytes(held[:end] + told[end:])
+        source = source_of(tmp_path / "t.parquet", "parquet")
+        for plan in plans(backend, "x", Bounds(0, 65)):
+            held_ = [*[1.0, 2.0, 3.0] * 100, float(outlier)]
+            assert backend.totals(source, plan) == reference.of_numbers(held_, plan)
+
+    @pytest.mark.parametrize("names", [
+        ["a", "A", "A_1"], ["b", "b", "b_1"], ["x", "b", "b", "B", "B_1", "b_2", "b_1_1"], ["", "x"], ["x", "", "_1"],
+    ])  # fmt: skip
+    def test_names_that_a_reader_would_change(self, backend: Backend, tmp_path: Path, names: list[str]) -> None:
+        """DuckDB calls a second `a` `A_1`, which another column may be called by itself."""
+        columns = [pa.array([i, i]) for i in range(len(names))]
+        pq.write_table(pa.Table.from_arrays(columns, names=names), tmp_path / "t.parquet")
+        source = source_of(tmp_path / "t.parquet", "parquet")
+        for number, name in enumerate(names):
+            if names.count(name) == 1 and name:
+                backend.check(source, name)
+                assert total(backend, source, name) == 2 * number, name
+
 
 class TypesContract:
     """All that Java's own writer can put into a column (`library.test_parquet`), with and without dictionaries."""

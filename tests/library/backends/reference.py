@@ -84,6 +84,8 @@ def of_numbers(values: list[float | None], plan: Plan) -> list[int]:
     if plan.bins:
         bins = [bin_of(x) for x in numbers]
         return [bins.count(cell.bin) for cell in plan.live]
+    if plan.counts:
+        return [sum(x is not None for x in values) for _ in plan.live]
     assert plan.grid is not None
     ks = [steps(x, plan.grid) for x in numbers]
     return [sum(cell.formula.value(k) for k in ks) for cell in plan.live if cell.formula]

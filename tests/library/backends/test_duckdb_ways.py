@@ -278,3 +278,19 @@ def test_a_double_is_written_exactly(connection: duckdb.DuckDBPyConnection) -> N
         value = float.fromhex(text)
         [(found,)] = connection.execute(f"select {sql.double(value)}").fetchall()
         assert struct.pack("d", found) == struct.pack("d", value)
+
+
+def test_a_footer_that_cannot_be_taken_costs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is found by `check`, before the charge, and in words of our own."""
+    pq.write_table(pa.table({"x": [1]}), tmp_path / "t.parquet")
+    source = source_of(tmp_path / "t.parquet", "parquet")
+
+    def failing(*_: object) -> None:
+        raise ValueError("7654321")
+
+    with DuckDBBackend.open() as backend:
+        backend.check(source, "x")
+        monkeypatch.setattr(footer, "_stripped", failing)
+        with pytest.raises(InputError, match="not readable as Parquet") as caught:
+            backend.check(source, "x")
+    assert "7654321" not in str(caught.value)

@@ -66,10 +66,15 @@ class DuckDBBackend(Backend):
         return files_of(uri)
 
     def check(self, table: Source, column: str | None) -> None:
-        """Look at the folders' names; all else that could be wrong with a table its header and footers have told."""
+        """Look at folders' names and at footers; all else that could be wrong with a table its header has told."""
         for path in table.paths:
             if any(partition(table, path, name) == "" for name in table.partitions):
                 raise InputError.of("a folder without a value", path, "folders named like year=2020")
+        if table.format == "parquet" and column is not None and column not in table.partitions:
+            try:
+                parquet.footers(table.paths, files_of(table.root), column)
+            except Exception:  # the library's text may quote bytes of the file
+                raise InputError.of("not readable as Parquet", table.root, "files that pyarrow can read") from None
 
     def _totals(self, table: Source, plan: Plan) -> Sequence[int]:
         """Count in a thread: a signal waits for nothing that DuckDB or Arrow do, and ends it at once."""
@@ -185,6 +190,7 @@ class DuckDBBackend(Backend):
             "autoload_known_extensions": "false",
             "autoinstall_known_extensions": "false",
             "allow_persistent_secrets": "false",
+            "disabled_optimizers": "statistics_propagation",  # a footer may say less than a column holds
             **({"memory_limit": f"{self._memory}B"} if self._memory else {}),
         }
         connection = duckdb.connect(":memory:", config=settings)

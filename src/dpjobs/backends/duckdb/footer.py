@@ -31,9 +31,11 @@ class Footer:
     """What a footer says of the one column asked for.
 
     `metadata` is pyarrow's, without annotations and with that column as `cell`. `type` is how DuckDB's own reader
-    takes it; `is_simple`: that opens the file, and gives the same numbers, whatever the values are. `is_alone`: no
-    other column's name differs in nothing but its case. `bytes` is what it takes in the
-    row group where that is most, `bytes_a_row` what a value takes on average where that is most.
+    takes it; `is_simple`: that opens the file, and gives the same numbers, whatever the values are. `is_alone`: all
+    its columns have names, which differ in more than their case (DuckDB renames others: `a`, `A` to `a`, `A_1`, which
+    another column may be called by itself). `is_delta`: texts of it are written as differences.
+    `bytes` is what it takes in the row group where that is most, `bytes_a_row` what a value takes on average where
+    that is most.
     """
 
     metadata: Any
@@ -42,6 +44,7 @@ class Footer:
     bytes_a_row: int
     is_simple: bool
     is_alone: bool
+    is_delta: bool
 
 
 def rows_of(path: str, files: Files) -> int:
@@ -65,7 +68,8 @@ def read(path: str, files: Files, column: str) -> Footer:
         is_simple=_is_simple(leaves[place])
         and all(leaf.logical_type.type in _OPENED for leaf in leaves)
         and all(chunk.compression != "LZ4" for chunk in chunks),
-        is_alone=[name.casefold() for name in names].count(column.casefold()) == 1,
+        is_alone="" not in names and len({name.casefold() for name in names}) == len(names),
+        is_delta=any(encoding.startswith("DELTA_") for chunk in chunks for encoding in chunk.encodings),
     )
 
 

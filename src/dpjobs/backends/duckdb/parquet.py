@@ -93,9 +93,10 @@ def batches(paths: Sequence[str], found: Sequence[Footer], files: Opened, column
 def keeps_dictionary(found: Sequence[Footer], column: Column) -> bool:
     """Whether texts stay a dictionary: else a long one that many rows have is there as often.
 
-    pyarrow's holds all that a row group had up to there, in every batch anew: one of many megabytes takes long.
+    pyarrow's holds all that a row group had up to there, in every batch anew: one of many megabytes takes long. It
+    makes none of differences.
     """
-    return column.kind == "text" and all(one.bytes <= _SMALL for one in found)
+    return column.kind == "text" and all(one.bytes <= _SMALL and not one.is_delta for one in found)
 
 
 def schema(found: Sequence[Footer], column: Column) -> Any:
