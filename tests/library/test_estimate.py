@@ -7,7 +7,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from dpjobs.draws import Draws
@@ -18,8 +18,8 @@ from dpjobs.noise import Noise, RoundedLaplace, TwoSidedGeometric
 from dpjobs.plan import SEPARATE, Plan
 from dpjobs.query import LARGEST_BOUND, Bounds, JobSpec, PrivacyBudget, Query
 from dpjobs.release import given_bounds, to_json
-from dpjobs.statistics import STATISTICS
-from dpjobs.statistics.base import Estimate
+from dpjobs.statistics import STATISTICS, variance
+from dpjobs.statistics.base import Estimate, Range
 from dpjobs.statistics.separate import SUM_OF_SQUARES, squares_of
 from library.plans import plan, separate
 
@@ -275,6 +275,20 @@ def test_the_rows_that_are_expected_are_between_those_that_are_likely() -> None:
     assert value(4.8, 2) == pytest.approx(0.5 + 1 / 5, abs=1e-3)
 
 
+SHARE = st.floats(0, 1)
+
+
+@given(SHARE, SHARE, SHARE, SHARE, SHARE)
+@example(0.375, 0.625, 0.5, 0.1, 0.5)  # b1 weighs most where the mean is in the middle, which is no end of its piece
+@example(0.2, 0.6, 0.5, 0.1, 0.4)  # and what is nearest lies within
+def test_all_means_of_a_piece_are_thought_of(one: float, other: float, within: float, v: float, about: float) -> None:
+    piece = Range(min(one, other), max(one, other))
+    c = piece.low + (piece.high - piece.low) * within
+    for weight, span in zip((c * c, -c * (1 - c), (1 - c) ** 2), variance._weights(piece, v), strict=True):
+        assert span.low - 1e-12 <= weight - v <= span.high + 1e-12
+    assert variance._off(about, piece, -1) - 1e-12 <= (about - c) ** 2 <= variance._off(about, piece, 1) + 1e-12
+
+
 def test_a_variance_is_the_mean_square_less_the_square_of_the_mean() -> None:
     of = plan(Query.VARIANCE, Bounds(10, 30), Decimal(1))
     rows, tokens = 10**6, of.grid.upper
@@ -304,6 +318,19 @@ def test_where_there_may_be_no_row_the_answer_is_the_whole_range(query: Query, s
     of = plan(query, Bounds(10, 20), Decimal("0.1"))
     total = int(scales * of.cells[0].scale)
     found = estimate(of, noisy_of(of, [total, *[0] * (len(of.cells) - 1)]), 0.95)
+    assert (found.low, found.high) == ((10, 20) if query is Query.MEAN else (0, 25))
+
+
+@pytest.mark.parametrize("query", [Query.MEAN, Query.VARIANCE])
+@pytest.mark.parametrize("scales", [-1000, 0, 1, 2.9])
+def test_so_it_is_of_separate_cells(query: Query, scales: float) -> None:
+    """Whatever the sums are: the noise of the count is beyond 3 scales in 5 % of runs."""
+    of = separate(query, Bounds(10, 20), Decimal("0.1"))
+    sums = [
+        int(far * cell.scale)
+        for far, cell in zip((50,) if query is Query.MEAN else (0, 50), of.cells[1:], strict=True)
+    ]
+    found = estimate(of, noisy_of(of, [int(scales * of.cells[0].scale), *sums]), 0.95)
     assert (found.low, found.high) == ((10, 20) if query is Query.MEAN else (0, 25))
 
 
