@@ -444,3 +444,11 @@ def test_nor_does_one_that_does_not_fit_the_last_of_several_engines(
         job.run(asked, ledger, HERE)
     assert first.asked == last.asked == []
     assert [ledger.find(name) for name in taken] == [None, None]
+
+
+def test_an_engine_that_needs_spark_gets_it(table: Path) -> None:
+    """Elsewhere it would fail after its charge."""
+    both = {**through(Told(), "duckdb"), **through(Told(), "spark")}
+    assert [job._backend_for(spec(table, engine=e), both) for e in ("pipelinedp", "tumult")] == ["duckdb", "spark"]
+    with pytest.raises(InputError, match="the engine does not run here: given 'tumult'"):
+        job._backend_for(spec(table, engine="tumult"), through(Told(), "duckdb"))
