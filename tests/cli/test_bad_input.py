@@ -22,6 +22,7 @@ import pytest
 from dpcloud.cli import main
 from dpjobs.engines import ENGINES
 from dpjobs.epsilon import Epsilon
+from dpjobs.home import home as tools_folder
 from dpjobs.ledger import Reservation, SQLiteLedger
 from dpjobs.query import PrivacyBudget
 
@@ -652,6 +653,16 @@ def test_ledger_that_is_a_folder(
     assert "the ledger cannot be opened: given " in ledger_line(capfd, table)
     monkeypatch.setenv("DPCLOUD_HOME", str(table))
     assert "the tool's folder cannot be made: given " in ledger_line(capfd, table)
+
+
+def test_nobody_else_may_look_into_the_tools_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There lie the ledger, with every release and draw, and the tables that were downloaded."""
+    monkeypatch.setenv("DPCLOUD_HOME", str(tmp_path / "of" / "mine"))
+    before = os.umask(0o002)
+    try:
+        assert tools_folder().stat().st_mode & 0o777 == 0o700
+    finally:
+        os.umask(before)
 
 
 def test_ledger_in_a_folder_that_depends_on_where_one_stands(

@@ -74,6 +74,7 @@ HOSTILE_LINES = [
     b"," * (prepare.MAX_LINE - 1),
     b"a",
     b"1,2,3,4,5,6",
+    b"1,2,\r",
 ]
 
 

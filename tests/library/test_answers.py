@@ -1,15 +1,23 @@
 """From a specification to its plans: what they cost, and what is too little."""
 
+import json
+from dataclasses import replace
 from decimal import Decimal
+from fractions import Fraction
 
 import pytest
 
-from dpjobs.answers import check_epsilon, plan_for, smallest_epsilon
+from dpjobs import bounds as private_bounds
+from dpjobs.answers import check_epsilon, histogram_plan, plan_for, release_of, smallest_epsilon, totals_plan
+from dpjobs.draws import Draws
 from dpjobs.engines import ENGINES
+from dpjobs.engines.base import Noisy
 from dpjobs.epsilon import LEAST, Epsilon
 from dpjobs.errors import InputError
+from dpjobs.ledger.base import HISTOGRAM, TOTALS
 from dpjobs.plan import SEPARATE, TOKENS
 from dpjobs.query import Bounds, JobSpec, PrivacyBudget, Query
+from dpjobs.statistics import STATISTICS
 
 BOUNDS = Bounds(-3, 10)
 
@@ -48,3 +56,30 @@ def test_an_engine_that_accounts_by_itself_gets_separate_cells_and_the_others_to
         assert plan.recipe == (SEPARATE if engine == "tumult" else TOKENS)
         shares = {cell.epsilon for cell in plan.cells}
         assert shares == ({Decimal("0.333333333")} if engine == "tumult" else {Decimal(1)})
+
+
+@pytest.mark.parametrize("confidence", [0.5, 0.95, 0.999999])
+def test_the_interval_is_of_the_confidence_that_was_asked(confidence: float) -> None:
+    """Not only the number beside it: who asks for 0.999999 may rest a decision on it."""
+    asked = replace(spec("opendp", Query.SUM, Decimal(1), BOUNDS), confidence=confidence)
+    plan = plan_for("opendp", Query.SUM, "x", BOUNDS, Epsilon(1))
+    noisy = [Noisy(cell, 10**10, ENGINES["opendp"].noise(cell.scale)) for cell in plan.cells]
+    draws = {TOTALS: Draws(tuple(noisy), "1", "duckdb", "DuckDB 2").to_json(plan)}
+    expected = STATISTICS[Query.SUM].estimate(plan, noisy, confidence)
+    told = json.loads(release_of(asked, draws))
+    assert (told["value"], *told["interval"]) == pytest.approx(expected)
+    assert told["confidence"] == confidence
+
+
+def test_a_release_says_how_sure_its_bounds_are() -> None:
+    asked = spec("opendp", Query.SUM, Decimal(1), None)
+    plan = histogram_plan(asked)
+    noisy = [Noisy(cell, 10**6, ENGINES["opendp"].noise(cell.scale)) for cell in plan.cells]
+    draws = {HISTOGRAM: Draws(tuple(noisy), "1", "duckdb", "DuckDB 2").to_json(plan)}
+    plan = totals_plan(asked, draws)
+    noisy = [Noisy(cell, 5, ENGINES["opendp"].noise(cell.scale)) for cell in plan.cells]
+    draws[TOTALS] = Draws(tuple(noisy), "1", "duckdb", "DuckDB 2").to_json(plan)
+    told = json.loads(release_of(asked, draws))["bounds"]
+    assert (told["threshold"], told["beta"]) == private_bounds.threshold(ENGINES["opendp"].noise(Fraction(10)))
+    assert (told["lower"], told["upper"], told["source"], told["epsilon"]) == (-(2**65), 2**65, "private", 0.1)
+    assert (told["noise"], told["scale"]) == ("two-sided geometric", 10)

@@ -7,7 +7,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from dpjobs.draws import Draws
@@ -18,8 +18,8 @@ from dpjobs.noise import Noise, RoundedLaplace, TwoSidedGeometric
 from dpjobs.plan import SEPARATE, Plan
 from dpjobs.query import LARGEST_BOUND, Bounds, JobSpec, PrivacyBudget, Query
 from dpjobs.release import given_bounds, to_json
-from dpjobs.statistics import STATISTICS
-from dpjobs.statistics.base import Estimate
+from dpjobs.statistics import STATISTICS, variance
+from dpjobs.statistics.base import Estimate, Range
 from dpjobs.statistics.separate import SUM_OF_SQUARES, squares_of
 from library.plans import plan, separate
 
@@ -108,7 +108,7 @@ def test_no_noise_and_no_bounds_are_an_error(
     if of.grid is not None and query is Query.VARIANCE:
         width = of.grid.bounds.upper - of.grid.bounds.lower
         assert found.low >= 0
-        assert found.high <= width * width / 4
+        assert found.high <= width**2 / 4  # as a power, whose last place may be another than a product's
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -192,6 +192,45 @@ def test_an_interval_holds_the_truth_whenever_the_noise_is_within_its_quantiles(
         assert found.low - 1e-6 <= true <= found.high + 1e-6
 
 
+@settings(max_examples=500, deadline=None)
+@given(
+    st.sampled_from([Query.MEAN, Query.VARIANCE]),
+    st.lists(st.floats(0, 1), min_size=1, max_size=3),
+    st.sampled_from([(8, 1), (20, 1), (50, 1), (1000, 1), (50, 30)]),
+    st.lists(st.floats(-9, 9), min_size=3, max_size=3),
+    st.sampled_from(KINDS),
+)
+def test_so_does_that_of_separate_cells(
+    query: Query, values: list[float], size: tuple[int, int], noise: list[float], kind: type[Noise]
+) -> None:
+    rows, epsilon = size
+    of = separate(query, Bounds(0, 1), Epsilon(epsilon))
+    alpha, steps = 0.05, [round((x - of.grid.origin) / of.grid.step) for x in values]
+    totals = [Fraction(sum(c.formula.value(k) for k in steps) * rows, len(steps)) for c in of.cells]
+    noise = [n * float(c.scale * c.step) for n, c in zip(noise, of.cells, strict=False)]
+    count, *sums = [float(t * c.step) for t, c in zip(totals, of.cells, strict=True)]
+    mean = sums[0] / count
+
+    if query is Query.MEAN:
+        true, forms = mean + of.grid.origin, [([-mean, 1.0], 1.0)]
+    else:
+        centre = squares_of(of.grid)[0] * of.grid.step**2
+        true = sums[1] / count + centre - mean**2
+        forms = [([-mean, 1.0, 0.0], 0.1), ([centre + mean**2 - true, -2 * mean, 1.0], 0.9)]
+    most = []
+    for weights, part in forms:
+        terms = [Term(abs(w) * float(c.step), kind(c.scale)) for w, c in zip(weights, of.cells, strict=True)]
+        most.append((weights, quantile(terms, alpha * part)))
+    factor = min(q / max(abs(weighted(weights, noise)), 1e-9) for weights, q in most)
+    for near in (0.999, 0.8, 0.5):
+        drawn = [round(n * factor * near / float(c.step)) for n, c in zip(noise, of.cells, strict=True)]
+        moved = [n * float(c.step) for n, c in zip(drawn, of.cells, strict=True)]
+        if all(abs(weighted(weights, moved)) <= q for weights, q in most):  # a count's integers are whole rows
+            of_these = [round(t) + n for t, n in zip(totals, drawn, strict=True)]
+            found = estimate(of, noisy_of(of, of_these, kind), 1 - alpha)
+            assert found.low - 1e-6 <= true <= found.high + 1e-6
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("query", [Query.MEAN, Query.VARIANCE])
 def test_noise_that_all_cells_have_in_common_is_seen_by_the_number_of_rows(query: Query, kind: type[Noise]) -> None:
@@ -236,6 +275,20 @@ def test_the_rows_that_are_expected_are_between_those_that_are_likely() -> None:
     assert value(4.8, 2) == pytest.approx(0.5 + 1 / 5, abs=1e-3)
 
 
+SHARE = st.floats(0, 1)
+
+
+@given(SHARE, SHARE, SHARE, SHARE, SHARE)
+@example(0.375, 0.625, 0.5, 0.1, 0.5)  # b1 weighs most where the mean is in the middle, which is no end of its piece
+@example(0.2, 0.6, 0.5, 0.1, 0.4)  # and what is nearest lies within
+def test_all_means_of_a_piece_are_thought_of(one: float, other: float, within: float, v: float, about: float) -> None:
+    piece = Range(min(one, other), max(one, other))
+    c = piece.low + (piece.high - piece.low) * within
+    for weight, span in zip((c * c, -c * (1 - c), (1 - c) ** 2), variance._weights(piece, v), strict=True):
+        assert span.low - 1e-12 <= weight - v <= span.high + 1e-12
+    assert variance._off(about, piece, -1) - 1e-12 <= (about - c) ** 2 <= variance._off(about, piece, 1) + 1e-12
+
+
 def test_a_variance_is_the_mean_square_less_the_square_of_the_mean() -> None:
     of = plan(Query.VARIANCE, Bounds(10, 30), Decimal(1))
     rows, tokens = 10**6, of.grid.upper
@@ -265,6 +318,19 @@ def test_where_there_may_be_no_row_the_answer_is_the_whole_range(query: Query, s
     of = plan(query, Bounds(10, 20), Decimal("0.1"))
     total = int(scales * of.cells[0].scale)
     found = estimate(of, noisy_of(of, [total, *[0] * (len(of.cells) - 1)]), 0.95)
+    assert (found.low, found.high) == ((10, 20) if query is Query.MEAN else (0, 25))
+
+
+@pytest.mark.parametrize("query", [Query.MEAN, Query.VARIANCE])
+@pytest.mark.parametrize("scales", [-1000, 0, 1, 2.9])
+def test_so_it_is_of_separate_cells(query: Query, scales: float) -> None:
+    """Whatever the sums are: the noise of the count is beyond 3 scales in 5 % of runs."""
+    of = separate(query, Bounds(10, 20), Decimal("0.1"))
+    sums = [
+        int(far * cell.scale)
+        for far, cell in zip((50,) if query is Query.MEAN else (0, 50), of.cells[1:], strict=True)
+    ]
+    found = estimate(of, noisy_of(of, [int(scales * of.cells[0].scale), *sums]), 0.95)
     assert (found.low, found.high) == ((10, 20) if query is Query.MEAN else (0, 25))
 
 

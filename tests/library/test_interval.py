@@ -141,14 +141,18 @@ def test_a_coarse_noise_that_is_nearly_always_0_costs_little() -> None:
 @given(
     st.lists(st.floats(0, 1), min_size=2, max_size=3),
     st.lists(st.floats(-1, 1), min_size=3, max_size=3),
-    st.sampled_from([Fraction(1, 3), Fraction(5), Fraction(2**24)]),
+    st.sampled_from([Fraction(2**13), Fraction(2**24), Fraction(2**40)]),
     st.sampled_from(ALPHAS),
     st.sampled_from([TwoSidedGeometric, RoundedLaplace]),
 )
 def test_a_quantile_moves_no_faster_than_its_weights(
     weights: list[float], moves: list[float], b: Fraction, alpha: float, kind: type[Noise]
 ) -> None:
-    """On which it rests that the ends of intervals are walked to, and never past (statistics/shares.py)."""
+    """On which it rests that the ends of intervals are walked to, and never past (statistics/shares.py).
+
+    At the scales of tokens, 2²³ of them at an epsilon of 1000 and up: where a weight becomes 0, the quantile falls by
+    a few integers, which is next to nothing there, and more than the whole of it at a scale of 1/3.
+    """
     noise = kind(b)
 
     def spread(these: list[float]) -> float:

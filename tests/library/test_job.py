@@ -425,3 +425,30 @@ def test_a_plan_that_does_not_fit_an_engine_costs_nothing(
     assert [plan.bins for plan in seen] == [bounds is None]
     assert engine.asked == []
     assert ledger.find("run-1") is None
+
+
+def test_nor_does_one_that_does_not_fit_the_last_of_several_engines(
+    table: Path, ledger: SQLiteLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Either all are reserved or none: each is asked before the first is."""
+
+    class Small(Recorder):
+        def check(self, plan: Plan) -> None:
+            raise InputError("too much noise")
+
+    first, last = Recorder("pipelinedp", finds=False), Small("opendp", finds=False)
+    taken = {"pipelinedp": first, "opendp": last}
+    monkeypatch.setattr(job, "_load_in_background", lambda _: taken.__getitem__)
+    asked = [spec(table, run_id=name, engine=name, bounds=Bounds(0, 10)) for name in taken]
+    with pytest.raises(InputError, match="too much noise"):
+        job.run(asked, ledger, HERE)
+    assert first.asked == last.asked == []
+    assert [ledger.find(name) for name in taken] == [None, None]
+
+
+def test_an_engine_that_needs_spark_gets_it(table: Path) -> None:
+    """Elsewhere it would fail after its charge."""
+    both = {**through(Told(), "duckdb"), **through(Told(), "spark")}
+    assert [job._backend_for(spec(table, engine=e), both) for e in ("pipelinedp", "tumult")] == ["duckdb", "spark"]
+    with pytest.raises(InputError, match="the engine does not run here: given 'tumult'"):
+        job._backend_for(spec(table, engine="tumult"), through(Told(), "duckdb"))

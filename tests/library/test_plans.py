@@ -372,3 +372,8 @@ def test_a_formula_divides_nothing_below_0_and_by_nothing_below_1() -> None:
             K // divisor
     assert (3 - K).value(1) == 2
     assert (of(3) * K + 1).value(2) == 7
+
+
+def test_a_sum_of_numbers_below_0_is_none_above() -> None:
+    of = plan(Query.SUM, Bounds(-WIDTH, 0), Decimal(1))
+    assert [is_possible(of, [total]) for total in (-1, 0, 1)] == [True, True, False]

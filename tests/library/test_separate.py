@@ -8,9 +8,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from dpjobs.engines.base import Noisy
 from dpjobs.epsilon import Epsilon
+from dpjobs.interval import Term, quantile
+from dpjobs.noise import TwoSidedGeometric
 from dpjobs.plan import SEPARATE, WIDTH
 from dpjobs.query import Bounds, Query
+from dpjobs.statistics import STATISTICS
 from dpjobs.statistics.separate import COUNT, SUM, SUM_OF_SQUARES, centred_grid, squares_of
 from library.plans import plan, separate
 
@@ -129,6 +133,23 @@ def test_a_query_is_answered_from_these_cells() -> None:
     for query in (Query.COUNT, Query.SUM):  # one cell cannot share
         limits = None if query is Query.COUNT else Bounds(0, 100)
         assert separate(query, limits, Decimal(3)) == plan(query, limits, Epsilon(3))
+
+
+def test_a_variance_spends_its_error_probability_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A part of it for where the mean lies, the rest for all else: no sample is large enough to see a tenth more."""
+    asked: set[float] = set()
+
+    def noting(terms: list[Term], alpha: float) -> float:
+        if len(terms) > 1:  # of the count alone only whether there may be no row is asked
+            asked.add(alpha)
+        return quantile(terms, alpha)
+
+    monkeypatch.setattr("dpjobs.statistics.separate.quantile", noting)
+    of = separate(Query.VARIANCE, Bounds(0, 100), Epsilon(1))
+    noisy = [Noisy(cell, 10_000 * cell.sensitivity // 3, TwoSidedGeometric(cell.scale)) for cell in of.cells]
+    STATISTICS[Query.VARIANCE].estimate(of, noisy, 0.95)
+    assert len(asked) == 2
+    assert sum(asked) <= 0.05 * (1 + 1e-9)
 
 
 @given(bounds, st.data())

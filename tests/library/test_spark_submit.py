@@ -219,6 +219,22 @@ def test_an_interruption(
     assert "was interrupted" in capfd.readouterr().err
 
 
+@pytest.mark.usefixtures("spark_at_hand")
+def test_an_interruption_once_the_release_is_stored(
+    ledger: SQLiteLedger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """While it is copied, or while Spark stops: the epsilon is spent, and whoever believes otherwise pays twice."""
+    monkeypatch.setattr(job, "run", lambda specs, *_: job.Outcome({specs[0].run_id: "{}"}))
+    monkeypatch.setattr(spark_submit.Copies, "write", raising(KeyboardInterrupt()))
+    words = [*WORDS, "--ledger", str(ledger.path), "--releases", str(tmp_path)]
+    assert spark_submit.main(words, "pipelinedp", parse_emr) == 130
+    shown = capfd.readouterr()
+    assert shown.out == ""
+    assert "the release is stored, and its epsilon stays spent" in shown.err
+    assert "the run id 'application_1_0001' gives it again" in shown.err
+    assert "nothing is spent" not in shown.err
+
+
 class Context:
     """What `_spark` looks at and says to a Spark that runs already."""
 

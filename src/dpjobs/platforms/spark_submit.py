@@ -15,7 +15,7 @@ from dpjobs.addresses import Place
 from dpjobs.backends.spark.backend import SparkBackend
 from dpjobs.backends.spark.session import PRIVATE_SETTINGS
 from dpjobs.engines import check_hardened
-from dpjobs.errors import INTERRUPTED, SPENT, BudgetError, DpError, InputError
+from dpjobs.errors import INTERRUPTED, SPENT, BudgetError, DpError, InputError, InterruptError, quoted
 from dpjobs.ledger import Ledger, SQLiteLedger
 from dpjobs.ledger.base import no_budget
 from dpjobs.platforms.arguments import Arguments
@@ -65,17 +65,27 @@ def _run(arguments: Arguments, own: str, others: Sequence[str]) -> str:
     copies = Copies(arguments.releases) if arguments.releases else None
     if copies:
         copies.check(new_run=False)
-    with _spark() as spark:
-        backend = SparkBackend(spark)
-        # YARN's second attempt at an application has the id of the first
-        run_id = arguments.run_id_or(spark.sparkContext.applicationId)
-        specs = request.jobs({engine: run_id}, backend.files(request.uri))
-        outcome = job.run(specs, ledger, {backend.name: lambda _: contextlib.nullcontext(backend)})
-        if copies:
-            copies.write(outcome.releases)
-        for notice in outcome.notices:
-            print(f"note: {notice}", file=sys.stderr)
-        return outcome.releases[run_id]
+    stored: list[str] = []
+    try:
+        with _spark() as spark:
+            backend = SparkBackend(spark)
+            # YARN's second attempt at an application has the id of the first
+            run_id = arguments.run_id_or(spark.sparkContext.applicationId)
+            specs = request.jobs({engine: run_id}, backend.files(request.uri))
+            outcome = job.run(specs, ledger, {backend.name: lambda _: contextlib.nullcontext(backend)})
+            stored += outcome.releases
+            if copies:
+                copies.write(outcome.releases)
+            for notice in outcome.notices:
+                print(f"note: {notice}", file=sys.stderr)
+            return outcome.releases[run_id]
+    except KeyboardInterrupt:
+        if not stored:
+            raise
+        again = f"the same job with the run id {quoted(stored[0])} gives it again at no further cost"
+        raise InterruptError(
+            f"the job was interrupted; the release is stored, and its epsilon stays spent; {again}"
+        ) from None
 
 
 def _engine(arguments: Arguments, own: str, others: Sequence[str]) -> str:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 
 import duckdb
@@ -19,8 +20,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dpcloud.targets import backends_of
 from dpjobs.answers import plan_for
-from dpjobs.backends.duckdb import DuckDBBackend, footer, lines, parquet, sql, totals
+from dpjobs.backends.duckdb import DuckDBBackend, arrays, footer, lines, parquet, sql, thrift, totals
 from dpjobs.epsilon import Epsilon
 from dpjobs.errors import InputError
 from dpjobs.plan import Plan
@@ -115,21 +117,53 @@ def test_files_of_many_rows_are_added_up_group_by_group(tmp_path: Path, monkeypa
         pq.write_table(pa.table({"x": pa.array(values, pa.float64())}), tmp_path / f"{i}.parquet")
     table = source_of(tmp_path, "parquet")
     seen: list[list[str]] = []
-    scan = parquet.scan
+    told: list[int | None] = []
+    scan, counted = parquet.scan, totals.counted
 
     def noting(paths: Sequence[str], column: str) -> str:
         seen.append([Path(path).stem for path in paths])
         return scan(paths, column)
 
+    def telling(connection: duckdb.DuckDBPyConnection, rows: totals.Rows, plan: Plan) -> list[int]:
+        told.append(rows.most)
+        return counted(connection, rows, plan)
+
     monkeypatch.setattr(parquet, "scan", noting)
+    monkeypatch.setattr("dpjobs.backends.duckdb.backend.counted", telling)
     for rows, groups in ((10, ["01234"]), (3, ["01", "23", "4"]), (1, ["0", "1", "2", "34"])):
         monkeypatch.setattr("dpjobs.backends.duckdb.backend.EXACT_ROWS", rows)
         seen.clear()
+        told.clear()
         with DuckDBBackend.open() as backend:
             plan = plan_for("pipelinedp", Query.VARIANCE, "x", Bounds(0, 32), Epsilon(1))
             expected = reference.of_numbers([1.0, 2.0, 4.0, math.inf, 8.0, 16.0], plan)
             assert backend.totals(table, plan) == expected
         assert ["".join(group) for group in seen] == groups
+        # by which a file of more rows than doubles add up exactly is added up in whole numbers
+        assert told == [sum((2, 1, 3, 0, 1)[int(file)] for file in group) for group in groups]
+
+
+def test_a_file_whose_name_duckdb_reads_as_a_pattern_counts_once(tmp_path: Path) -> None:
+    for name, value in (("*", 1.0), ("b", 2.0), ("?", 4.0), ("[b]", 8.0)):
+        pq.write_table(pa.table({"x": [value]}), tmp_path / f"{name}.parquet")
+    with DuckDBBackend.open() as backend:
+        assert contract.total(backend, source_of(tmp_path, "parquet")) == 15
+
+
+def test_an_integer_that_doubles_round_beyond_its_bounds_is_clamped_again(
+    connection: duckdb.DuckDBPyConnection,
+) -> None:
+    """x − middle loses a bit here, so that its quotient lies on a half; the noise is for a step less than that."""
+    lowest = float.fromhex("-0x1.b2cffffffffffp-13")
+    for bounds in (Bounds(lowest, 1), Bounds(-1, -lowest)):
+        plan = plan_for("tumult", Query.MEAN, "x", bounds, Epsilon(1))
+        assert plan.grid is not None
+        assert not sql.is_plain(plan.grid)
+        values = [bound for bound in (bounds.lower, bounds.upper) if abs(bound) < 1]
+        values += [math.nextafter(value, side) for value in values for side in (-1.0, 1.0)]
+        connection.register("t", pa.table({"x": values}))
+        for value, k in connection.table("t").project(f"x, {sql.steps('x', plan.grid)}").fetchall():
+            assert k == reference.steps(value, plan.grid), value.hex()
 
 
 def test_nan_that_statistics_do_not_know_of(tmp_path: Path) -> None:
@@ -165,6 +199,42 @@ def test_a_footer_is_kept_but_for_its_annotations(tmp_path: Path) -> None:
             assert found.row_group(0).column(i).data_page_offset == before.row_group(0).column(i).data_page_offset
 
 
+@pytest.mark.parametrize("start", [0, 1, 3, 8, 9])
+def test_a_part_of_an_array_is_read_as_it_is_in_the_whole(start: int) -> None:
+    """Its buffers are those of the whole: what lies before a part is other rows' values."""
+    some = [b"abc", None, b"\xffbb", None, b"123", b"ccc", b"\x80zz", None, b"ddd", b"eee"] * 3
+    numbers = [1, None, 2**31 + 7, 4, None, 6, 7, 8, 9, 2**32 - 1] * 3
+    for read, cells in (
+        (arrays.texts, pa.array(some, pa.binary())),
+        (arrays.halves, pa.array(some, pa.binary())),
+        (arrays.halves, pa.array(some, pa.binary(3))),
+        (arrays.whole, pa.array(some, pa.binary(3))),
+        (arrays.presence, pa.array(some, pa.binary())),
+        (arrays.unsigned, pa.array(numbers, pa.int64())),
+        (lambda part: arrays.widened(part, pa.int64()), pa.array(numbers, pa.uint32()).view(pa.int32())),
+    ):
+        whole, part = (found if isinstance(found, list) else [found] for found in (read(cells), read(cells[start:])))
+        assert [each.slice(start).to_pylist() for each in whole] == [each.to_pylist() for each in part]
+
+
+@pytest.mark.parametrize("size", [0, 1, 14, 15, 16, 127, 128, 300])
+def test_a_list_of_any_length_is_read_as_it_is_written(size: int) -> None:
+    """A schema of fifteen elements, a table of fourteen columns, is the first whose length stands by itself."""
+    columns = [thrift.struct([thrift.Field(4, 8, thrift.text(b"%d" % i))]) for i in range(size)]
+    read = list(thrift.Reader(thrift.structs(columns)).structs())
+    assert [thrift.struct(fields) for fields in read] == columns
+
+
+def test_a_footer_is_as_long_as_it_says(tmp_path: Path) -> None:
+    """Longer than what is read of a file's end at first."""
+    for groups, longer in ((1, False), (1500, True)):
+        pq.write_table(pa.table({"x": [1] * groups}), tmp_path / "t.parquet", row_group_size=1)
+        assert (pq.read_metadata(tmp_path / "t.parquet").serialized_size > footer._GUESS) == longer
+        source = source_of(tmp_path / "t.parquet", "parquet")
+        with DuckDBBackend.open() as backend:
+            assert (contract.total(backend, source), contract.count(backend, source)) == (groups, groups)
+
+
 @pytest.mark.parametrize("memory", ["", "lots", "2", "-2GB", "1e3GB", "10MB", "0GB", "2GB 3", "２GB"])
 def test_memory_that_is_no_size(memory: str) -> None:
     with pytest.raises(InputError, match="memory is no size, or too little"), DuckDBBackend.open(memory):
@@ -188,6 +258,12 @@ def test_what_a_connection_may_do(memory: str | None, size: str, tmp_path: Path)
                 connection.execute("set enable_external_access = true")
             with pytest.raises(duckdb.Error):
                 connection.execute("select * from read_text('/etc/hostname')")
+
+
+def test_the_command_hands_on_what_memory_it_may_use() -> None:
+    with backends_of("laptop", "512MiB")["duckdb"](None) as backend:
+        [(said,)] = backend._connection(()).execute("select current_setting('memory_limit')").fetchall()
+        assert said == "512.0 MiB"
 
 
 def test_the_private_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -237,6 +313,7 @@ _GREEDY = """
 import re, sys
 from pathlib import Path
 from dpjobs.epsilon import Epsilon
+from dpcloud.targets import backends_of
 from dpjobs.answers import plan_for
 from dpjobs.backends.duckdb import DuckDBBackend
 from dpjobs.query import Bounds, Query
@@ -271,6 +348,16 @@ def test_rows_of_any_length_need_little_memory(tmp_path: Path, kind: str, most: 
     found, peak = map(int, done.stdout.split())
     assert found == 3
     assert peak < most * 1024, peak  # KiB
+
+
+def test_a_decimal_is_the_double_nearest_to_it(connection: duckdb.DuckDBPyConnection) -> None:
+    """Not the quotient of two that are rounded: Spark reads its digits, and both count the same."""
+    for scale in (1, 5, 22, 23, 38):
+        for whole in (*range(2**53 - 40, 2**53 + 40), *range(10**18, 10**18 + 10**4, 111), -(2**62) - 513):
+            sign = -1 if whole % 2 else 1
+            query = f"select {parquet._scaled(f'({sign * whole})::hugeint', scale)}"
+            [(found,)] = connection.execute(query).fetchall()
+            assert found == float(Fraction(sign * whole, 10**scale)), (whole, scale)
 
 
 def test_a_double_is_written_exactly(connection: duckdb.DuckDBPyConnection) -> None:

@@ -136,3 +136,10 @@ def test_nothing_is_counted_where_the_noise_does_not_fit() -> None:
 def test_the_largest_double_that_is_not_above(epsilon: str) -> None:
     exact = Fraction(epsilon)
     assert exact * (1 - Fraction(1, 2**52)) < Fraction(at_most(Decimal(epsilon))) <= exact
+
+
+@pytest.mark.parametrize("totals", [[3, 5], [-7, 14], [7], [7, 0, 0]], ids=str)
+def test_totals_that_no_table_can_have_are_not_noised(totals: list[int]) -> None:
+    """Of a row that counted in one cell only, or a cell that was left out."""
+    with pytest.raises(AssertionError, match="known returned totals that no table can have"):
+        Plain().measure(Known(totals), None, PLAN)

@@ -2,6 +2,7 @@
 
 import secrets
 from decimal import Decimal
+from fractions import Fraction
 
 import pytest
 
@@ -22,6 +23,14 @@ def test_it_alone_is_not_hardened() -> None:
 def test_its_numbers_come_from_the_system() -> None:
     """With a seed, or numpy's generator, everybody could draw its noise once more."""
     assert type(FloatGeometric(1, Decimal(1))._geometric._rng) is secrets.SystemRandom
+
+
+@pytest.mark.parametrize("epsilon", ["0.1", "0.7", "1", "0.100000001"])
+def test_its_library_gets_no_double_above_epsilon(epsilon: str) -> None:
+    """A double 0.1 is more than 0.1."""
+    given = FloatGeometric(5, Decimal(epsilon))._geometric
+    assert Fraction(epsilon) * (1 - Fraction(1, 2**52)) < Fraction(given.epsilon) <= Fraction(epsilon)
+    assert given.sensitivity == 5
 
 
 def test_the_logarithm_of_nothing_is_drawn_again(monkeypatch: pytest.MonkeyPatch) -> None:

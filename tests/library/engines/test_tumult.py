@@ -178,6 +178,25 @@ def test_a_result_of_another_size_is_no_result(rows: int) -> None:
         session.evaluate(None, Decimal(1), 193)
 
 
+@pytest.mark.parametrize("times", [0, 2])
+def test_noise_of_another_number_of_measurements_is_not_claimed(times: int) -> None:
+    """What a release says of its noise is read from the one measurement that was evaluated: with two, which?"""
+    from types import SimpleNamespace
+
+    from dpjobs.engines import tumult
+
+    info = {"noise_mechanism": SimpleNamespace(name="GEOMETRIC"), "noise_parameter": 1}
+    fake = SimpleNamespace(_compile_and_get_info=lambda *_: ([info] * times,))
+
+    def evaluate(*_: object) -> SimpleNamespace:
+        fake._compile_and_get_info()
+        return SimpleNamespace(collect=lambda: [{tumult._NOISY: 7}])
+
+    fake.evaluate = evaluate
+    with pytest.raises(AssertionError, match="does not know"):
+        tumult._RecordingSession(fake).evaluate(None, Decimal(1), 1)
+
+
 def test_two_recipes_are_one_for_what_has_one_cell() -> None:
     for query in (Query.COUNT, Query.SUM):
         bounds = None if query is Query.COUNT else Bounds(0.0, 9.0)
