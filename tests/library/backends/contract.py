@@ -468,14 +468,16 @@ class TypesContract:
     def test_no_value_of_any_type_fails(self, backend: Backend, types: Source) -> None:
         from library import test_parquet as cases
 
-        for name, case in zip(cases.NAMES, cases.CASES, strict=True):
+        ranges = (Bounds(-5, 5), Bounds(-(2.0**100), 2.0**100), Bounds(0, 1e-6))
+        for number, (name, case) in enumerate(zip(cases.NAMES, cases.CASES, strict=True)):
             there = 2 * cases.TIMES * (case.counted or len(case.values))
             assert count(backend, types, name) == there, case.field
             if case.numbers is None:
                 with pytest.raises(InputError, match="the column's type holds no numbers"):
                     types.check_column(name, numeric=True)
                 continue
-            for limits_ in (Bounds(-5, 5), Bounds(-(2.0**100), 2.0**100), Bounds(0, 1e-6)):
+            # each takes a second of Spark, which clamps all types alike
+            for limits_ in ranges if backend.name != "spark" else [ranges[number % len(ranges)]]:
                 for plan in plans(backend, name, limits_):
                     if not plan.counts:
                         once = reference.of_numbers([float(x) for x in case.numbers], plan)
