@@ -27,7 +27,7 @@ ANY_PYTHON = $(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON))
 setup: $(VENV)/.setup $(VENV)/.setup-cdk  ## install all that a user needs: .venv/bin/dpcloud and .venv/bin/cdk
 
 $(VENV)/.setup: requirements/setup.txt requirements.txt pyproject.toml
-	@echo "setting up $(VENV) (two minutes or so)"
+	@echo "setting up $(VENV) (a minute or so)"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/setup.txt
 	$(INSTALL) -r requirements.txt

@@ -39,4 +39,4 @@ def _engine(name: str) -> str:
     try:
         return check_engine(name)
     except InputError:
-        raise InputError.of("unknown engine", name, ", ".join([*ENGINES, ALL])) from None
+        raise InputError.of("unknown engine", name, f"{', '.join(ENGINES)}, or {ALL} by itself") from None

@@ -103,7 +103,8 @@ def test_unknown_query(refused: Refused) -> None:
 
 
 def test_unknown_engine(refused: Refused) -> None:
-    assert f"unknown engine: given 'openpd'; allowed: {', '.join(ENGINES)}, all" in refused(engine="openpd")
+    allowed = f"{', '.join(ENGINES)}, or all by itself"
+    assert f"unknown engine: given 'openpd'; allowed: {allowed}" in refused(engine="openpd")
 
 
 @pytest.mark.parametrize("epsilon", ["nan", "inf", "-inf", "abc", "", "1_0", "1,5", "0x1", "١", "1 2", "1e", "NaN1"])
