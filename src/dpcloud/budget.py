@@ -9,7 +9,7 @@ import click
 
 from dpcloud.command import Group
 from dpjobs.addresses import Place, dataset_of, is_local, normalized, place_of
-from dpjobs.epsilon import Epsilon, plain
+from dpjobs.epsilon import Epsilon
 from dpjobs.errors import InputError, quoted
 from dpjobs.home import ledger_path
 from dpjobs.ledger import Balance, Ledger, SQLiteLedger
@@ -77,7 +77,7 @@ def set_command(dataset: str | None, uri: str | None, stack: str | None, total: 
     ledger = _ledger(stack)
     ledger.set_total(name, epsilon, _place(uri))
     balance = ledger.balance(name)
-    click.echo(f"{name}: {_amounts(balance) if balance else f'total {plain(epsilon)}'}")
+    click.echo(f"{name}: {_amounts(balance) if balance else f'total {epsilon}'}")
 
 
 @budget.command(name="history", epilog="\b\nExample:\n  dpcloud budget history --dataset census")
@@ -93,11 +93,11 @@ def history_command(dataset: str | None, uri: str | None, stack: str | None) -> 
         click.echo("no runs yet")
     for run in runs:
         state = f"committed {run.committed_at}" if run.committed_at else "reserved, not finished"
-        click.echo(f"{run.reserved_at}  epsilon {plain(run.epsilon)}  {run.run_id}  {state}")
+        click.echo(f"{run.reserved_at}  epsilon {run.epsilon}  {run.run_id}  {state}")
 
 
 def _amounts(balance: Balance) -> str:
-    return f"total {plain(balance.total)}, spent {plain(balance.spent)}, left {plain(balance.left)}"
+    return f"total {balance.total}, spent {balance.spent}, left {balance.left}"
 
 
 def _ledger(stack: str | None) -> Ledger:

@@ -39,7 +39,7 @@ def show_releases(outcome: Outcome, balance: Balance | None) -> None:
     percent = plain(Decimal(str(first["confidence"])) * 100)
     columns = ("engine", what, f"{percent} % noise interval", "epsilon spent", "epsilon left", "seconds")
     table = Table(*columns)
-    left = plain(balance.left) if balance else ""
+    left = str(balance.left) if balance else ""
     for r in releases:
         value, low, high = (float(x) for x in (r["value"], *r["interval"]))
         width = 0 if r["query"] == "COUNT" else high - low

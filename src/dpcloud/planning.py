@@ -19,12 +19,7 @@ from dpjobs.errors import InputError
 from dpjobs.interval import Term, quantile
 from dpjobs.noise import Noise
 from dpjobs.plan import TOKENS, Plan
-from dpjobs.query import (
-    Bounds,
-    Query,
-    parse_bound,
-    parse_confidence,
-)
+from dpjobs.query import Bounds, Query, parse_bound, parse_confidence
 from dpjobs.statistics import STATISTICS
 
 _EPILOG = """\b
@@ -103,7 +98,7 @@ def plan_command(
     for name, needed, half in planned:
         spread = "" if asked in (Query.COUNT, Query.SUM) else f" (± {half.even:,.6g} when values spread evenly)"
         click.echo(
-            f"{ENGINES[name].title}: epsilon {plain(needed)} gives a {percent} % noise interval of "
+            f"{ENGINES[name].title}: epsilon {needed} gives a {percent} % noise interval of "
             f"± {half.worst:,.6g} at most{spread}"
         )
     click.echo(f"For {n:,} rows, your guess; protects one row; nothing was read and nothing spent.")
@@ -126,7 +121,7 @@ def expected(question: Question, epsilon: Epsilon) -> Expected:
     """
     plan = plan_for(question.engine, question.query, None, question.bounds, epsilon)
     if any(cell.epsilon < LEAST for cell in plan.live):
-        raise InputError.of(f"epsilon is too small for {question.query.value}", plain(epsilon), "more")
+        raise InputError.of(f"epsilon is too small for {question.query.value}", epsilon, "more")
     if plan.grid is None:
         half = _half(question, plan, [0], question.rows)
         return Expected(half, half)

@@ -6,7 +6,7 @@ from decimal import Decimal
 from dpjobs import bounds as private_bounds
 from dpjobs.draws import Draws
 from dpjobs.engines import ENGINES
-from dpjobs.epsilon import LEAST, Epsilon, plain
+from dpjobs.epsilon import LEAST, Epsilon
 from dpjobs.errors import InputError
 from dpjobs.ledger.base import HISTOGRAM, TOTALS, Run
 from dpjobs.plan import SEPARATE, Plan
@@ -20,8 +20,8 @@ def check_epsilon(spec: JobSpec) -> None:
     smallest = smallest_epsilon(spec)
     if spec.budget.epsilon < smallest:
         what = f"epsilon is too small for {spec.query.value} by {ENGINES[spec.engine].title}"
-        allowed = f"at least {plain(smallest)} (each measurement's share must be {LEAST} or more)"
-        raise InputError.of(what, plain(spec.budget.epsilon), allowed)
+        allowed = f"at least {smallest} (each measurement's share must be {LEAST} or more)"
+        raise InputError.of(what, spec.budget.epsilon, allowed)
 
 
 def smallest_epsilon(spec: JobSpec) -> Epsilon:

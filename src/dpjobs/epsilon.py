@@ -52,10 +52,10 @@ class Epsilon(Decimal):
         value = Decimal(text.strip())  # exact, however many digits there are; arithmetic would round to 28
         if not LEAST <= value <= MOST:
             raise InputError.of(f"{what} is out of range", text, allowed)
-        _, digits, exponent = value.as_tuple()
-        if isinstance(exponent, int) and any(digits[len(digits) + min(exponent + 9, 0) :]):
-            raise InputError.of(f"{what} has too many decimals", text, allowed)
-        return cls(value.quantize(Decimal(1).scaleb(-9)))
+        try:
+            return cls(value)
+        except ValueError:
+            raise InputError.of(f"{what} has too many decimals", text, allowed) from None
 
     @property
     def billionths(self) -> int:

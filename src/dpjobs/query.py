@@ -55,10 +55,10 @@ def parse_share(text: str) -> Decimal:
     allowed = "a number between 0 and 1 with at most nine decimals, such as 0.1"
     if not NUMBER.fullmatch(text.strip()) or not 0 < (share := Decimal(text.strip())) < 1:
         raise InputError.of("bounds share", text, allowed)
-    rounded = Epsilon.of_billionths(int(share.scaleb(9)))
-    if rounded == 0 or share != rounded:  # beyond nine decimals nothing might be left of epsilon
-        raise InputError.of("bounds share", text, allowed)
-    return Decimal(rounded)
+    try:
+        return Decimal(Epsilon(share))  # as many decimals: of finer shares nothing might be left of epsilon
+    except ValueError:
+        raise InputError.of("bounds share", text, allowed) from None
 
 
 def parse_confidence(text: str) -> float:

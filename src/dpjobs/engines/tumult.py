@@ -49,7 +49,7 @@ class TumultEngine(Engine):
         frame = backend.frame(table, plan)
         if plan.bins:
             return _histogram(frame.select(BIN), plan)
-        with _session(frame, sum((cell.epsilon for cell in plan.live), Epsilon(0))) as session:
+        with _session(frame, plan.epsilon) as session:
             return [_evaluate(session, cell, plan) for cell in plan.live]
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dpjobs.addresses import Place
-from dpjobs.epsilon import Epsilon, plain
+from dpjobs.epsilon import Epsilon
 from dpjobs.errors import BudgetError, InputError, LedgerError, quoted
 from dpjobs.ledger.claims import Asked, Claims
 from dpjobs.query import PrivacyBudget
@@ -157,7 +157,7 @@ class Ledger(ABC):
         if not self._set_total(dataset, total, place):
             balance = self.balance(dataset)
             spent = balance.spent if balance else Epsilon(0)
-            raise InputError.of("the total is below what is spent", plain(total), f"at least {plain(spent)}")
+            raise InputError.of("the total is below what is spent", total, f"at least {spent}")
 
     @abstractmethod
     def balance(self, dataset: str) -> Balance | None:
@@ -233,8 +233,8 @@ class Ledger(ABC):
         if balance.spent + asked > balance.total:
             raise BudgetError.of(
                 f"not enough budget for {quoted(dataset)}",
-                plain(asked),
-                f"at most {plain(balance.left)}, which is left of {plain(balance.total)}",
+                asked,
+                f"at most {balance.left}, which is left of {balance.total}",
             )
 
 

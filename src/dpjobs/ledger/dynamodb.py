@@ -102,7 +102,7 @@ class DynamoDBLedger(Ledger):
             "UpdateExpression": "SET #left = #left - :asked",
             "ConditionExpression": "#left BETWEEN :asked AND #total",
             "ExpressionAttributeNames": {"#left": "left", "#total": "total"},
-            "ExpressionAttributeValues": {":asked": _stored(amount)},
+            "ExpressionAttributeValues": {":asked": _number(amount.billionths)},
         }
         return {"Update": update}
 
@@ -111,7 +111,7 @@ class DynamoDBLedger(Ledger):
         run: Item = {
             **_run_key(r.run_id),
             "dataset": {"S": r.dataset},
-            "epsilon": _stored(r.budget.epsilon),
+            "epsilon": _number(r.budget.epsilon.billionths),
             "digest": {"S": r.digest},
             "reserved_at": {"S": now},
             **({"state": {"S": r.place.state}} if r.place and r.place.state else {}),
@@ -209,7 +209,7 @@ class DynamoDBLedger(Ledger):
 
     def _add(self, dataset: str, total: Epsilon, place: Place | None) -> dict[str, Any]:
         """Write a new data set with its total, and claim its addresses, unless somebody is faster."""
-        item: Item = {**_dataset_key(dataset), "total": _stored(total), "left": _stored(total)}
+        item: Item = {**_dataset_key(dataset), "total": _number(total.billionths), "left": _number(total.billionths)}
         put = {"Item": item, "ConditionExpression": "attribute_not_exists(pk)"}
         version, claims = self._all_claims()
         new = claims.admit([(dataset, place)])
@@ -262,8 +262,8 @@ def _resetting(dataset: str, old: Epsilon, new: Epsilon) -> dict[str, Any]:
         "ConditionExpression": "#total = :old AND #left >= :least",
         "ExpressionAttributeNames": {"#left": "left", "#total": "total"},
         "ExpressionAttributeValues": {
-            ":old": _stored(old),
-            ":new": _stored(new),
+            ":old": _number(old.billionths),
+            ":new": _number(new.billionths),
             ":more": _number(new.billionths - old.billionths),
             ":least": _number(max(old.billionths - new.billionths, 0)),
         },
@@ -288,10 +288,6 @@ def _address_key(address: str) -> Item:
 
 def _run_key(run_id: str) -> Item:
     return {"pk": {"S": f"run#{run_id}"}, "sk": {"S": "run"}}
-
-
-def _stored(epsilon: Epsilon) -> dict[str, str]:
-    return _number(epsilon.billionths)
 
 
 def _number(value: int) -> dict[str, str]:

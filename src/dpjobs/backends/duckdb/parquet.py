@@ -19,9 +19,7 @@ _BUFFER = 1 << 20  # bytes of a file
 _MOST, _FEWEST = 1 << 16, 1 << 4  # rows that are read at once
 _MOST_TEXTS = 1 << 13  # as long as there is no dictionary
 _BYTES = 1 << 23  # that the texts of a batch should not take together
-_SMALL = (
-    1 << 24
-)  # bytes of a column in a row group: its dictionary is not too large to be carried from batch to batch
+_SMALL = 1 << 24  # bytes of a column in a row group, whose dictionary can be carried from batch to batch
 _GLOB = frozenset("*?[")  # what DuckDB reads as a pattern in a path
 _EXACT = 1 << 53  # whole numbers up to here are exact doubles, and so are powers of ten up to the 22nd
 _POWERS = 22
