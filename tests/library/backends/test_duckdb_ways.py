@@ -367,6 +367,23 @@ def test_a_double_is_written_exactly(connection: duckdb.DuckDBPyConnection) -> N
         assert struct.pack("d", found) == struct.pack("d", value)
 
 
+def test_the_footers_of_a_table_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of many files each takes milliseconds; another look at the table, or another column, reads them anew."""
+    pq.write_table(pa.table({"x": [1], "y": [2]}), tmp_path / "t.parquet")
+    asked: list[str] = []
+    read = parquet.footers
+    monkeypatch.setattr(parquet, "footers", lambda *given: asked.append(given[2]) or read(*given))
+    source = source_of(tmp_path / "t.parquet", "parquet")
+    with DuckDBBackend.open() as backend:
+        backend.check(source, "x")
+        assert [contract.total(backend, source), contract.total(backend, source)] == [1, 1]
+        assert asked == ["x"]
+        assert contract.total(backend, source, "y") == 2
+        pq.write_table(pa.table({"x": [5], "y": [2]}), tmp_path / "t.parquet")
+        assert contract.total(backend, source_of(tmp_path / "t.parquet", "parquet")) == 5
+    assert asked == ["x", "y", "x"]
+
+
 def test_a_footer_that_cannot_be_taken_costs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is found by `check`, before the charge, and in words of our own."""
     pq.write_table(pa.table({"x": [1]}), tmp_path / "t.parquet")
@@ -378,6 +395,7 @@ def test_a_footer_that_cannot_be_taken_costs_nothing(tmp_path: Path, monkeypatch
     with DuckDBBackend.open() as backend:
         backend.check(source, "x")
         monkeypatch.setattr(footer, "_stripped", failing)
+        source = source_of(tmp_path / "t.parquet", "parquet")
         with pytest.raises(InputError, match="not readable as Parquet") as caught:
             backend.check(source, "x")
     assert "7654321" not in str(caught.value)

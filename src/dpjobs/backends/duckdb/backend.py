@@ -15,6 +15,7 @@ from dpjobs.addresses import is_local
 from dpjobs.backends.base import Backend
 from dpjobs.backends.duckdb import lines, parquet, sql
 from dpjobs.backends.duckdb.files import files_of
+from dpjobs.backends.duckdb.footer import Footer
 from dpjobs.backends.duckdb.lines import to_ascii
 from dpjobs.backends.duckdb.progress import SECONDS, Progress
 from dpjobs.backends.duckdb.totals import EXACT_ROWS, NUMBER, TEXT, Rows, counted
@@ -36,6 +37,7 @@ class DuckDBBackend(Backend):
         self._private, self._memory = private, memory
         self._progress = Progress(say)
         self._working: list[Any] = []
+        self._looked_at: tuple[Source, str, list[Footer]] | None = None
         self._stopped = False
         self._batches = self._connection(())  # of what Arrow reads; it has no way to any file
         self._batches.create_function(sql.EXACT, float, ["VARCHAR"], "DOUBLE")
@@ -72,7 +74,7 @@ class DuckDBBackend(Backend):
                 raise InputError.of("a folder without a value", path, "folders named like year=2020")
         if table.format == "parquet" and column is not None and column not in table.partitions:
             try:
-                parquet.footers(table.paths, files_of(table.root), column)
+                self._footers(table, column)
             except Exception:  # the library's text may quote bytes of the file
                 raise InputError.of("not readable as Parquet", table.root, "files that pyarrow can read") from None
 
@@ -113,7 +115,7 @@ class DuckDBBackend(Backend):
         if plan.column is None:
             return [sum(parquet.rows_of(table.paths, files_of(table.root)))]
         column, files = table.columns[plan.column], files_of(table.root)
-        found = parquet.footers(table.paths, files, plan.column)
+        found = self._footers(table, plan.column)
         cell, kind = ("cell", TEXT) if column.kind == "text" else (f"{parquet.number(column)} as x", NUMBER)
         if column.kind == "number" and is_local(table.root) and parquet.is_safe(table.paths, found):
             groups = parquet.groups(table.paths, found, EXACT_ROWS)
@@ -126,6 +128,12 @@ class DuckDBBackend(Backend):
         batches = self._progress.of_batches(parquet.batches(table.paths, found, files, column), all_rows)
         with self._given(_reader(parquet.schema(found, column), batches)) as connection:
             return counted(connection, Rows(f"select {cell} from batches", kind), plan)
+
+    def _footers(self, table: Source, column: str) -> list[Footer]:
+        """Read the footers of a table's files, once for all that is asked of this one look at it."""
+        if self._looked_at is None or self._looked_at[0] is not table or self._looked_at[1] != column:
+            self._looked_at = table, column, parquet.footers(table.paths, files_of(table.root), column)
+        return self._looked_at[2]
 
     def _scanned(
         self, paths: Sequence[str], most: int, plan: Plan, column: str, cell: str, share: tuple[float, float]
