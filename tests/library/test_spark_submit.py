@@ -220,6 +220,26 @@ def test_an_interruption(
 
 
 @pytest.mark.usefixtures("spark_at_hand")
+def test_an_interruption_while_the_release_is_printed(
+    ledger: SQLiteLedger, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A pipe that nobody reads can hold the last line for as long as it likes."""
+    monkeypatch.setattr(job, "run", lambda specs, *_: job.Outcome({specs[0].run_id: "{}"}))
+    printing = print
+
+    def interrupted(*words: object, **how: object) -> None:
+        if words == ("{}",):
+            raise KeyboardInterrupt
+        printing(*words, **how)
+
+    monkeypatch.setattr("builtins.print", interrupted)
+    assert spark_submit.main([*WORDS, "--ledger", str(ledger.path)], "pipelinedp", parse_emr) == 130
+    shown = capfd.readouterr().err
+    assert "the release is stored, and its epsilon stays spent" in shown
+    assert "nothing is spent" not in shown
+
+
+@pytest.mark.usefixtures("spark_at_hand")
 def test_an_interruption_once_the_release_is_stored(
     ledger: SQLiteLedger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

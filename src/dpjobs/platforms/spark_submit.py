@@ -35,7 +35,7 @@ def main(
     warnings.filterwarnings("ignore")
     logging.disable(logging.CRITICAL)  # py4j logs Java's texts, which can quote cells
     try:
-        print(_run(parse(argv), engine, others))
+        _run(parse(argv), engine, others)
     except DpError as error:
         print(error, file=sys.stderr)
         return error.exit_code
@@ -49,7 +49,7 @@ def main(
     return 0
 
 
-def _run(arguments: Arguments, own: str, others: Sequence[str]) -> str:
+def _run(arguments: Arguments, own: str, others: Sequence[str]) -> None:
     engine, request = _engine(arguments, own, others), arguments.request
     if arguments.run_id is not None:
         check_run_id(arguments.run_id)
@@ -78,7 +78,7 @@ def _run(arguments: Arguments, own: str, others: Sequence[str]) -> str:
                 copies.write(outcome.releases)
             for notice in outcome.notices:
                 print(f"note: {notice}", file=sys.stderr)
-            return outcome.releases[run_id]
+        print(outcome.releases[run_id], flush=True)
     except KeyboardInterrupt:
         if not stored:
             raise
