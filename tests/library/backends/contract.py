@@ -478,7 +478,7 @@ class TypesContract:
                 continue
             # each takes a second of Spark, which clamps all types alike
             for limits_ in ranges if backend.name != "spark" else [ranges[number % len(ranges)]]:
-                for plan in plans(backend, name, limits_):
+                for plan in itertools.islice(plans(backend, name, limits_), 1 if backend.name == "spark" else None):
                     if not plan.counts:
                         once = reference.of_numbers([float(x) for x in case.numbers], plan)
                         expected = [2 * cases.TIMES * n for n in once]
