@@ -14,10 +14,10 @@ from dpjobs.epsilon import Epsilon
 from dpjobs.formula import ONE as ONE_A_ROW
 from dpjobs.plan import SEPARATE, TOKENS, Cell, Plan
 from dpjobs.query import Bounds, Query
-from library.engines.contract import ONE, SURE, EngineContract, Known, Sample, histogram
+from library.engines.contract import CALLS, ONE, SURE, EngineContract, Known, Sample, histogram
 
 pytestmark = pytest.mark.slow
-KEYS = 2000
+KEYS = CALLS
 
 
 class Frames(SparkBackend):
