@@ -19,6 +19,7 @@ from dpjobs.answers import plan_for
 from dpjobs.backends.base import Backend
 from dpjobs.epsilon import Epsilon
 from dpjobs.errors import InputError
+from dpjobs.left_out import with_checks
 from dpjobs.plan import Plan
 from dpjobs.query import Bounds, Query
 from dpjobs.source import Source
@@ -31,7 +32,8 @@ _WIDE = Bounds(0, 2.0**20)
 
 
 def asked(query: Query, column: str | None, limits: Bounds | None, engine: str = SEPARATE) -> Plan:
-    return plan_for(engine, query, column, None if query is Query.COUNT else limits, Epsilon(1))
+    plan = plan_for(engine, query, column, None if query is Query.COUNT else limits, Epsilon(1))
+    return with_checks(plan, Epsilon(1), Epsilon(1), has_lines=True)
 
 
 def count(backend: Backend, source: Source, column: str | None = None) -> int:
@@ -48,7 +50,7 @@ def plans(backend: Backend, column: str, limits: Bounds) -> Iterator[Plan]:
     """All that is asked of a column; of Spark, where each takes a second, one of each kind."""
     asked_ = [asked(query, column, limits, engine) for query in Query for engine in (SHARED, SEPARATE)]
     if backend.name == "spark":
-        asked_ = [plan for plan in asked_ if len(plan.cells) == 3 or plan.counts][-2:]
+        asked_ = [plan for plan in asked_ if plan.query in (Query.VARIANCE, Query.COUNT)][-2:]
     yield from (plan for plan in [*asked_, bounds.histogram_plan(column, Decimal(1))] if plan.live)
 
 
