@@ -3,7 +3,7 @@
 import atexit
 import contextlib
 import importlib.metadata
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from typing import Any
 
@@ -60,7 +60,7 @@ class TumultEngine(Engine):
         return noisy
 
 
-def _histogram(frame: DataFrame, column: str, keys: dict[Cell, int | None], epsilon: Epsilon) -> list[Noisy]:
+def _histogram(frame: DataFrame, column: str, keys: Mapping[Cell, int | None], epsilon: Epsilon) -> list[Noisy]:
     """Count the rows of each cell's key. Every row has one, so all counts cost the epsilon of one."""
     query = QueryBuilder(_VIEW).groupby(KeySet.from_dict({column: list(keys.values())})).count(name=_NOISY)
     with _session(frame, epsilon) as session:

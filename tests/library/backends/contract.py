@@ -151,7 +151,7 @@ class CSVContract:
         edges = [2.0**e for e in range(-33, 68)]
         values = [v for e in edges for v in (math.nextafter(e, 0), e, math.nextafter(e, math.inf))]
         texts = [repr(sign * v) for v in [*values, 0.0, 5e-324, 1e308, math.inf] for sign in (1, -1)]
-        source = source_of(write_csv(tmp_path / "t.csv", [b"r,%s" % text.encode() for text in texts]))
+        source = source_of(write_csv(tmp_path / "t.csv", [b"r,%s,z" % text.encode() for text in texts]))
         plan = bounds.histogram_plan("x", Decimal(1))
         found = backend.totals(source, plan)
         assert found == reference.of_csv(source, plan)
@@ -471,6 +471,7 @@ class TypesContract:
         from library import test_parquet as cases
 
         ranges = (Bounds(-5, 5), Bounds(-(2.0**100), 2.0**100), Bounds(0, 1e-6))
+        rows = count(backend, types)
         for number, (name, case) in enumerate(zip(cases.NAMES, cases.CASES, strict=True)):
             there = 2 * cases.TIMES * (case.counted or len(case.values))
             assert count(backend, types, name) == there, case.field
@@ -478,10 +479,11 @@ class TypesContract:
                 with pytest.raises(InputError, match="the column's type holds no numbers"):
                     types.check_column(name, numeric=True)
                 continue
+            numbers: list[float | None] = [float(x) for x in case.numbers] * 2 * cases.TIMES
+            numbers += [math.nan] * (there - len(numbers)) + [None] * (rows - there)
             # each takes a second of Spark, which clamps all types alike
             for limits_ in ranges if backend.name != "spark" else [ranges[number % len(ranges)]]:
                 for plan in plans(backend, name, limits_):
                     if not plan.counts:
-                        once = reference.of_numbers([float(x) for x in case.numbers], plan)
-                        expected = [2 * cases.TIMES * n for n in once]
+                        expected = reference.of_numbers(numbers, plan)
                         assert backend.totals(types, plan) == expected, (case.field, plan)

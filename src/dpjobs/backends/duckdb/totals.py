@@ -33,7 +33,7 @@ class Query(NamedTuple):
         """The number of rows for which a condition holds; of all for `true`."""
         if self.weight:
             return f"coalesce(sum({self.weight}) filter ({condition}), 0)"
-        return "count(*)" if condition == "true" else f"count_if({condition})"
+        return "count(*)" if condition == "true" else f"coalesce(count_if({condition}), 0)"
 
 
 def counted(connection: Any, rows: Query, plan: Plan) -> list[int]:
