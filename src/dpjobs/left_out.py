@@ -5,10 +5,9 @@ many numbers lie beyond the bounds costs a share of epsilon of its own: those ro
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Any
 
 from dpjobs.engines.base import Noisy
 from dpjobs.epsilon import Epsilon
@@ -47,20 +46,20 @@ def of_answer(noisy: Sequence[Noisy]) -> list[Noisy]:
 
 _BEYOND = 0.98
 """How sure it has to be that there are such rows at all, before a warning says so: 1 % of false alarms a kind."""
-_TYPED = "`dpcloud data import` reads such files"
+_IMPORT = "`dpcloud data import --help` tells how to read such a file"
 
 
 @dataclass(frozen=True)
 class Share:
-    """Noisy rows of one kind, their interval at the release's confidence, and of how many rows they are a part.
+    """Noisy rows of one kind, half of their interval's width at the release's confidence, and their whole.
 
-    `least` is what they are at least, as far as the noise tells at `_BEYOND`; `of` is None where it is not known.
+    `least` is how many there are at least, as far as the noise tells at `_BEYOND`. `of`, the rows that they are
+    a part of, is None where it is not known.
     """
 
     kind: Rows
     rows: float
-    low: float
-    high: float
+    half: float
     least: float
     of: float | None = None
 
@@ -72,19 +71,24 @@ class Share:
     @property
     def percent(self) -> float | None:
         """Their share of `of`."""
-        return None if self.of is None else min(100.0 * self.rows / self.of, 100.0)
+        return None if self.of is None else min(max(100.0 * self.rows / self.of, 0.0), 100.0)
 
-    def __str__(self) -> str:
-        """Say about how many, in no more digits than the noise leaves."""
-        half = max(self.high - self.rows, 0.5)
-        rows = f"{rounded(self.rows, half)} ± {rounded(half, half)} rows"
+    def text(self, whole: str) -> str:
+        """Say about how many of the whole there are, in no more digits than the noise leaves."""
+        rows = f"{plus_minus(self.rows, self.half)} rows"
         if self.percent is None or not self.of:
-            return f"about {rows}"
-        return f"about {rounded(self.percent, 100.0 * half / self.of)} % ({rows})"
+            return f"about {rows} of {whole}"
+        return f"about {rounded(self.percent, 100.0 * self.half / self.of)} % of {whole} ({rows})"
+
+
+def plus_minus(rows: float, half: float) -> str:
+    """Write a noisy number of rows, which may be below 0, with half of its interval: 310 ± 120."""
+    digit = max(half / 10, 1.0)
+    return f"{rounded(max(rows, 0.0), digit)} ± {rounded(max(half, 1.0), digit)}"
 
 
 def rounded(x: float, half: float) -> str:
-    """Write a number to the digit that half of its interval reaches."""
+    """Write a number to the first digit of half of its interval; no finer than it could be a whole number."""
     digits = -math.floor(math.log10(half)) if 0 < half < math.inf else 0
     return f"{round(x, digits):,.{max(digits, 0)}f}"
 
@@ -95,8 +99,9 @@ def shares(plan: Plan, noisy: Sequence[Noisy], confidence: float) -> list[Share]
     numbers = _numbers(plan, noisy)
     if numbers is None or numbers <= 0:
         return [share for kind, share in found.items() if kind is not Rows.WITHIN]
-    filled = numbers + (found[Rows.NO_NUMBER].rows if Rows.NO_NUMBER in found else 0.0)
-    everything = numbers + sum(found[kind].rows for kind in LEFT_OUT if kind in found)
+    rows: dict[Rows, float] = {kind: max(share.rows, 0.0) for kind, share in found.items()}
+    filled = numbers + rows.get(Rows.NO_NUMBER, 0.0)
+    everything = numbers + sum(rows.get(kind, 0.0) for kind in LEFT_OUT)
     wholes = {Rows.BELOW: numbers, Rows.ABOVE: numbers, Rows.NO_NUMBER: filled}
     return [
         replace(share, of=wholes.get(kind, everything)) for kind, share in found.items() if kind is not Rows.WITHIN
@@ -106,7 +111,7 @@ def shares(plan: Plan, noisy: Sequence[Noisy], confidence: float) -> list[Share]
 def _share(noisy: Noisy, confidence: float) -> Share:
     rows = float(noisy.value * noisy.cell.step)
     half, beyond = (_half(noisy, level) for level in (confidence, _BEYOND))
-    return Share(noisy.cell.rows, max(rows, 0.0), max(rows - half, 0.0), max(rows + half, 0.0), rows - beyond)
+    return Share(noisy.cell.rows, rows, half, rows - beyond)
 
 
 def _half(noisy: Noisy, confidence: float) -> float:
@@ -134,27 +139,26 @@ def _warning(plan: Plan, share: Share) -> str:
         where = "below" if share.kind is Rows.BELOW else "above"
         bound = bounds.lower if share.kind is Rows.BELOW else bounds.upper
         return (
-            f"{share} of the numbers lie {where} {bound:,.15g} and count as it: the answer and its interval are for "
-            "the values as clamped"
+            f"{share.text('the numbers')} lie {where} {bound:,.15g} and count as it: the answer and its interval are "
+            "for the values as clamped"
         )
     if share.kind is Rows.NO_NUMBER:
         return (
-            f"{share} of the filled cells are no numbers and are left out: thousands separators, percent signs, "
-            f"decimal commas, codes? {_TYPED}"
+            f"{share.text('the filled cells')} are no numbers, and are left out: thousands separators, percent "
+            f"signs, decimal commas, codes? {_IMPORT}"
         )
     if share.kind is Rows.BROKEN_LINE:
         return (
-            f"{share} of the lines have more or fewer cells than the header and are left out: cells with line breaks, "
-            f"or commas without quotes? {_TYPED}"
+            f"{share.text('the lines')} have more or fewer cells than the header, and are left out: cells with line "
+            f"breaks, or commas without quotes? {_IMPORT}"
         )
-    return f"{share} of the rows have an empty cell and are left out"
+    return f"{share.text('the rows')} have an empty cell, and are left out"
 
 
-def as_json(found: Sequence[Share]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Give each kind by name, as a release has it."""
-    for share in found:
-        half = max(share.high - share.rows, 0.5)
-        told: dict[str, Any] = {"rows": share.rows, "interval": [share.low, share.high]}
-        if share.of:
-            told["percent"] = float(rounded(share.percent or 0.0, 100.0 * half / share.of).replace(",", ""))
-        yield share.kind.value, told
+def as_json(found: Sequence[Share]) -> dict[str, dict[str, float]]:
+    """Return each kind by name as a release has it: noisy rows, half of their interval's width, and percentage."""
+    return {
+        share.kind.value: {"rows": share.rows, "half_width": share.half}
+        | ({} if share.percent is None else {"percent": round(share.percent, 6)})
+        for share in found
+    }

@@ -52,9 +52,9 @@ SIDES = (Rows.BELOW, Rows.WITHIN, Rows.ABOVE)
 class Cell:
     """A public cell, to which each row gives a whole number in [lower, upper].
 
-    A row with a number gives what `formula` tells from its steps (None: 1 for the rows of bin number `bin`). A cell of
-    other `rows` gets `upper` from each of them. `step` is what 1 means in the column's unit (for squares in the unit's
-    square). The cell's noise is that of `sensitivity` at `epsilon`, which the cells of one `vector` share.
+    A row with a number gives what `formula` tells from its steps (None: 1 for the rows of bin number `bin`). A cell
+    of other `rows` gets `upper` from each of them. `step` is what 1 means in the column's unit (for squares in the
+    unit's square). The cell's noise is that of `sensitivity` at `epsilon`, which the cells of one `vector` share.
     """
 
     name: str

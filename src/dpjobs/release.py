@@ -22,7 +22,10 @@ from dpjobs.statistics.base import Estimate
 HARDENED = "hardened"
 NOT_HARDENED = "not hardened, for comparison"
 """Whoever knows floating point can see through its sampler (Mironov 2012)."""
-PROTECTS = "one row: someone with k rows in the table is protected k times less"
+PROTECTS = (
+    "one row: someone with k rows in the table is protected k times less (make a table of one row a person, or "
+    "divide epsilon by the most rows that one can have)"
+)
 
 
 def to_json(
@@ -68,13 +71,7 @@ def _checks(spec: JobSpec, shares: Sequence[left_out.Share]) -> dict[str, Any] |
     """How many rows were left out of the answer, and how many numbers clamped; None for a count."""
     if spec.query is Query.COUNT:
         return None
-    told = {
-        kind: {
-            name: [_number(x) for x in value] if isinstance(value, list) else _number(value)
-            for name, value in t.items()
-        }
-        for kind, t in left_out.as_json(shares)
-    }
+    told = {kind: {k: _number(x) for k, x in numbers.items()} for kind, numbers in left_out.as_json(shares).items()}
     return {"epsilon": _exact(spec.check_budget())} | told
 
 

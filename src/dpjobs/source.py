@@ -53,9 +53,9 @@ class Files(Protocol):
 class Source:
     """A table that can be read: its files, their format, and its columns with their kinds.
 
-    `columns` maps each name to its Column; a CSV's columns are all text. `size` is in bytes. `headers` are the
-    CSV files' header lines as they may stand there, `width` how many cells these have. `partitions` are the columns that folders named like
-    `year=2020` below `root` give. `refused` says of other columns why they cannot be asked for.
+    `columns` maps each name to its Column; a CSV's columns are all text. `size` is in bytes. `headers` are the CSV
+    files' header lines as they may stand there, `width` is how many cells these have. `partitions` are the columns
+    that folders named like `year=2020` below `root` give. `refused` says of other columns why they cannot be asked.
     """
 
     paths: tuple[str, ...]

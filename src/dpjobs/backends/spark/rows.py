@@ -57,10 +57,7 @@ def read(spark: SparkSession, source: Source, column: str | None) -> DataFrame:
     if column in source.partitions:
         reader = reader.option("basePath", f"file://{source.root}" if is_local(source.root) else source.root)
     paths = [_escaped(path) for path in source.paths]
-    if source.format == "parquet":
-        table = reader.parquet(*paths)
-    else:
-        table = _lines(reader, paths, source.headers)
+    table = reader.parquet(*paths) if source.format == "parquet" else _lines(reader, paths, source.headers)
     if column is None:
         return table.select(F.lit(1).alias(_ONE))
     if column in source.partitions:
