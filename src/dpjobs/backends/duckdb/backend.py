@@ -150,10 +150,12 @@ class DuckDBBackend(Backend):
         if column is None:
             text = f"select 'x' as cell from batches where {kept}"
         else:
-            cell, commas = sql.cell("line", list(table.columns).index(column)), sql.commas("line", "commas")
+            cell = sql.cell("line", list(table.columns).index(column))
+            broken = sql.is_broken("line", "commas", table.width)
             # a blank line is mostly found by its commas, for nothing
-            rows = f"select *, {commas} as found from batches where commas = {table.width - 1} or {kept}"
-            text = f"select {cell} as cell, found <> {table.width - 1} as broken from ({rows})"
+            text = (
+                f"select {cell} as cell, {broken} as broken from batches where commas = {table.width - 1} or {kept}"
+            )
         files = files_of(table.root)
         open_ = self._progress.of_files(files.open, len(paths))
         batches = lines.batches(paths, open_, table.headers, files.piece)
