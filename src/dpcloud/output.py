@@ -45,12 +45,12 @@ def show_releases(outcome: Outcome, balance: Balance | None) -> None:
     left = str(balance.left) if balance else ""
     for r in releases:
         value, low, high = (float(x) for x in (r["value"], *r["interval"]))
-        width = high - low
+        width, whole = high - low, r["query"] == "COUNT"
         seconds = outcome.seconds.get(r["run_id"])
         table.add_row(
             ENGINES[r["engine"]].title,
-            number(value, width),
-            f"{number(low, width)} to {number(high, width)}",
+            number(value, width, whole),
+            f"{number(low, width, whole)} to {number(high, width, whole)}",
             plain(Decimal(r["epsilon"])) if seconds is not None else "0 (stored before)",
             left,
             "" if seconds is None else f"{seconds:.1f}",
@@ -121,9 +121,12 @@ def _bounds(release: dict[str, Any]) -> str:
     )
 
 
-def number(x: float, width: float) -> str:
-    """Write a number to about three digits of the width of its interval; all of it when there is no width."""
+def number(x: float, width: float, whole: bool = False) -> str:
+    """Write a number to about three digits of the width of its interval; all of it when there is no width.
+
+    `whole`: it has no fraction.
+    """
     if width <= 0 or not math.isfinite(width):
         return f"{x:,.0f}" if x.is_integer() else f"{x:,.6g}"
-    digits = min(2 - math.floor(math.log10(width)), 12)
+    digits = min(2 - math.floor(math.log10(width)), 0 if whole else 12)
     return f"{round(x, digits):,.{max(digits, 0)}f}"
