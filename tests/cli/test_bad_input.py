@@ -132,7 +132,7 @@ def test_epsilon_too_small_for_finding_bounds(refused: Refused, query: str) -> N
     assert f"epsilon is too small for {query} by PipelineDP: given '0.000009999'; allowed: at least 0.00001 (" in line
 
 
-@pytest.mark.parametrize(("query", "smallest"), [("MEAN", "0.000002"), ("VARIANCE", "0.000003")])
+@pytest.mark.parametrize(("query", "smallest"), [("MEAN", "0.000002106"), ("VARIANCE", "0.000003158")])
 def test_epsilon_too_small_to_be_shared(refused: Refused, query: str, smallest: str) -> None:
     line = refused(engine="tumult", query=query, epsilon="0.000001999", lower="0", upper="1")
     assert (
@@ -198,9 +198,27 @@ def test_bounds_share(refused: Refused, value: str) -> None:
     assert allowed in line
 
 
-@pytest.mark.parametrize("value", ["0.000000001", "0.999999999"])
+@pytest.mark.parametrize("value", ["0.000000001", "0.949999999"])
 def test_a_bounds_share_that_leaves_too_little(refused: Refused, value: str) -> None:
     assert "epsilon is too small for MEAN by PipelineDP: given '1'; allowed: at least " in refused(bounds_share=value)
+
+
+def test_shares_that_leave_nothing(refused: Refused) -> None:
+    line = refused(bounds_share="0.95")
+    assert "nothing of epsilon is left for the answer: given 'bounds share 0.95, check share 0.05'" in line
+    assert "allowed: less than 1 together" in line
+
+
+@pytest.mark.parametrize("value", ["1", "-0.1", "nan", "5%", "0.0000000001"])
+def test_a_check_share_that_is_none(refused: Refused, value: str) -> None:
+    line = refused(check_share=value)
+    assert f"check share: given '{value}'; allowed: a number from 0 to less than 1 with at most nine decimals" in line
+
+
+def test_a_check_share_that_would_mean_nothing(refused: Refused) -> None:
+    said = "--check-share for a COUNT, which clamps nothing: given '0.1'; allowed: no --check-share"
+    assert said in refused(check_share="0.1", query="COUNT")
+    assert "allowed: at least 0.00001 (" in refused(check_share="0.0001", epsilon="0.000009", lower="0", upper="1")
 
 
 def test_a_bounds_share_that_would_mean_nothing(refused: Refused) -> None:

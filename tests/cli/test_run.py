@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import random
+import re
 import shutil
 import statistics
 import subprocess
@@ -141,7 +142,7 @@ def test_json_is_all_of_standard_output_and_has_every_field(place: Place, releas
     for release in releases:
         said = {name: release[name] for name in ("format", "dataset", "query", "column", "epsilon", "delta", "unit")}
         assert said == {
-            "format": 2,
+            "format": 3,
             "dataset": "census",  # its name, as it was given
             "query": "MEAN",
             "column": "TotalPop",
@@ -166,12 +167,17 @@ def test_the_noise_and_scale_of_each_measurement(releases: list[dict[str, Any]])
     names = {"opendp": "two-sided geometric", "pipelinedp": "rounded Laplace"}
     for release in releases:
         assert (release["backend"], release["recipe"]) == ("duckdb", "tokens")
-        assert [cell["name"] for cell in release["cells"]] == ["high", "low"]
+        left_out, sides = ["no_number", "empty", "broken_line"], ["below", "within", "above"]
+        assert [cell["name"] for cell in release["cells"]] == ["high", "low", *left_out, *sides]
         for cell in release["cells"]:
             assert cell["noise"] == names[release["engine"]]
-            assert cell["epsilon"] == release["epsilon"]  # spent on both at once: a row moves them by 10,000 in all
-            assert cell["sensitivity"] == 10_000
-            assert float(cell["scale"]) == pytest.approx(10_000, rel=1e-6)
+            checks = cell["vector"] == "check"
+            assert checks == (cell["name"] in sides)
+            # spent once on all of a vector: a row moves the answer's by 10,000 in all, or by one row that is left out
+            assert cell["epsilon"] == (Decimal("0.05") if checks else Decimal("0.95"))
+            assert cell["sensitivity"] == (10_000 if cell["name"] in ("high", "low") else 1)
+            scale = float(cell["sensitivity"]) / float(cell["epsilon"])
+            assert float(cell["scale"]) == pytest.approx(scale, rel=1e-6)
         assert 0 < release["rounding_per_row"] < 0.001
 
 
@@ -236,7 +242,11 @@ def test_both_spend_once_for_each_and_the_table_says_so(
     assert "95 % noise interval" in done.stdout
     assert done.stdout.count("0 (stored before)") == 2
     assert "2 engines: epsilon is spent once for each, 0 in all." in done.stdout
-    assert "Protects one row: someone with k rows in the table is protected k times less." in done.stdout
+    assert "Protects one row: someone with k rows in the table is protected k times less (make a table" in done.stdout
+    assert "The 95 % noise interval holds the MEAN of the values as clamped in 95 of 100 runs" in done.stdout
+    assert re.search(
+        r"Left out or clamped, with noise, by \w+: \d+ ± 3 are no numbers, \d+ ± 3 are empty", done.stdout
+    )
     for engine in ("OpenDP", "PipelineDP"):
         assert f"{engine}: values clamped to 0 to 10,000, as given; run id first-" in done.stdout
 
@@ -280,7 +290,8 @@ def test_the_table_of_a_count_without_a_column(place: Place, counted: "subproces
 
 
 def test_what_is_said_on_the_way(counted: "subprocess.CompletedProcess[str]") -> None:
-    assert counted.stderr.splitlines() == [
+    # how much is read is said where it takes long, as on a loaded machine
+    assert [line for line in counted.stderr.splitlines() if "of the table is read" not in line] == [
         "… starting duckdb",
         "… COUNT of rows by PipelineDP",
         NEW,

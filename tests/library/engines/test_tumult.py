@@ -1,6 +1,7 @@
 """Tumult Analytics keeps the engines' contract, on Spark: its Session counts, accounts and draws by itself."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -8,13 +9,14 @@ import pytest
 
 from dpjobs.answers import plan_for
 from dpjobs.backends.spark.backend import SparkBackend
-from dpjobs.backends.spark.rows import BIN
+from dpjobs.backends.spark.rows import BIN, CODES, KIND
 from dpjobs.engines.base import Engine, Noisy
 from dpjobs.epsilon import Epsilon
 from dpjobs.formula import ONE as ONE_A_ROW
-from dpjobs.plan import SEPARATE, TOKENS, Cell, Plan
+from dpjobs.left_out import with_checks
+from dpjobs.plan import SEPARATE, Cell, Plan, Rows
 from dpjobs.query import Bounds, Query
-from library.engines.contract import CALLS, ONE, SURE, EngineContract, Known, Sample, histogram
+from library.engines.contract import CALLS, ONE, SURE, TINY, EngineContract, Known, Sample, histogram
 
 pytestmark = pytest.mark.slow
 KEYS = CALLS
@@ -29,6 +31,9 @@ class Frames(SparkBackend):
 
     def frame(self, table: object, plan: Plan) -> Any:
         return self._made
+
+    def kinds(self, table: object, plan: Plan) -> Any:
+        return self._made.select(KIND)
 
 
 def separate(*cells: Cell) -> Plan:
@@ -108,6 +113,27 @@ class TestTumult(EngineContract):
         noisy = engine.measure(Frames(self.spark, frame), None, plan)
         assert 0 not in [n.value for n in noisy]  # by chance with probability 6e-10
         assert all(abs(n.value) < 40 * n.noise.b for n in noisy)
+
+    def test_left_out_rows_and_clamped_numbers_are_counted_at_the_price_of_one(self, engine) -> None:
+        bare = plan_for("tumult", Query.SUM, "x", Bounds(0.0, 8.0), SURE)
+        plan = with_checks(bare, SURE, SURE, has_lines=True)
+        assert plan.epsilon == 2 * SURE
+        rows = [(5, CODES[kind]) for times, kind in enumerate(Rows) if kind in CODES for _ in range(times)]
+        frame = self.spark.createDataFrame(rows, f"sum bigint, {KIND} int")
+        noisy = engine.measure(Frames(self.spark, frame), None, plan)
+        assert [n.cell for n in noisy] == list(plan.cells)
+        told = {n.cell.rows: n.value for n in noisy}
+        assert {kind: told[kind] for kind in CODES} == {kind: list(Rows).index(kind) for kind in CODES}
+        assert abs(told[Rows.NUMBERS] - 5 * len(rows)) <= 40 * float(noisy[0].noise.scale)
+
+    def test_their_noise_is_that_of_the_share_that_is_spent_on_them(self, engine) -> None:
+        """That all six are as far off by chance as 1,000 rows are has probability 1e-18."""
+        plan = with_checks(plan_for("tumult", Query.SUM, "x", Bounds(0.0, 8.0), SURE), SURE, TINY, has_lines=True)
+        frame = self.spark.createDataFrame([], f"sum bigint, {KIND} int")
+        noisy = engine.measure(Frames(self.spark, frame), None, plan)[1:]
+        assert all(float(n.noise.scale) == pytest.approx(10**6) for n in noisy)
+        assert max(abs(n.value) for n in noisy) > 1000
+        assert len({n.value for n in noisy}) == 6
 
     def test_rows_are_counted_whatever_they_hold(self, engine) -> None:
         plan = plan_for("tumult", Query.COUNT, None, None, SURE)
@@ -197,7 +223,8 @@ def test_noise_of_another_number_of_measurements_is_not_claimed(times: int) -> N
         tumult._RecordingSession(fake).evaluate(None, Decimal(1), 1)
 
 
-def test_two_recipes_are_one_for_what_has_one_cell() -> None:
+def test_two_recipes_have_the_same_cell_where_there_is_one() -> None:
     for query in (Query.COUNT, Query.SUM):
         bounds = None if query is Query.COUNT else Bounds(0.0, 9.0)
-        assert plan_for("tumult", query, "x", bounds, Epsilon(1)).recipe == TOKENS
+        separate_, tokens = (plan_for(engine, query, "x", bounds, Epsilon(1)) for engine in ("tumult", "opendp"))
+        assert separate_ == replace(tokens, recipe=SEPARATE)

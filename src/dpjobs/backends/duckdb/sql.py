@@ -47,6 +47,19 @@ def not_blank(line: str) -> str:
     return rf"regexp_matches({line}, '[\x21-\x7f]')"
 
 
+def is_broken(line: str, commas: str, width: int) -> str:
+    """Whether a line has another number of cells than `width`, `commas` being how many commas it has."""
+    whole = rf"regexp_matches({line}, '{_cells(width - 1)}{_CLOSED}\n\z')"
+    opened = rf'\A(?:{_CLOSED},)*("(?:{_NOT_QUOTE}|"")*\n)\z'
+    emptied = rf"regexp_replace(regexp_extract({line}, '\A(?:{_CLOSED},)*', 0), '{_CLOSED},', ',', 'g')"
+    in_rest = f"regexp_replace(regexp_extract({line}, '{opened}', 1), '[^,]', '', 'g')"
+    return (
+        f"(case when not contains({line}, '\"') then {commas} <> {width - 1} when {whole} then false "
+        f"when regexp_matches({line}, '{opened}') then length({emptied}) + length({in_rest}) <> {width - 1} "
+        "else true end)"
+    )
+
+
 def cell(line: str, place: int) -> str:
     """The text of a line's cell by its place, from 0 on, after RFC 4180; empty when the line has too few.
 
@@ -67,9 +80,13 @@ def cell(line: str, place: int) -> str:
 
 
 def _nth(cell: str, place: int) -> str:
-    whole, left = divmod(place, _REPEATED)
-    before = rf"(?:{cell},){{{_REPEATED}}}" * whole + (rf"(?:{cell},){{{left}}}" if left else "")
-    return rf"\A{before}({cell})(?:,|\n)"
+    return rf"{_cells(place, cell)}({cell})(?:,|\n)"
+
+
+def _cells(times: int, cell: str = _CLOSED) -> str:
+    """So many cells from a line's beginning, each with its comma."""
+    whole, left = divmod(times, _REPEATED)
+    return r"\A" + rf"(?:{cell},){{{_REPEATED}}}" * whole + (rf"(?:{cell},){{{left}}}" if left else "")
 
 
 def unquoted(cell: str) -> str:
