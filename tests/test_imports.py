@@ -58,6 +58,7 @@ PLAIN = {
     "dpjobs.noise": [],
     "dpjobs.interval": ["dpjobs.noise"],
     "dpjobs.bounds": ["dpjobs.epsilon", "dpjobs.noise", "dpjobs.plan", "dpjobs.query"],
+    "dpjobs.clipping": ["dpjobs.query"],
     "dpjobs.backends.base": ["dpjobs.plan", "dpjobs.source"],
     "dpjobs.engines.base": [
         "dpjobs.backends.base",
