@@ -9,7 +9,7 @@ All that follows is a function of the noisy counts, which costs nothing more:
 2. Near the largest seen bin, on both sides of 0, fewer bins are tested, so a lower threshold does.
 3. Further out single bins drown in noise while together they matter. Their rows are estimated outward: each bin has
    at most half of the one before, and at most its noisy count and one scale of noise; a ratio never grows again.
-4. The bound goes out by factors of two while about 8/ε rows (VARIANCE: 16/ε) are estimated to lie beyond it: up to
+4. The bound goes out by factors of two while 12/ε rows (VARIANCE: 24/ε) are estimated to lie beyond it: up to
    there clipping them costs more than the noise of a range twice as wide (Amin et al., "Bounding User Contributions",
    ICML 2019).
 """
@@ -37,7 +37,7 @@ INWARD, OUTWARD = 7, 3
 """How many factors of two near is, from the largest seen bin."""
 LARGEST_RATIO = 0.5
 """Of the rows in a bin to those in the one before, beyond what is seen: a half is a Pareto tail of index 1."""
-CLIPPED = {Query.SUM: 8.0, Query.MEAN: 8.0, Query.VARIANCE: 16.0}
+CLIPPED = {Query.SUM: 12.0, Query.MEAN: 12.0, Query.VARIANCE: 24.0}
 """Estimated rows beyond a bound, times the answer's epsilon, from which on the bound goes out."""
 _MOST = 2**200  # no draw is larger; so every count is a double
 FALLBACK = Bounds(-(2.0**20), 2.0**20)
