@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -12,6 +13,7 @@ from dpjobs.engines import ENGINES
 from dpjobs.epsilon import plain
 from dpjobs.job import Outcome
 from dpjobs.ledger import Balance
+from dpjobs.left_out import plus_minus
 from dpjobs.release import NOT_HARDENED
 
 _WIDTH = 120  # of a table that goes to a file
@@ -37,12 +39,13 @@ def show_releases(outcome: Outcome, balance: Balance | None) -> None:
     first = releases[0]
     what = first["query"] + (f" of {first['column']}" if first["column"] else " of rows")
     percent = plain(Decimal(str(first["confidence"])) * 100)
-    columns = ("engine", what, f"{percent} % noise interval", "epsilon spent", "epsilon left", "seconds")
+    interval = f"{percent} % noise interval" + ("" if first["query"] == "COUNT" else "\nof the values as clamped")
+    columns = ("engine", what, interval, "epsilon spent", "epsilon left", "seconds")
     table = Table(*columns)
     left = str(balance.left) if balance else ""
     for r in releases:
         value, low, high = (float(x) for x in (r["value"], *r["interval"]))
-        width = 0 if r["query"] == "COUNT" else high - low
+        width = high - low
         seconds = outcome.seconds.get(r["run_id"])
         table.add_row(
             ENGINES[r["engine"]].title,
@@ -57,12 +60,49 @@ def show_releases(outcome: Outcome, balance: Balance | None) -> None:
         spent = [Decimal(r["epsilon"]) for r in releases if r["run_id"] in outcome.seconds]
         in_all = plain(sum(spent, Decimal(0)))
         console.print(f"{len(releases)} engines: epsilon is spent once for each, {in_all} in all.")
+    _show_checks(console, releases)
+    console.print(_meaning(first, percent))
     console.print(f"Protects {first['protects']}.")
     for r in releases:
         title = ENGINES[r["engine"]].title
         if r.get("sampler") == NOT_HARDENED:
             console.print(f"{title}: NOT HARDENED, for comparison: its noise is not made for an adversary.")
         console.print(f"{title}: {_bounds(r)}run id {r['run_id']}.")
+
+
+def _show_checks(console: Console, releases: Sequence[dict[str, Any]]) -> None:
+    """Print what the answer leaves out and clamps, loudly where it is beyond noise, as the first release tells."""
+    told = next((r for r in releases if r.get("checks")), None)
+    if told is None:
+        return
+    by = f", by {ENGINES[told['engine']].title}" if len(releases) > 1 else ""
+    for warning in told["warnings"]:
+        console.print(f"WARNING{by}: {warning}.", style="bold yellow")
+    found = {kind: told["checks"][kind] for kind in _KINDS if kind in told["checks"]}
+    parts = [f"{plus_minus(float(f['rows']), float(f['half_width']))} {_KINDS[kind]}" for kind, f in found.items()]
+    if parts:
+        console.print(f"Left out or clamped, with noise{by}: {', '.join(parts)}.")
+    if "below" not in told["checks"]:
+        console.print("How many numbers lie beyond the bounds was not asked (--check-share 0).")
+
+
+_KINDS = {
+    "no_number": "are no numbers",
+    "empty": "are empty",
+    "broken_line": "on lines of another width",
+    "below": "below the bounds",
+    "above": "above",
+}
+
+
+def _meaning(release: dict[str, Any], percent: str) -> str:
+    """What the interval is, in a sentence."""
+    if release["query"] == "COUNT":
+        return f"The {percent} % noise interval holds the true count in {percent} of 100 runs."
+    return (
+        f"The {percent} % noise interval holds the {release['query']} of the values as clamped in {percent} of 100 "
+        "runs; it knows nothing of what was left out, nor of how well the rows stand for anybody else."
+    )
 
 
 def _bounds(release: dict[str, Any]) -> str:
@@ -85,5 +125,5 @@ def number(x: float, width: float) -> str:
     """Write a number to about three digits of the width of its interval; all of it when there is no width."""
     if width <= 0 or not math.isfinite(width):
         return f"{x:,.0f}" if x.is_integer() else f"{x:,.6g}"
-    digits = min(max(0, 2 - math.floor(math.log10(width))), 12)
-    return f"{x:,.{digits}f}"
+    digits = min(2 - math.floor(math.log10(width)), 12)
+    return f"{round(x, digits):,.{max(digits, 0)}f}"

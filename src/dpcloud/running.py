@@ -50,6 +50,7 @@ Examples:
 @click.option("--lower", help="Smallest value that counts in full; without bounds they are found privately.")
 @click.option("--upper", help="Largest value that counts in full.")
 @click.option("--bounds-share", help="Share of epsilon for finding bounds.  [default: 0.1]")
+@click.option("--check-share", help="Share of epsilon for counting what the bounds clamp.  [default: 0.05]")
 @click.option(
     "--dataset", help="Name of the budget that is charged, for a table in several places.  [default: its path]"
 )
@@ -85,6 +86,7 @@ class Options:
     lower: str | None
     upper: str | None
     bounds_share: str | None
+    check_share: str | None
     dataset: str | None
     run_id: str | None
     confidence: str
@@ -103,6 +105,7 @@ class Options:
             lower=self.lower,
             upper=self.upper,
             bounds_share=self.bounds_share,
+            check_share=self.check_share,
             confidence=self.confidence,
             dataset=self.dataset,
             format_=self.format_,

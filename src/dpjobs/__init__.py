@@ -2,5 +2,5 @@
 
 __version__ = "0.1.0"
 
-FORMAT = 2
+FORMAT = 3
 """The version of the release's JSON."""

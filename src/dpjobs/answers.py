@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 from dpjobs import bounds as private_bounds
+from dpjobs import left_out
 from dpjobs.draws import Draws
 from dpjobs.engines import ENGINES
 from dpjobs.epsilon import LEAST, Epsilon
@@ -28,8 +29,14 @@ def smallest_epsilon(spec: JobSpec) -> Epsilon:
     """The least epsilon that leaves every cell its smallest share, rounded up to billionths."""
     separate = ENGINES[spec.engine].recipe == SEPARATE
     needed: Decimal = LEAST * (STATISTICS[spec.query].separate_parts if separate else 1)
+    if spec.query is Query.COUNT:
+        return Epsilon.at_least(needed)
     if spec.finds_bounds:
-        needed = max(needed / (1 - spec.bounds_share), LEAST / spec.bounds_share)
+        needed = max(needed / (1 - spec.bounds_share - spec.check_share), LEAST / spec.bounds_share)
+    else:
+        needed /= 1 - spec.check_share
+    if spec.check_share:  # a single billionth will do: its noise is made for one row, not for a bound
+        needed = max(needed, Epsilon.of_billionths(1) / spec.check_share)
     return Epsilon.at_least(needed)
 
 
@@ -48,9 +55,9 @@ def histogram_plan(spec: JobSpec) -> Plan:
 def totals_plan(spec: JobSpec, draws: Mapping[str, str]) -> Plan:
     """Return the cells of the question; where bounds have to be found, the histogram must be drawn by now."""
     found = _found(spec, draws)
-    if found is None:
-        return plan_for(spec.engine, spec.query, spec.column, spec.bounds, spec.budget.epsilon)
-    return plan_for(spec.engine, spec.query, spec.column, found.bounds, spec.budget.epsilon - found.epsilon)
+    bounds = spec.bounds if found is None else found.bounds
+    answer = plan_for(spec.engine, spec.query, spec.column, bounds, spec.answer_budget())
+    return left_out.with_checks(answer, spec.answer_budget(), spec.check_budget(), has_lines=spec.format == "csv")
 
 
 def known_plan(spec: JobSpec) -> Plan:
@@ -86,7 +93,7 @@ def release_of(spec: JobSpec, draws: Mapping[str, str]) -> str:
             version = f"{version} (bounds: {histogram_version})"
     elif spec.bounds is not None:
         bounds = given_bounds(spec.bounds.lower, spec.bounds.upper)
-    answer = STATISTICS[spec.query].estimate(plan, totals.noisy, spec.confidence)
+    answer = STATISTICS[spec.query].estimate(plan, left_out.of_answer(totals.noisy), spec.confidence)
     return to_json(spec, plan, totals, answer, version, bounds)
 
 

@@ -92,6 +92,8 @@ def digest(plan: Plan) -> str:
                 c.sensitivity,
                 plain(c.epsilon),
                 c.formula and c.formula.sql("k"),
+                c.rows.value,
+                c.vector,
             ]
             for c in plan.cells
         ],

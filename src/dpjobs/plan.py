@@ -9,6 +9,7 @@ declared bounds and epsilon alone; nothing of the data is known yet.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 from fractions import Fraction
 
 from dpjobs.epsilon import Epsilon
@@ -23,14 +24,37 @@ LARGEST_SCALE = 2**40
 _SMALLEST_STEP = Fraction(1, 2**200)  # keeps every step and its square an ordinary double
 
 TOKENS, SEPARATE = "tokens", "separate"
+ANSWER, CHECK = "answer", "check"
+"""Vectors of cells: a row gives all cells of one vector no more than their sensitivity, so they share epsilon."""
+
+
+class Rows(Enum):
+    """The rows that a cell is about: those with a number, or all others by what is wrong with them.
+
+    BELOW, WITHIN and ABOVE part the numbers once more, by the bounds.
+    """
+
+    NUMBERS = "numbers"
+    NO_NUMBER = "no_number"
+    EMPTY = "empty"
+    BROKEN_LINE = "broken_line"
+    BELOW = "below"
+    WITHIN = "within"
+    ABOVE = "above"
+
+
+LEFT_OUT = (Rows.NO_NUMBER, Rows.EMPTY, Rows.BROKEN_LINE)
+"""The kinds of rows that give nothing to an answer about numbers."""
+SIDES = (Rows.BELOW, Rows.WITHIN, Rows.ABOVE)
 
 
 @dataclass(frozen=True)
 class Cell:
     """A public cell, to which each row gives a whole number in [lower, upper].
 
-    `formula` tells it from the row's steps (None: 1 for the rows of bin number `bin`). `step` is what 1 means in the
-    column's unit (for squares in the unit's square). The cell's noise is that of `sensitivity` at `epsilon`.
+    A row with a number gives what `formula` tells from its steps (None: 1 for the rows of bin number `bin`). A cell
+    of other `rows` gets `upper` from each of them. `step` is what 1 means in the column's unit (for squares in the
+    unit's square). The cell's noise is that of `sensitivity` at `epsilon`, which the cells of one `vector` share.
     """
 
     name: str
@@ -41,6 +65,8 @@ class Cell:
     epsilon: Epsilon
     formula: Formula | None = None
     bin: int | None = None
+    rows: Rows = Rows.NUMBERS
+    vector: str = ANSWER
 
     @property
     def constant(self) -> bool:
@@ -103,10 +129,17 @@ class Plan:
         return self.query is None
 
     @property
+    def kinds(self) -> frozenset[Rows]:
+        """What has to be told apart of rows beside their numbers."""
+        return frozenset(cell.rows for cell in self.live) - {Rows.NUMBERS}
+
+    @property
     def epsilon(self) -> Epsilon:
-        """What all its noise costs: the cells' own where they share tokens, else the sum of their shares."""
-        shares = [cell.epsilon for cell in self.live]
-        return max(shares, default=Epsilon(0)) if self.recipe == TOKENS else sum(shares, Epsilon(0))
+        """What all its noise costs: the sum over its vectors, whose cells share theirs."""
+        vectors: dict[str, Epsilon] = {}
+        for cell in self.live:
+            vectors[cell.vector] = max(cell.epsilon, vectors.get(cell.vector, Epsilon(0)))
+        return sum(vectors.values(), Epsilon(0))
 
     @property
     def rounding_per_row(self) -> float:
@@ -120,7 +153,7 @@ class Plan:
 
 def tokens_grid(bounds: Bounds, epsilon: Epsilon) -> Grid:
     """The grid from the lower bound (0 steps) to the upper one: as many steps as a row has tokens."""
-    most = min(WIDTH, int(LARGEST_SCALE * Fraction(epsilon)))
+    most = most_steps(epsilon)
     lower, upper = Fraction(bounds.lower), Fraction(bounds.upper)
     step = smallest_step(upper - lower, most)
     while True:
@@ -130,6 +163,11 @@ def tokens_grid(bounds: Bounds, epsilon: Epsilon) -> Grid:
         if steps <= most:
             return Grid(bounds, origin, float(step), 0, steps)
         step *= 2
+
+
+def most_steps(epsilon: Epsilon) -> int:
+    """The most tokens that a row may hand out to cells that share an epsilon."""
+    return min(WIDTH, int(LARGEST_SCALE * Fraction(epsilon)))
 
 
 def smallest_step(largest: Fraction, most: int) -> Fraction:
@@ -154,11 +192,15 @@ def shares(epsilon: Epsilon, live: int) -> Epsilon:
 
 
 def is_possible(plan: Plan, totals: Sequence[int]) -> bool:
-    """Whether a table can have these exact totals: none of a sign that no row gives, tokens in whole rows."""
-    signs = all(
-        (cell.lower < 0 or total >= 0) and (cell.upper > 0 or total <= 0)
-        for cell, total in zip(plan.live, totals, strict=True)
-    )
-    if plan.recipe != TOKENS or len(plan.live) < 2 or plan.bins:
-        return signs
-    return signs and sum(totals) % plan.live[0].sensitivity == 0
+    """Whether a table can have these exact totals: none of a sign that no row gives, and tokens in whole rows."""
+    given = list(zip(plan.live, totals, strict=True))
+    if not all((cell.lower < 0 or total >= 0) and (cell.upper > 0 or total <= 0) for cell, total in given):
+        return False
+    if any(total % cell.upper for cell, total in given if cell.rows is not Rows.NUMBERS):
+        return False
+    shared = [(c, total) for c, total in given if c.rows is Rows.NUMBERS and c.vector == ANSWER and c.bin is None]
+    if plan.recipe != TOKENS or len(shared) < 2:
+        return True
+    rows, left = divmod(sum(total for _, total in shared), shared[0][0].sensitivity)
+    sides = [total for cell, total in given if cell.rows in SIDES]
+    return left == 0 and (not sides or sum(sides) == rows)

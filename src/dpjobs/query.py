@@ -17,6 +17,7 @@ DEFAULT_CONFIDENCE = 0.95
 MIN_CONFIDENCE, MAX_CONFIDENCE = 0.5, 0.999999
 _CONFIDENCE = "a number from 0.5 to 0.999999, such as 0.95"
 DEFAULT_BOUNDS_SHARE = Decimal("0.1")
+DEFAULT_CHECK_SHARE = Decimal("0.05")
 
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
 _NOTHING_TO_CLAMP = "bounds for a COUNT, which counts every row whatever its value"
@@ -50,15 +51,23 @@ def parse_bound(text: str, name: str) -> float:
     return value
 
 
-def parse_share(text: str) -> Decimal:
-    """Read the share of epsilon that finding bounds may spend: between 0 and 1, with at most nine decimals."""
-    allowed = "a number between 0 and 1 with at most nine decimals, such as 0.1"
-    if not NUMBER.fullmatch(text.strip()) or not 0 < (share := Decimal(text.strip())) < 1:
-        raise InputError.of("bounds share", text, allowed)
+def parse_share(text: str, what: str = "bounds share", least: Decimal | None = None) -> Decimal:
+    """Read a share of epsilon: above 0 (or `least` and more) and below 1, with at most nine decimals."""
+    span = "between 0 and 1" if least is None else f"from {least} to less than 1"
+    allowed = f"a number {span} with at most nine decimals, such as 0.1"
+    if not NUMBER.fullmatch(text.strip()) or not 0 <= (share := Decimal(text.strip())) < 1:
+        raise InputError.of(what, text, allowed)
+    if share < least if least is not None else share == 0:
+        raise InputError.of(what, text, allowed)
     try:
         return Decimal(Epsilon(share))  # as many decimals: of finer shares nothing might be left of epsilon
     except ValueError:
-        raise InputError.of("bounds share", text, allowed) from None
+        raise InputError.of(what, text, allowed) from None
+
+
+def parse_check_share(text: str) -> Decimal:
+    """Read the share of epsilon that is spent on how many numbers lie beyond the bounds; 0 for not asking."""
+    return parse_share(text, "check share", Decimal(0))
 
 
 def parse_confidence(text: str) -> float:
@@ -161,7 +170,8 @@ class JobSpec:
     """One query by one engine on one table, with all that its answer and its privacy depend on.
 
     `uri` is a path or an `s3://` address of a file or folder, `format` "csv" or "parquet", `bounds` None
-    when they are to be found privately on `bounds_share` of epsilon. Raises InputError.
+    when they are to be found privately on `bounds_share` of epsilon. `check_share` of epsilon tells how many numbers
+    lie beyond the bounds. Raises InputError.
     """
 
     run_id: str
@@ -174,6 +184,7 @@ class JobSpec:
     format: str
     bounds: Bounds | None = None
     bounds_share: Decimal = DEFAULT_BOUNDS_SHARE
+    check_share: Decimal = DEFAULT_CHECK_SHARE
     confidence: float = DEFAULT_CONFIDENCE
     unit: PrivacyUnit = field(default_factory=PrivacyUnit)
 
@@ -188,6 +199,10 @@ class JobSpec:
         if not MIN_CONFIDENCE <= self.confidence <= MAX_CONFIDENCE:
             raise InputError.of("confidence", self.confidence, _CONFIDENCE)
         object.__setattr__(self, "bounds_share", parse_share(str(self.bounds_share)))
+        object.__setattr__(self, "check_share", parse_check_share(str(self.check_share)))
+        if self.finds_bounds and self.bounds_share + self.check_share >= 1:
+            given = f"bounds share {self.bounds_share}, check share {self.check_share}"
+            raise InputError.of("nothing of epsilon is left for the answer", given, "less than 1 together")
 
     @property
     def finds_bounds(self) -> bool:
@@ -197,6 +212,14 @@ class JobSpec:
     def bounds_budget(self) -> Epsilon:
         """The epsilon that finding bounds spends; 0 when they are given."""
         return self.budget.epsilon.share(self.bounds_share) if self.finds_bounds else Epsilon(0)
+
+    def check_budget(self) -> Epsilon:
+        """The epsilon that is spent on how many numbers lie beyond the bounds; 0 for a COUNT."""
+        return Epsilon(0) if self.query is Query.COUNT else self.budget.epsilon.share(self.check_share)
+
+    def answer_budget(self) -> Epsilon:
+        """The epsilon that is left for the answer."""
+        return self.budget.epsilon - self.bounds_budget() - self.check_budget()
 
     def digest(self) -> str:
         """SHA-256 over all that the answer depends on, the run id left out: what a run id is bound to."""
@@ -215,6 +238,8 @@ class JobSpec:
             "confidence": self.confidence.hex(),
             "unit": self.unit.kind,
         }
+        if self.query is not Query.COUNT and self.check_share != DEFAULT_CHECK_SHARE:
+            parts["check_share"] = str(self.check_share)  # else as before there was one: old run ids replay
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
     def describe(self) -> str:

@@ -9,20 +9,23 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from dpjobs import FORMAT
+from dpjobs import FORMAT, left_out
 from dpjobs.draws import Draws
 from dpjobs.engines import ENGINES
 from dpjobs.engines.base import Noisy
 from dpjobs.errors import CopyError, InputError, quoted
 from dpjobs.noise import Noise
 from dpjobs.plan import Plan
-from dpjobs.query import JobSpec
+from dpjobs.query import JobSpec, Query
 from dpjobs.statistics.base import Estimate
 
 HARDENED = "hardened"
 NOT_HARDENED = "not hardened, for comparison"
 """Whoever knows floating point can see through its sampler (Mironov 2012)."""
-PROTECTS = "one row: someone with k rows in the table is protected k times less"
+PROTECTS = (
+    "one row: someone with k rows in the table is protected k times less (make a table of one row a person, or "
+    "divide epsilon by the most rows that one can have)"
+)
 
 
 def to_json(
@@ -34,6 +37,7 @@ def to_json(
     bounds: dict[str, Any] | None,
 ) -> str:
     """Write a release: nothing in it but the specification, noisy numbers, and what follows from both."""
+    shares = left_out.shares(plan, draws.noisy, spec.confidence)
     release = {
         "format": FORMAT,
         "run_id": spec.run_id,
@@ -53,12 +57,22 @@ def to_json(
         "unit": {"kind": spec.unit.kind},
         "protects": PROTECTS,
         "bounds": bounds,
+        "checks": _checks(spec, shares),
+        "warnings": left_out.warnings(plan, shares),
         "rounding_per_row": plan.rounding_per_row,
         "origin": 0.0 if plan.grid is None else plan.grid.origin,
         "recipe": plan.recipe,
         "cells": [_cell(n) for n in draws.noisy],
     }
     return json.dumps(release, ensure_ascii=False, allow_nan=False)
+
+
+def _checks(spec: JobSpec, shares: Sequence[left_out.Share]) -> dict[str, Any] | None:
+    """How many rows were left out of the answer, and how many numbers clamped; None for a count."""
+    if spec.query is Query.COUNT:
+        return None
+    told = {kind: {k: _number(x) for k, x in numbers.items()} for kind, numbers in left_out.as_json(shares).items()}
+    return {"epsilon": _exact(spec.check_budget())} | told
 
 
 def shown_dataset(dataset: str) -> str:
@@ -90,13 +104,13 @@ def found_bounds(
 def _cell(noisy: Noisy) -> dict[str, Any]:
     """One cell in the column's unit (its square for squares): value = integers · step.
 
-    Where cells share tokens, epsilon is spent on all of them at once, and `sensitivity` is what a row moves them by
-    in all.
+    Epsilon is spent once on all cells of a vector, and `sensitivity` is what a row moves them by in all.
     """
     cell = noisy.cell
     step = cell.step
     return {
         "name": cell.name,
+        "vector": cell.vector,
         "value": _number(float(noisy.value * step)),
         "epsilon": _exact(cell.epsilon),
         "sensitivity": _number(float(cell.sensitivity * step)),

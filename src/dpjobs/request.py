@@ -14,12 +14,14 @@ from dpjobs.epsilon import Epsilon
 from dpjobs.errors import InputError
 from dpjobs.query import (
     DEFAULT_BOUNDS_SHARE,
+    DEFAULT_CHECK_SHARE,
     DEFAULT_CONFIDENCE,
     Bounds,
     JobSpec,
     PrivacyBudget,
     Query,
     check_dataset,
+    parse_check_share,
     parse_confidence,
     parse_share,
 )
@@ -43,6 +45,7 @@ class Request:
     budget: PrivacyBudget
     bounds: Bounds | None
     bounds_share: Decimal
+    check_share: Decimal
     confidence: float
 
     @classmethod
@@ -56,6 +59,7 @@ class Request:
         lower: str | None = None,
         upper: str | None = None,
         bounds_share: str | None = None,
+        check_share: str | None = None,
         confidence: str | None = None,
         dataset: str | None = None,
         format_: str | None = None,
@@ -69,6 +73,8 @@ class Request:
         bounds = Bounds.parse(asked, lower, upper)
         if bounds_share is not None and (bounds is not None or asked is Query.COUNT):
             raise InputError.of("--bounds-share where no bounds are to be found", bounds_share, "no --bounds-share")
+        if check_share is not None and asked is Query.COUNT:
+            raise InputError.of("--check-share for a COUNT, which clamps nothing", check_share, "no --check-share")
         return cls(
             uri=uri,
             address=address,
@@ -79,6 +85,7 @@ class Request:
             budget=PrivacyBudget(Epsilon.parse(epsilon)),
             bounds=bounds,
             bounds_share=DEFAULT_BOUNDS_SHARE if bounds_share is None else parse_share(bounds_share),
+            check_share=DEFAULT_CHECK_SHARE if check_share is None else parse_check_share(check_share),
             confidence=DEFAULT_CONFIDENCE if confidence is None else parse_confidence(confidence),
         )
 
@@ -101,6 +108,7 @@ class Request:
                 format=format_,
                 bounds=self.bounds,
                 bounds_share=self.bounds_share,
+                check_share=self.check_share,
                 confidence=self.confidence,
             )
             for engine, run_id in run_ids.items()

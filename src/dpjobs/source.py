@@ -53,9 +53,9 @@ class Files(Protocol):
 class Source:
     """A table that can be read: its files, their format, and its columns with their kinds.
 
-    `columns` maps each name to its Column; a CSV's columns are all text. `size` is in bytes. `headers` are the
-    CSV files' header lines as they may stand there. `partitions` are the columns that folders named like
-    `year=2020` below `root` give. `refused` says of other columns why they cannot be asked for.
+    `columns` maps each name to its Column; a CSV's columns are all text. `size` is in bytes. `headers` are the CSV
+    files' header lines as they may stand there, `width` is how many cells these have. `partitions` are the columns
+    that folders named like `year=2020` below `root` give. `refused` says of other columns why they cannot be asked.
     """
 
     paths: tuple[str, ...]
@@ -64,6 +64,7 @@ class Source:
     size: int
     root: str
     headers: frozenset[bytes] = frozenset()
+    width: int = 0
     partitions: tuple[str, ...] = ()
     refused: dict[str, str] = field(default_factory=dict)
 
@@ -143,7 +144,7 @@ def inspect(uri: str, format_: str, files: Files) -> Source:
     partitions = _partitions(entry, kept) if entry.is_folder else ()
     if format_ == "parquet":
         schema = _parquet_columns(uri, kept, files)
-        columns, refused, lines = schema.usable, schema.refused, frozenset[bytes]()
+        columns, refused, lines, width = schema.usable, schema.refused, frozenset[bytes](), 0
     else:
         headers = [header.read_header(e.path, partial(files.read, e.path, 0)) for e in kept]
         other = next((e for e, h in zip(kept, headers, strict=True) if h.names != headers[0].names), None)
@@ -152,7 +153,7 @@ def inspect(uri: str, format_: str, files: Files) -> Source:
             allowed = f"the same header in every file of the folder, as {quoted(first)} has it"
             raise InputError.of("headers differ within the folder", name, allowed)
         columns, refused = {name: Column("text") for name in headers[0].names}, {}
-        lines = frozenset(line for h in headers for line in h.lines)
+        lines, width = frozenset(line for h in headers for line in h.lines), len(headers[0].names)
     # these hide columns of the same name in the files, as in Hive
     of_folders = {name: Column("text") for name in partitions}
     return Source(
@@ -162,6 +163,7 @@ def inspect(uri: str, format_: str, files: Files) -> Source:
         size=sum(e.size for e in kept),
         root=entry.path,
         headers=lines,
+        width=width,
         partitions=partitions,
         refused=refused,
     )

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from dpjobs.engines import ENGINES
 from dpjobs.engines.base import Noisy, is_enough
 from dpjobs.epsilon import Epsilon
-from dpjobs.plan import SEPARATE, Plan, is_possible
+from dpjobs.left_out import with_checks
+from dpjobs.plan import ANSWER, CHECK, LEFT_OUT, SEPARATE, Cell, Plan, Rows, is_possible
 from dpjobs.query import Bounds, Query
 from library.plans import plan, separate
 
@@ -24,6 +25,7 @@ NUMBERS = st.one_of(
     st.integers(-1000, 1000).map(float),
     st.sampled_from([0.0, -0.0, 1e308, -1e308, float("inf"), float("-inf"), 5e-324, 0.5, 2.0**53]),
 )
+ROWS = st.one_of(NUMBERS, NUMBERS, st.sampled_from(LEFT_OUT))
 BOUNDS = st.builds(
     lambda a, b: Bounds(min(a, b), max(a, b)),
     *[st.one_of(st.floats(-(2.0**100), 2.0**100), st.integers(-100, 100).map(float))] * 2,
@@ -31,13 +33,30 @@ BOUNDS = st.builds(
 EPSILON = st.integers(1_000, 10**10).map(lambda billionths: Epsilon.of_billionths(billionths))
 
 
-def totals(of: Plan, numbers: Sequence[float]) -> list[int]:
-    """What a backend has to count for these rows: in doubles, as all of them compute."""
+def totals(of: Plan, rows: Sequence[float | Rows]) -> list[int]:
+    """What a backend has to count for these rows, some without a number: in doubles, as all of them compute."""
     sums = [0] * len(of.cells)
-    for x in numbers:
+    for row in rows:
         for i, cell in enumerate(of.cells):
-            sums[i] += cell.formula.value(steps(of, x))
+            sums[i] += gives(of, row, cell)
     return sums
+
+
+def gives(of: Plan, row: float | Rows, cell: Cell) -> int:
+    if cell.formula is not None:
+        return cell.formula.value(steps(of, row)) if isinstance(row, float) else 0
+    if isinstance(row, float) and of.grid is not None:
+        bounds = of.grid.bounds
+        row = Rows.BELOW if row < bounds.lower else Rows.ABOVE if row > bounds.upper else Rows.WITHIN
+    return cell.upper if row is cell.rows else 0
+
+
+def costs_of(of: Plan, before: Sequence[int], after: Sequence[int]) -> dict[str, Fraction]:
+    """What a move of the totals costs in each vector."""
+    costs = dict.fromkeys((cell.vector for cell in of.cells), Fraction(0))
+    for a, b, cell in zip(after, before, of.cells, strict=True):
+        costs[cell.vector] += Fraction(abs(a - b)) / cell.scale if not cell.constant else 0
+    return costs
 
 
 def steps(of: Plan, x: float) -> int:
@@ -48,22 +67,28 @@ def steps(of: Plan, x: float) -> int:
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.sampled_from(Query), BOUNDS, EPSILON, st.lists(NUMBERS, min_size=12, max_size=12))
+@given(st.sampled_from(Query), BOUNDS, EPSILON, EPSILON, st.lists(ROWS, min_size=12, max_size=12))
 def test_a_row_more_moves_the_totals_by_at_most_its_tokens(
-    query: Query, bounds: Bounds, epsilon: Decimal, numbers: list[float]
+    query: Query, bounds: Bounds, epsilon: Decimal, check: Decimal, rows: list[float | Rows]
 ) -> None:
     """Each table has a row more than the one before."""
-    of = plan(query, None if query is Query.COUNT else bounds, epsilon)
-    tokens = max(cell.sensitivity for cell in of.cells)
+    bare = plan(query, None if query is Query.COUNT else bounds, epsilon)
+    of = with_checks(bare, epsilon, check, has_lines=True)
+    vectors = {cell.vector for cell in of.cells}
     before = totals(of, [])
-    for rows in range(1, len(numbers) + 1):
-        after = totals(of, numbers[:rows])
+    for end in range(1, len(rows) + 1):
+        after = totals(of, rows[:end] if query is not Query.COUNT else [0.0] * end)
         assert is_possible(of, [t for t, c in zip(after, of.cells, strict=True) if not c.constant])
-        assert sum(abs(a - b) for a, b in zip(after, before, strict=True)) <= tokens
-        # which costs no more than epsilon: every cell's noise has the scale of all tokens
-        if of.live:
-            cost = sum(Fraction(abs(a - b)) / c.scale for a, b, c in zip(after, before, of.cells, strict=True))
-            assert cost <= Fraction(epsilon) == Fraction(of.epsilon)
+        moved = list(zip(of.cells, after, before, strict=True))
+        assert all(
+            sum(abs(a - b) for cell, a, b in moved if cell.vector == vector)
+            <= max(cell.sensitivity for cell in of.cells if cell.vector == vector)
+            for vector in vectors
+        )
+        # which costs no more than epsilon: every cell's noise has the scale of all tokens of its vector
+        costs = costs_of(of, before, after)
+        assert all(cost <= Fraction({ANSWER: epsilon, CHECK: check}[vector]) for vector, cost in costs.items())
+        assert sum(costs.values()) <= Fraction(of.epsilon)
         before = after
 
 

@@ -3,7 +3,7 @@
 import atexit
 import contextlib
 import importlib.metadata
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from typing import Any
 
@@ -15,11 +15,11 @@ from tmlt.core.utils.exact_number import ExactNumber
 
 from dpjobs.backends.base import Backend
 from dpjobs.backends.spark.backend import SparkBackend
-from dpjobs.backends.spark.rows import BIN
+from dpjobs.backends.spark.rows import BIN, CODES, KIND
 from dpjobs.engines.base import Engine, Noisy
 from dpjobs.epsilon import Epsilon
 from dpjobs.noise import TwoSidedGeometric
-from dpjobs.plan import SEPARATE, Cell, Plan
+from dpjobs.plan import CHECK, SEPARATE, Cell, Plan
 from dpjobs.source import Source
 
 # At the process's end Tumult would start another Spark, with none of our settings, to clean up once more
@@ -48,19 +48,25 @@ class TumultEngine(Engine):
             raise TypeError("a Session needs Spark")
         frame = backend.frame(table, plan)
         if plan.bins:
-            return _histogram(frame.select(BIN), plan)
-        with _session(frame, plan.epsilon) as session:
-            return [_evaluate(session, cell, plan) for cell in plan.live]
+            return _histogram(frame.select(BIN), BIN, {cell: cell.bin for cell in plan.live}, plan.epsilon)
+        checks = {cell: CODES[cell.rows] for cell in plan.live if cell.vector == CHECK}
+        answer = [cell for cell in plan.live if cell not in checks]
+        noisy: list[Noisy] = []
+        if answer:
+            with _session(frame, sum((cell.epsilon for cell in answer), Epsilon(0))) as session:
+                noisy = [_evaluate(session, cell, plan) for cell in answer]
+        if checks:
+            noisy += _histogram(backend.kinds(table, plan), KIND, checks, next(iter(checks)).epsilon)
+        return noisy
 
 
-def _histogram(frame: DataFrame, plan: Plan) -> list[Noisy]:
-    """Every row lies in one bin, so one query over all of them costs the epsilon of one cell."""
-    cells = plan.live
-    query = QueryBuilder(_VIEW).groupby(KeySet.from_dict({BIN: [cell.bin for cell in cells]})).count(name=_NOISY)
-    with _session(frame, plan.epsilon) as session:
-        rows, noise = session.evaluate(query, plan.epsilon, len(cells))
-    counts = {row[BIN]: int(row[_NOISY]) for row in rows}
-    return [Noisy(cell, counts[cell.bin], noise) for cell in cells]
+def _histogram(frame: DataFrame, column: str, keys: Mapping[Cell, int | None], epsilon: Epsilon) -> list[Noisy]:
+    """Count the rows of each cell's key. Every row has one, so all counts cost the epsilon of one."""
+    query = QueryBuilder(_VIEW).groupby(KeySet.from_dict({column: list(keys.values())})).count(name=_NOISY)
+    with _session(frame, epsilon) as session:
+        rows, noise = session.evaluate(query, epsilon, len(keys))
+    counts = {row[column]: int(row[_NOISY]) for row in rows}
+    return [Noisy(cell, counts[key], noise) for cell, key in keys.items()]
 
 
 class _RecordingSession:

@@ -42,7 +42,16 @@ def plan(query: Query, column: str | None, bounds: Bounds | None, epsilon: Epsil
     live = [part for part in parts if part[1] or part[2]]
     share = shares(epsilon, len(live))
     cells = (
-        Cell(name, low, high, unit, max(abs(low), abs(high)), share if low or high else Epsilon(0), formula)
+        Cell(
+            name,
+            low,
+            high,
+            unit,
+            sensitivity=max(abs(low), abs(high)),
+            epsilon=share if low or high else Epsilon(0),
+            formula=formula,
+            vector=name,  # each with a share of its own
+        )
         for name, low, high, unit, formula in parts
     )
     return Plan(query, column, SEPARATE, tuple(cells), grid)

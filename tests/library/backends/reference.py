@@ -4,12 +4,13 @@ import bz2
 import gzip
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
 from dpjobs.bounds import HIGHEST, LOWEST, OFFSET
-from dpjobs.plan import Grid, Plan
+from dpjobs.plan import Grid, Plan, Rows
 from dpjobs.source import Source
 
 MAX_LINE = 1 << 20
@@ -80,41 +81,63 @@ def bin_of(x: float) -> int:
 
 def of_numbers(values: list[float | None], plan: Plan) -> list[int]:
     """The totals of a plan for numbers; nothing and NaN are left out."""
-    numbers = [x for x in values if x is not None and not math.isnan(x)]
+    if plan.counts:
+        return [sum(x is not None for x in values) for _ in plan.live]
+    return _of_rows([_row(x is not None, None if x is None or math.isnan(x) else x) for x in values], plan)
+
+
+def of_texts(texts: list[str | None], plan: Plan, broken: list[bool] | None = None) -> list[int]:
+    """The totals of a plan for texts; `broken`: of which the line is not as wide as the header."""
+    filled = [text not in ("", "\r", None) for text in texts]
+    if plan.counts:
+        return [sum(filled) for _ in plan.live]
+    rows = zip(texts, filled, broken or [False] * len(texts), strict=True)
+    return _of_rows([(Rows.BROKEN_LINE, None) if b else _row(f, number(text)) for text, f, b in rows], plan)
+
+
+def _row(filled: bool, x: float | None) -> tuple[Rows, float | None]:
+    if x is None:
+        return (Rows.NO_NUMBER if filled else Rows.EMPTY), None
+    return Rows.NUMBERS, x
+
+
+def _of_rows(rows: list[tuple[Rows, float | None]], plan: Plan) -> list[int]:
+    numbers = [x for _, x in rows if x is not None]
     if plan.bins:
         bins = [bin_of(x) for x in numbers]
         return [bins.count(cell.bin) for cell in plan.live]
-    if plan.counts:
-        return [sum(x is not None for x in values) for _ in plan.live]
     assert plan.grid is not None
-    ks = [steps(x, plan.grid) for x in numbers]
-    return [sum(cell.formula.value(k) for k in ks) for cell in plan.live if cell.formula]
+    ks, bounds = [steps(x, plan.grid) for x in numbers], plan.grid.bounds
+    kinds = Counter(kind for kind, _ in rows)
+    kinds[Rows.BELOW] = sum(x < bounds.lower for x in numbers)
+    kinds[Rows.ABOVE] = sum(x > bounds.upper for x in numbers)
+    kinds[Rows.WITHIN] = sum(bounds.lower <= x <= bounds.upper for x in numbers)
+    return [
+        sum(cell.formula.value(k) for k in ks) if cell.formula else cell.upper * kinds[cell.rows]
+        for cell in plan.live
+    ]
 
 
-def of_texts(texts: list[str | None], plan: Plan) -> list[int]:
-    """The totals of a plan for texts."""
-    if plan.counts:
-        return [sum(text not in ("", "\r", None) for text in texts) for _ in plan.live]
-    return of_numbers([number(text) for text in texts], plan)
-
-
-def texts(source: Source, column: str | None, limit: int) -> list[str | None]:
-    """The cells of a column, of all rows; without a column the rows."""
+def texts(source: Source, column: str | None, limit: int) -> tuple[list[str | None], list[bool]]:
+    """The cells of a column, of all rows, and whether the line is broken; without a column the rows."""
     place = None if column is None else list(source.columns).index(column)
     contents = tuple(_content(Path(path)) for path in source.paths)
-    return list(_texts(contents, source.headers, place, limit))
+    found = _texts(contents, source.headers, place, source.width, limit)
+    return [text for text, _ in found], [broken for _, broken in found]
 
 
 @lru_cache(maxsize=4)
-def _texts(contents: tuple[bytes, ...], headers: frozenset[bytes], place: int | None, limit: int) -> tuple[str, ...]:
+def _texts(
+    contents: tuple[bytes, ...], headers: frozenset[bytes], place: int | None, width: int, limit: int
+) -> tuple[tuple[str, bool], ...]:
     rows = [row for content in contents for row in _lines(content, headers, limit)]
     if place is None:
-        return tuple(rows)
+        return tuple((row, False) for row in rows)
     parsed = (cells(row) for row in rows)
-    return tuple(row[place] if place < len(row) else "" for row in parsed)
+    return tuple((row[place] if place < len(row) else "", len(row) != width) for row in parsed)
 
 
 def of_csv(source: Source, plan: Plan, limit: int = MAX_LINE) -> list[int]:
     """The totals of a plan for CSV files; the column is none of the folders'."""
-    found = texts(source, plan.column, limit)
-    return [len(found) for _ in plan.live] if plan.column is None else of_texts(found, plan)
+    found, broken = texts(source, plan.column, limit)
+    return [len(found) for _ in plan.live] if plan.column is None else of_texts(found, plan, broken)

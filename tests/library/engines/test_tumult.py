@@ -8,13 +8,14 @@ import pytest
 
 from dpjobs.answers import plan_for
 from dpjobs.backends.spark.backend import SparkBackend
-from dpjobs.backends.spark.rows import BIN
+from dpjobs.backends.spark.rows import BIN, CODES, KIND
 from dpjobs.engines.base import Engine, Noisy
 from dpjobs.epsilon import Epsilon
 from dpjobs.formula import ONE as ONE_A_ROW
-from dpjobs.plan import SEPARATE, TOKENS, Cell, Plan
+from dpjobs.left_out import with_checks
+from dpjobs.plan import SEPARATE, TOKENS, Cell, Plan, Rows
 from dpjobs.query import Bounds, Query
-from library.engines.contract import ONE, SURE, EngineContract, Known, Sample, histogram
+from library.engines.contract import ONE, SURE, TINY, EngineContract, Known, Sample, histogram
 
 pytestmark = pytest.mark.slow
 KEYS = 2000
@@ -29,6 +30,9 @@ class Frames(SparkBackend):
 
     def frame(self, table: object, plan: Plan) -> Any:
         return self._made
+
+    def kinds(self, table: object, plan: Plan) -> Any:
+        return self._made.select(KIND)
 
 
 def separate(*cells: Cell) -> Plan:
@@ -108,6 +112,27 @@ class TestTumult(EngineContract):
         noisy = engine.measure(Frames(self.spark, frame), None, plan)
         assert 0 not in [n.value for n in noisy]  # by chance with probability 6e-10
         assert all(abs(n.value) < 40 * n.noise.b for n in noisy)
+
+    def test_left_out_rows_and_clamped_numbers_are_counted_at_the_price_of_one(self, engine) -> None:
+        bare = plan_for("tumult", Query.SUM, "x", Bounds(0.0, 8.0), SURE)
+        plan = with_checks(bare, SURE, SURE, has_lines=True)
+        assert plan.epsilon == 2 * SURE
+        rows = [(5, CODES[kind]) for times, kind in enumerate(Rows) if kind in CODES for _ in range(times)]
+        frame = self.spark.createDataFrame(rows, f"sum bigint, {KIND} int")
+        noisy = engine.measure(Frames(self.spark, frame), None, plan)
+        assert [n.cell for n in noisy] == list(plan.cells)
+        told = {n.cell.rows: n.value for n in noisy}
+        assert {kind: told[kind] for kind in CODES} == {kind: list(Rows).index(kind) for kind in CODES}
+        assert abs(told[Rows.NUMBERS] - 5 * len(rows)) <= 40 * float(noisy[0].noise.scale)
+
+    def test_their_noise_is_that_of_the_share_that_is_spent_on_them(self, engine) -> None:
+        """That all six are as far off by chance as 1,000 rows are has probability 1e-18."""
+        plan = with_checks(plan_for("tumult", Query.SUM, "x", Bounds(0.0, 8.0), SURE), SURE, TINY, has_lines=True)
+        frame = self.spark.createDataFrame([], f"sum bigint, {KIND} int")
+        noisy = engine.measure(Frames(self.spark, frame), None, plan)[1:]
+        assert {float(n.noise.scale) for n in noisy} == {pytest.approx(10**6)}
+        assert max(abs(n.value) for n in noisy) > 1000
+        assert len({n.value for n in noisy}) == 6
 
     def test_rows_are_counted_whatever_they_hold(self, engine) -> None:
         plan = plan_for("tumult", Query.COUNT, None, None, SURE)

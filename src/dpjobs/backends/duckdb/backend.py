@@ -18,7 +18,7 @@ from dpjobs.backends.duckdb.files import files_of
 from dpjobs.backends.duckdb.footer import Footer
 from dpjobs.backends.duckdb.lines import to_ascii
 from dpjobs.backends.duckdb.progress import SECONDS, Progress
-from dpjobs.backends.duckdb.totals import EXACT_ROWS, NUMBER, TEXT, Rows, counted
+from dpjobs.backends.duckdb.totals import EXACT_ROWS, NUMBER, TEXT, Query, counted
 from dpjobs.errors import InputError
 from dpjobs.plan import Plan
 from dpjobs.source import Files, Source
@@ -127,7 +127,7 @@ class DuckDBBackend(Backend):
         all_rows = sum(one.metadata.num_rows for one in found)
         batches = self._progress.of_batches(parquet.batches(table.paths, found, files, column), all_rows)
         with self._given(_reader(parquet.schema(found, column), batches)) as connection:
-            return counted(connection, Rows(f"select {cell} from batches", kind), plan)
+            return counted(connection, Query(f"select {cell} from batches", kind), plan)
 
     def _footers(self, table: Source, column: str) -> list[Footer]:
         """Read the footers of a table's files, once for all that is asked of this one look at it."""
@@ -139,20 +139,25 @@ class DuckDBBackend(Backend):
         self, paths: Sequence[str], most: int, plan: Plan, column: str, cell: str, share: tuple[float, float]
     ) -> list[int]:
         """Let DuckDB read files by itself, which have `most` rows together; `share`: see `Progress.scanning`."""
-        rows = Rows(f"select {cell} from ({parquet.scan(paths, column)})", NUMBER, most)
+        rows = Query(f"select {cell} from ({parquet.scan(paths, column)})", NUMBER, most)
         connection = self._connection(paths)
         with contextlib.closing(connection), self._busy(connection), self._progress.scanning(connection, *share):
             return counted(connection, rows, plan)
 
-    def _lines(self, paths: Sequence[str], table: Source, column: str | None) -> tuple[Rows, Any]:
+    def _lines(self, paths: Sequence[str], table: Source, column: str | None) -> tuple[Query, Any]:
         """A query of the files' lines, and the reader that it calls `batches`."""
-        place = None if column is None else list(table.columns).index(column)
-        cell = "'x'" if place is None else sql.cell("line", place)
-        blank = f" where {sql.not_blank('line')}" if not place else ""  # elsewhere a blank line's cell is empty
+        kept = sql.not_blank("line")
+        if column is None:
+            text = f"select 'x' as cell from batches where {kept}"
+        else:
+            cell, commas = sql.cell("line", list(table.columns).index(column)), sql.commas("line", "commas")
+            # a blank line is mostly found by its commas, for nothing
+            rows = f"select *, {commas} as found from batches where commas = {table.width - 1} or {kept}"
+            text = f"select {cell} as cell, found <> {table.width - 1} as broken from ({rows})"
         files = files_of(table.root)
         open_ = self._progress.of_files(files.open, len(paths))
         batches = lines.batches(paths, open_, table.headers, files.piece)
-        return Rows(f"select {cell} as cell from batches{blank}", TEXT), _reader(lines.schema(), batches)
+        return Query(text, TEXT, has_lines=column is not None), _reader(lines.schema(), batches)
 
     def _partitions(self, table: Source, plan: Plan, column: str) -> list[int]:
         """Every row of a file has the value that its path tells."""
@@ -164,7 +169,7 @@ class DuckDBBackend(Backend):
         texts = [None if text is None else to_ascii(text.encode("utf-8", "replace")).decode() for text in times]
         values = pyarrow.table({"cell": pyarrow.array(texts, pyarrow.string()), "n": list(times.values())})
         with self._given(values) as connection:
-            return counted(connection, Rows("select cell, n from batches", TEXT, weight="n"), plan)
+            return counted(connection, Query("select cell, n from batches", TEXT, weight="n"), plan)
 
     def _rows_of(self, table: Source) -> list[int]:
         if table.format == "parquet":
@@ -174,7 +179,7 @@ class DuckDBBackend(Backend):
     def _line_count(self, path: str, table: Source) -> int:
         rows, reader = self._lines([path], table, None)
         with self._given(reader) as connection:
-            [(count,)] = connection.execute(f"select count(*) from ({rows.query})").fetchall()
+            [(count,)] = connection.execute(f"select count(*) from ({rows.text})").fetchall()
             return int(count)
 
     @contextlib.contextmanager

@@ -25,7 +25,7 @@ Open = Callable[[str], Any]
 
 
 def batches(paths: Iterable[str], open_: Open, headers: frozenset[bytes], piece: int) -> Iterator[Any]:
-    """Give Arrow record batches with one column, `line`: all lines but those equal to a header, with their `\\n`.
+    """Give Arrow record batches of all lines but those equal to a header: `line`, with its `\\n`, and its `commas`.
 
     About `piece` bytes are read at once, and are in a batch. Raises OSError, EOFError or zlib.error where a file
     cannot be read to its end.
@@ -41,7 +41,7 @@ def schema() -> Any:
     """Return the schema of the batches."""
     import pyarrow
 
-    return pyarrow.schema([("line", pyarrow.string())])
+    return pyarrow.schema([("line", pyarrow.string()), ("commas", pyarrow.int32())])
 
 
 def whole_lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
@@ -143,8 +143,10 @@ def _batch(lines: bytes) -> Any:
     import numpy
     import pyarrow
 
-    ends = numpy.flatnonzero(numpy.frombuffer(lines, numpy.uint8) == 10)
+    text = numpy.frombuffer(lines, numpy.uint8)
+    ends = numpy.flatnonzero(text == 10)
     offsets = numpy.empty(len(ends) + 1, numpy.int32)
     offsets[0], offsets[1:] = 0, ends + 1
+    commas = pyarrow.array(numpy.add.reduceat(text == 44, offsets[:-1], dtype=numpy.int32))
     buffers = (pyarrow.py_buffer(offsets), pyarrow.py_buffer(to_ascii(lines)))
-    return pyarrow.record_batch([pyarrow.StringArray.from_buffers(len(ends), *buffers)], schema=schema())
+    return pyarrow.record_batch([pyarrow.StringArray.from_buffers(len(ends), *buffers), commas], schema=schema())

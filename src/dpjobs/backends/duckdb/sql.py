@@ -47,6 +47,18 @@ def not_blank(line: str) -> str:
     return rf"regexp_matches({line}, '[\x21-\x7f]')"
 
 
+def commas(line: str, all_: str) -> str:
+    """How many commas of a line separate cells, `all_` being how many it has."""
+    before = rf"regexp_extract({line}, '\A(?:{_CLOSED},)*', 0)"
+    emptied = rf"regexp_replace({before}, '{_CLOSED},', ',', 'g')"
+    rest = f"substr({line}, length({before}) + 1)"
+    in_rest = f"length({rest}) - length(replace({rest}, ',', ''))"
+    return (
+        f"(case when not contains({line}, '\"') then {all_} when regexp_matches({rest}, '{_NEVER_CLOSED}') "
+        f"then length({emptied}) + {in_rest} else length({emptied}) end)"
+    )
+
+
 def cell(line: str, place: int) -> str:
     """The text of a line's cell by its place, from 0 on, after RFC 4180; empty when the line has too few.
 

@@ -7,7 +7,7 @@ import duckdb
 
 from dpjobs.backends.duckdb import sql
 from dpjobs.formula import ONE, Formula, K
-from dpjobs.plan import Plan
+from dpjobs.plan import LEFT_OUT, SIDES, Cell, Plan, Rows
 
 TEXT, NUMBER = "text", "number"
 
@@ -15,45 +15,100 @@ EXACT_ROWS = 1 << 27
 """So many whole numbers of 26 bits have a sum that is exact in doubles, in whatever order they are added."""
 
 
-class Rows(NamedTuple):
+class Query(NamedTuple):
     """A query of all rows, each with a text in the column `cell`, or with a number in the column `x`: see `kind`.
 
     `most`: no more rows than so many are there. `weight`: the column that tells for how many rows of the table each
-    one stands.
+    one stands. `has_lines`: the column `broken` tells whether the row's line has another number of cells than the
+    header.
     """
 
-    query: str
+    text: str
     kind: str
     most: int | None = None
     weight: str | None = None
+    has_lines: bool = False
+
+    def count_if(self, condition: str) -> str:
+        """The number of rows for which a condition holds; of all for `true`."""
+        if self.weight:
+            return f"coalesce(sum({self.weight}) filter ({condition}), 0)"
+        return "count(*)" if condition == "true" else f"coalesce(count_if({condition}), 0)"
 
 
-def counted(connection: Any, rows: Rows, plan: Plan) -> list[int]:
+def counted(connection: Any, rows: Query, plan: Plan) -> list[int]:
     """Return the totals of the plan's live cells over the rows."""
     if plan.bins:
-        count = f"sum({rows.weight})" if rows.weight else "count(*)"
-        by_bin = dict(connection.execute(f"select b, {count} from ({_per_row(rows, plan)}) group by b").fetchall())
+        query = f"select b, {rows.count_if('true')} from ({_bins(rows)}) group by b"
+        by_bin = dict(connection.execute(query).fetchall())
         return [int(by_bin.get(cell.bin, 0)) for cell in plan.live]
-    values = _fast(connection, rows, plan)
-    if values is None:
-        values = _exactly(connection, rows, plan)
     if plan.counts:
-        return [values[ONE] for _ in plan.live]
-    parts = [cell.formula.linear() for cell in plan.live if cell.formula]
-    return [sum(times * values[atom] for atom, times in part.items()) for part in parts]
+        filled = sql.filled("cell") if rows.kind == TEXT else "x is not null"
+        [(count,)] = connection.execute(f"select {rows.count_if(filled)} from ({rows.text})").fetchall()
+        return [int(count) for _ in plan.live]
+    found = _fast(connection, rows, plan)
+    if found is None:
+        found = _exactly(connection, rows, plan)
+    return [found.total(cell) for cell in plan.live]
 
 
-def _exactly(connection: Any, rows: Rows, plan: Plan) -> dict[Formula, int]:
+class Found(NamedTuple):
+    """What was added up: formulas over the rows with a number, and how many rows there are of each kind."""
+
+    sums: dict[Formula, int]
+    rows: dict[Rows, int]
+
+    def total(self, cell: Cell) -> int:
+        """A cell's total."""
+        if cell.formula is None:
+            return cell.upper * self.rows[cell.rows]
+        return sum(times * self.sums[atom] for atom, times in cell.formula.linear().items())
+
+
+_ALL = "true"
+
+
+def _counts(rows: Query, plan: Plan, has_number: str, filled: str) -> dict[str, str]:
+    """What has to be counted for the plan's kinds of rows, by name, in SQL: the fewest that tell all of them."""
+    counts: dict[str, str] = {}
+    if plan.kinds.intersection(LEFT_OUT):
+        counts |= {"all": _ALL, "filled": filled} | ({"broken": "broken"} if rows.has_lines else {})
+    if plan.kinds.intersection(SIDES) and plan.grid:
+        low, high = (sql.double(bound) for bound in (plan.grid.bounds.lower, plan.grid.bounds.upper))
+        counts |= {"below": f"x < {low}", "above": f"x > {high}{has_number}"}
+    return {name: rows.count_if(condition) for name, condition in counts.items()}
+
+
+def _kinds(numbers: int, counts: dict[str, int]) -> dict[Rows, int]:
+    """The rows of each kind from what was counted; `filled` are those of lines that are not broken."""
+    found: dict[Rows, int] = {}
+    if "all" in counts:
+        broken = counts.get("broken", 0)
+        found[Rows.BROKEN_LINE] = broken
+        found[Rows.NO_NUMBER] = counts["filled"] - numbers
+        found[Rows.EMPTY] = counts["all"] - broken - counts["filled"]
+    if "below" in counts:
+        found |= {Rows.BELOW: counts["below"], Rows.ABOVE: counts["above"]}
+        found[Rows.WITHIN] = numbers - counts["below"] - counts["above"]
+    return found
+
+
+def _exactly(connection: Any, rows: Query, plan: Plan) -> Found:
     """Add up in whole numbers."""
     sums, weight = _sums(plan), f" * {rows.weight}::hugeint" if rows.weight else ""
-    wanted = ", ".join(f"coalesce(sum(s{i}{weight}), 0)" for i in range(1, len(sums)))
-    there = f"coalesce(sum({rows.weight}) filter (s0 is not null), 0)" if rows.weight else "count(s0)"
-    query = f"select {there}{', ' * bool(wanted)}{wanted} from ({_per_row(rows, plan)})"
-    [found] = connection.execute(query).fetchall()
-    return dict(zip(sums, map(int, found), strict=True))
+    counts = _counts(rows, plan, " and k is not null", "filled")
+    wanted = [
+        rows.count_if("k is not null"),
+        *(f"coalesce(sum(s{i}{weight}), 0)" for i in range(1, len(sums))),
+        *counts.values(),
+    ]
+    [found] = connection.execute(f"select {', '.join(wanted)} from ({_per_row(rows, plan)})").fetchall()
+    numbers, *others = map(int, found)
+    added = dict(zip(sums, [numbers, *others[: len(sums) - 1]], strict=True))
+    return Found(added, _kinds(numbers, dict(zip(counts, others[len(sums) - 1 :], strict=True))))
 
 
-def _fast(connection: Any, rows: Rows, plan: Plan) -> dict[Formula, int] | None:
+def _fast(connection: Any, rows: Query, plan: Plan) -> Found | None:
     """Add up in doubles, three times as fast, for a table in which no number lies so far off that one is rounded.
 
     None where one does, or is NaN: what was added up is of no use then. Nothing but time shows which way was taken.
@@ -65,43 +120,50 @@ def _fast(connection: Any, rows: Rows, plan: Plan) -> dict[Formula, int] | None:
     sums = ["twice", *(s.sql_of_doubles(k) for s in _sums(plan)[2:])]
     if rows.most > EXACT_ROWS:
         sums = [f"cast({s} as bigint)" for s in sums]
-    wanted = ", ".join(f"coalesce(sum({s}), 0)" for s in sums)
-    steps = f"select x, {sql.twice_nearby('x', plan.grid)} as twice from (select x::double as x from ({rows.query}))"
+    counts = _counts(rows, plan, "", "x is not null")
+    wanted = ", ".join([*(f"coalesce(sum({s}), 0)" for s in sums), *counts.values()])
+    steps = f"select x, {sql.twice_nearby('x', plan.grid)} as twice from (select x::double as x from ({rows.text}))"
     query = f"select count(x), count_if({sql.near('x', plan.grid)}), {wanted} from ({steps})"
     with contextlib.suppress(duckdb.ConversionException, duckdb.OutOfRangeException):
-        [(count, near, *found)] = connection.execute(query).fetchall()
-        if count == near:
+        [(numbers, near, *found)] = connection.execute(query).fetchall()
+        if numbers == near:
             twice, *others = map(int, found)
-            return dict(zip(_sums(plan), [count, (twice + count * ends) // 2, *others], strict=True))
+            values = [numbers, (twice + numbers * ends) // 2, *others[: len(sums) - 1]]
+            told = dict(zip(counts, others[len(sums) - 1 :], strict=True))
+            return Found(dict(zip(_sums(plan), values, strict=True)), _kinds(numbers, told))
     return None
 
 
-def _per_row(rows: Rows, plan: Plan) -> str:
-    """A query with what each row gives: its bin `b`, or `s0` (not null where the row counts), `s1` and so on.
+def _numbers(rows: Query) -> str:
+    """A query with each row's number as a double, `x`, and why it has none: `filled`, `broken`; and its weight."""
+    keep = f", {rows.weight}" if rows.weight else ""
+    if rows.kind == NUMBER:
+        return f"select x::double as x, x is not null as filled{keep} from ({rows.text})"
+    x, filled = sql.number("cell"), f"coalesce({sql.filled('cell')}, false)"
+    if rows.has_lines:
+        x, filled, keep = f"case when not broken then {x} end", f"not broken and {filled}", f", broken{keep}"
+    return f"select {x} as x, {filled} as filled{keep} from ({rows.text})"
+
+
+def _bins(rows: Query) -> str:
+    """A query with the number `b` of each row's bin."""
+    keep = f", {rows.weight}" if rows.weight else ""
+    return f"select {sql.bin_of('x')} as b{keep} from ({_numbers(rows)})"
+
+
+def _per_row(rows: Query, plan: Plan) -> str:
+    """A query with what each row gives: its steps `k` (null where it has no number), `s1` and so on.
 
     Nothing is filtered by what is computed: DuckDB would compute it twice.
     """
-    keep = f", {rows.weight}" if rows.weight else ""
-    if plan.counts:
-        filled = sql.filled("cell") if rows.kind == TEXT else "x is not null"
-        return f"select case when {filled} then 1 end as s0{keep} from ({rows.query})"
-    x = sql.number("cell") if rows.kind == TEXT else "x::double"
-    numbers = f"select {x} as x{keep} from ({rows.query})"
-    if plan.bins:
-        return f"select {sql.bin_of('x')} as b{keep} from ({numbers})"
     if plan.grid is None:
         raise ValueError("a plan for numbers has a grid")
-    return _given(plan, f"select {sql.steps('x', plan.grid)} as k{keep} from ({numbers})", keep)
-
-
-def _given(plan: Plan, steps: str, keep: str) -> str:
-    given = ", ".join(f"{'k' if s == ONE else s.sql('k', '//')} as s{i}" for i, s in enumerate(_sums(plan)))
-    return f"select {given}{keep} from ({steps})"
+    sums = ", ".join(f"{s.sql('k', '//')} as s{i}" for i, s in enumerate(_sums(plan)) if i)
+    steps = f"select *, {sql.steps('x', plan.grid)} as k from ({_numbers(rows)})"
+    return f"select *, {sums} from ({steps})"
 
 
 def _sums(plan: Plan) -> list[Formula]:
     """What has to be added up: ONE, which is the number of rows, first, then K."""
-    if plan.counts:
-        return [ONE]
     formulas = (cell.formula for cell in plan.live if cell.formula)
     return list(dict.fromkeys([ONE, K, *(atom for formula in formulas for atom in formula.linear())]))

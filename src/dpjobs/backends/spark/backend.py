@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import pyspark
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from dpjobs.addresses import is_local
@@ -12,7 +12,7 @@ from dpjobs.backends.spark import rows
 from dpjobs.backends.spark.hadoop import HadoopFiles
 from dpjobs.backends.spark.session import apply_settings
 from dpjobs.errors import InputError
-from dpjobs.plan import Cell, Plan
+from dpjobs.plan import Plan
 from dpjobs.source import Files, LocalFiles, Source
 
 
@@ -46,17 +46,22 @@ class SparkBackend(Backend):
         """Return one row per counted row, with what it gives to each cell (see `rows.cells`)."""
         return rows.cells(rows.read(self._spark, table, plan.column), plan)
 
+    def kinds(self, table: Source, plan: Plan) -> DataFrame:
+        """Return one row per row of the table, with its kind (see `rows.given`)."""
+        return rows.given(rows.read(self._spark, table, plan.column), plan).select(rows.KIND)
+
     def _totals(self, table: Source, plan: Plan) -> Sequence[int]:
+        if not plan.counts and not plan.bins:
+            return self._sums(rows.given(rows.read(self._spark, table, plan.column), plan), plan)
         frame = self.frame(table, plan)
         if plan.bins:
             counted = frame.groupBy(rows.BIN).agg(F.count(F.lit(1)).alias("rows")).collect()
             by_bin = {row[rows.BIN]: int(row["rows"]) for row in counted}
             return [by_bin.get(cell.bin, 0) for cell in plan.live]
-        total = frame.agg(*(_sum(cell, plan) for cell in plan.live)).collect()[0]
+        count = int(frame.count())
+        return [count for _ in plan.live]
+
+    def _sums(self, frame: DataFrame, plan: Plan) -> Sequence[int]:
+        sums = (F.coalesce(F.sum(cell.name), F.lit(0)).alias(cell.name) for cell in plan.live)
+        [total] = frame.agg(*sums).collect()
         return [int(total[cell.name]) for cell in plan.live]
-
-
-def _sum(cell: Cell, plan: Plan) -> Column:
-    if plan.counts:
-        return F.count(F.lit(1)).alias(cell.name)
-    return F.coalesce(F.sum(cell.name), F.lit(0)).alias(cell.name)

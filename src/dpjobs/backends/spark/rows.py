@@ -15,15 +15,21 @@ from pyspark.sql.types import StringType, StructType
 from dpjobs import parquet
 from dpjobs.addresses import is_local
 from dpjobs.bounds import HIGHEST, LOWEST, OFFSET
-from dpjobs.plan import Grid, Plan
+from dpjobs.plan import LEFT_OUT, SIDES, Cell, Grid, Plan, Rows
 from dpjobs.source import Source
 
 MAX_LINE = 1 << 20
 """Bytes: of a longer CSV line, or a longer text in Parquet, only these are read."""
 
 CELL = "cell"
+BROKEN = "broken"
+FILLED = "filled"
+NUMBER = "x"
+KIND = "kind"
 BIN = "bin"
 STEPS = "k"
+CODES = {kind: code for code, kind in enumerate((*LEFT_OUT, *SIDES))}
+"""What stands in the column of kinds."""
 _ONE = "one"
 _LINE = "dpjobs.line"
 
@@ -43,20 +49,15 @@ _EXACT = 1 << 53  # whole numbers up to here are exact doubles, and so are power
 def read(spark: SparkSession, source: Source, column: str | None) -> DataFrame:
     """Return the table's rows with the one column asked for as `cell`, or with no column's content at all.
 
-    Text has one character a byte; decimals are doubles; other cells are as Spark's reader gives them. Only the
-    column asked for is read from Parquet, or parsed in a CSV. Reads no row itself; raises Spark's
-    AnalysisException when it cannot read the files.
+    `broken` says of a CSV's row whether its line has another number of cells than the header. Text has one character
+    a byte; decimals are doubles; other cells are as Spark's reader gives them. Only the column asked for is read from
+    Parquet, or parsed in a CSV. Reads no row itself; raises Spark's AnalysisException when it cannot read the files.
     """
     reader = spark.read.schema(_schema(source, column))
     if column in source.partitions:
         reader = reader.option("basePath", f"file://{source.root}" if is_local(source.root) else source.root)
     paths = [_escaped(path) for path in source.paths]
-    if source.format == "parquet":
-        table = reader.parquet(*paths)
-    else:
-        # elsewhere a blank line's cell is empty by itself, and nothing is spent on looking
-        blank = column is None or column in source.partitions or column == next(iter(source.columns))
-        table = _lines(reader, paths, source.headers, blank)
+    table = reader.parquet(*paths) if source.format == "parquet" else _lines(reader, paths, source.headers)
     if column is None:
         return table.select(F.lit(1).alias(_ONE))
     if column in source.partitions:
@@ -65,6 +66,7 @@ def read(spark: SparkSession, source: Source, column: str | None) -> DataFrame:
         cell = _parquet_cell(F.col(_quoted(column)), source.columns[column])
     else:
         cell = _cell(list(source.columns), column)
+        return table.select(cell.alias(CELL), _is_broken(source.width).alias(BROKEN))
     return table.select(cell.alias(CELL))
 
 
@@ -78,8 +80,8 @@ def _schema(source: Source, column: str | None) -> StructType:
     return schema
 
 
-def _lines(reader: DataFrameReader, paths: list[str], headers: frozenset[bytes], blank: bool) -> DataFrame:
-    """The lines of CSV files, as text, but for the header and, where `blank`, for blank ones.
+def _lines(reader: DataFrameReader, paths: list[str], headers: frozenset[bytes]) -> DataFrame:
+    """The lines of CSV files, as text, but for the header and for blank ones.
 
     Not Spark's CSV reader: it fails on too many columns, and the limit that Hadoop's reader offers for a line's
     length lets the end of a long line through as a row where a split happens to begin within it, so that one row
@@ -88,9 +90,9 @@ def _lines(reader: DataFrameReader, paths: list[str], headers: frozenset[bytes],
     table = reader.text(paths, lineSep="\n")
     line = F.col(_quoted(_LINE)).cast("binary")
     bounded = _bounded(line)
-    table = table.where(~bounded.isin(*headers))
-    if blank:  # hardly a line needs more than its first bytes for that
-        table = table.where(_text(F.substring(line, 1, 32)).rlike(_DARK) | _text(bounded).rlike(_DARK))
+    # hardly a line needs more than its first bytes to be told from a blank one
+    dark = _text(F.substring(line, 1, 32)).rlike(_DARK) | _text(bounded).rlike(_DARK)
+    table = table.where(~bounded.isin(*headers) & dark)
     return table.withColumn(_LINE, _text(bounded))
 
 
@@ -115,6 +117,14 @@ def _cell(columns: list[str], column: str) -> Column:
     place = columns.index(column)
     pattern = rf'\A(?:{_CELL_OF_LINE},){{{place}}}+{_OPENED}((?<="){_INNER}|{_CELL_OF_LINE})'
     return F.regexp_extract(_quoted(_LINE), pattern, 1)
+
+
+def _is_broken(width: int) -> Column:
+    """Whether a line has another number of cells than `width`."""
+    line = F.col(_quoted(_LINE))
+    commas = F.length(line) - F.length(F.replace(line, F.lit(","), F.lit("")))
+    pattern = rf"\A(?:{_CELL_OF_LINE},){{{width - 1}}}+{_CELL_OF_LINE}\z"
+    return F.when(line.contains('"'), ~line.rlike(pattern)).otherwise(commas != width - 1)
 
 
 def _parquet_cell(cell: Column, column: parquet.Column) -> Column:
@@ -156,38 +166,71 @@ def counted(rows: DataFrame) -> DataFrame:
     """Keep the rows whose cell is not empty, as SQL's COUNT does; all of them when there is no cell."""
     if CELL not in rows.columns:
         return rows
+    return rows.where(_is_filled(rows)).select(F.lit(1).alias(_ONE))
+
+
+def _is_filled(rows: DataFrame) -> Column:
     if isinstance(rows.schema[CELL].dataType, StringType):
-        filled = ~F.col(CELL).isin("", "\r")  # the last cell of a line that ends in \r\n keeps the \r
-    else:
-        filled = F.col(CELL).isNotNull()
-    return rows.where(filled).select(F.lit(1).alias(_ONE))
+        # the last cell of a line that ends in \r\n keeps the \r
+        return ~F.coalesce(F.col(CELL), F.lit("")).isin("", "\r")
+    return F.col(CELL).isNotNull()
 
 
 def numbers(rows: DataFrame) -> DataFrame:
-    """Keep the rows whose cell is a number, as the double `cell`: true is 1, false 0; infinities stay."""
+    """Return every row's number as the double `x`, null where it has none: true is 1, false 0; infinities stay.
+
+    `filled` and `broken` say why it has none.
+    """
+    broken = F.col(BROKEN) if BROKEN in rows.columns else F.lit(False)
     if not isinstance(rows.schema[CELL].dataType, StringType):
-        doubles = rows.select(F.col(CELL).cast("double").alias(CELL))
-        return doubles.where(F.col(CELL).isNotNull() & ~F.isnan(CELL))
+        x = F.col(CELL).cast("double")
+        return rows.select(F.when(~F.isnan(x), x).alias(NUMBER), _is_filled(rows).alias(FILLED), broken.alias(BROKEN))
     # explode() is a fence: without it Spark would parse each line once for the filter and again for every use
-    texts = rows.select(F.explode(F.array(F.regexp_extract(CELL, _NUMBER, 1))).alias(CELL))
+    cells = rows.select(F.explode(F.array(CELL)).alias(CELL), broken.alias(BROKEN))
+    text = F.when(~F.col(BROKEN), F.regexp_extract(CELL, _NUMBER, 1))
+    texts = cells.select(F.explode(F.array(text)).alias(CELL), _is_filled(cells).alias(FILLED), BROKEN)
     value = F.coalesce(F.col(CELL).cast("double"), F.col(CELL).cast("boolean").cast("double"))
-    return texts.select(F.explode(F.array(value)).alias(CELL)).where(F.col(CELL).isNotNull())
+    return texts.select(F.explode(F.array(value)).alias(NUMBER), FILLED, BROKEN)
+
+
+def given(rows: DataFrame, plan: Plan) -> DataFrame:
+    """Return one row per row of the table, with what it gives to each live cell as a bigint of the cell's name.
+
+    `rows` is what `read` returned. Beside the cells stand `k`, null where the row has no number, and its `kind`.
+    """
+    if plan.grid is None:
+        raise ValueError("a plan for numbers has a grid")
+    x, bounds = F.col(NUMBER), plan.grid.bounds
+    kind = (
+        F.when(F.col(BROKEN), CODES[Rows.BROKEN_LINE])
+        .when(~F.col(FILLED), CODES[Rows.EMPTY])
+        .when(x.isNull(), CODES[Rows.NO_NUMBER])
+        .when(x < bounds.lower, CODES[Rows.BELOW])
+        .when(x > bounds.upper, CODES[Rows.ABOVE])
+        .otherwise(CODES[Rows.WITHIN])
+    )
+    # Spark's `least` and `greatest` skip nulls and would give the bound
+    steps = numbers(rows).select(F.when(x.isNotNull(), _steps(x, plan.grid)).alias(STEPS), kind.alias(KIND))
+    return steps.select(STEPS, KIND, *(_tokens(cell).alias(cell.name) for cell in plan.live))
+
+
+def _tokens(cell: Cell) -> Column:
+    """What a row gives to a cell; null for nothing."""
+    if cell.formula:
+        return F.when(F.col(STEPS).isNotNull(), F.expr(cell.formula.sql(STEPS, "div")))
+    return F.when(F.col(KIND) == CODES[cell.rows], F.lit(cell.upper).cast("bigint"))
 
 
 def cells(rows: DataFrame, plan: Plan) -> DataFrame:
-    """Return one row per counted row, with what it gives to each live cell as a bigint of the cell's name.
+    """Return one row per row that counts, with what it gives to each live cell as a bigint of the cell's name.
 
-    For a histogram it is the number of the row's bin, as `bin`. `rows` is what `read` returned. Nulls are gone before
-    anything is clamped: Spark's `least` and `greatest` skip them and would give the bound.
+    For a histogram it is the number of the row's bin, as `bin`. `rows` is what `read` returned.
     """
     if plan.counts:
         return counted(rows)
     if plan.bins:
-        return numbers(rows).select(_bin(F.col(CELL)).alias(BIN))
-    if plan.grid is None:
-        raise ValueError("a plan for numbers has a grid")
-    steps = numbers(rows).select(_steps(F.col(CELL), plan.grid).alias(STEPS))
-    return steps.select(*(F.expr(c.formula.sql(STEPS, "div")).alias(c.name) for c in plan.live if c.formula))
+        return numbers(rows).where(F.col(NUMBER).isNotNull()).select(_bin(F.col(NUMBER)).alias(BIN))
+    return given(rows, plan).where(F.col(STEPS).isNotNull())
 
 
 def _steps(x: Column, grid: Grid) -> Column:

@@ -1,0 +1,164 @@
+"""What an answer about numbers leaves out and what it clamps: cells beside the answer's own, and how they are told.
+
+A row without a number gives all its tokens to a cell that says why, so knowing how many there are costs nothing. How
+many numbers lie beyond the bounds costs a share of epsilon of its own: those rows have given their tokens already.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+from dpjobs.engines.base import Noisy
+from dpjobs.epsilon import Epsilon
+from dpjobs.interval import Term, quantile
+from dpjobs.plan import ANSWER, CHECK, LEFT_OUT, SIDES, TOKENS, Cell, Plan, Rows
+
+
+def with_checks(plan: Plan, answer: Epsilon, check: Epsilon, has_lines: bool) -> Plan:
+    """Return the plan with the cells that tell what its answer leaves out, and clamps.
+
+    `answer` is the answer's epsilon, which those that are left out share where cells share tokens. `check` is spent
+    beside it, 0 for nothing: then an engine that accounts by itself tells nothing. `has_lines`: the table is text,
+    whose lines may be broken.
+    """
+    if plan.counts:
+        return plan
+    left_out = LEFT_OUT if has_lines else LEFT_OUT[:-1]
+    cells = list(plan.cells)
+    if plan.recipe == TOKENS:
+        cells += [_cell(kind, max(plan.cells[0].sensitivity, 1), ANSWER, answer) for kind in left_out]
+    if check:
+        checked = SIDES if plan.recipe == TOKENS else (*left_out, *SIDES)
+        cells += [_cell(kind, 1, CHECK, check) for kind in checked]
+    return replace(plan, cells=tuple(cells))
+
+
+def _cell(kind: Rows, tokens: int, vector: str, epsilon: Epsilon) -> Cell:
+    step = Fraction(1, tokens)
+    return Cell(kind.value, 0, tokens, step, sensitivity=tokens, epsilon=epsilon, rows=kind, vector=vector)
+
+
+def of_answer(noisy: Sequence[Noisy]) -> list[Noisy]:
+    """Return the noisy cells that the answer follows from."""
+    return [n for n in noisy if n.cell.rows is Rows.NUMBERS]
+
+
+_BEYOND = 0.98
+"""How sure it has to be that there are such rows at all, before a warning says so: 1 % of false alarms a kind."""
+_IMPORT = "`dpcloud data import --help` tells how to read such a file"
+
+
+@dataclass(frozen=True)
+class Share:
+    """Noisy rows of one kind, half of their interval's width at the release's confidence, and their whole.
+
+    `least` is how many there are at least, as far as the noise tells at `_BEYOND`. `of`, the rows that they are
+    a part of, is None where it is not known.
+    """
+
+    kind: Rows
+    rows: float
+    half: float
+    least: float
+    of: float | None = None
+
+    @property
+    def is_beyond_noise(self) -> bool:
+        """Whether there are such rows, whatever the noise."""
+        return self.least > 0
+
+    @property
+    def percent(self) -> float | None:
+        """Their share of `of`."""
+        return None if self.of is None else min(max(100.0 * self.rows / self.of, 0.0), 100.0)
+
+    def text(self, whole: str) -> str:
+        """Say about how many of the whole there are, in no more digits than the noise leaves."""
+        rows = f"{plus_minus(self.rows, self.half)} rows"
+        if self.percent is None or not self.of:
+            return f"about {rows} of {whole}"
+        return f"about {rounded(self.percent, 100.0 * self.half / self.of)} % of {whole} ({rows})"
+
+
+def plus_minus(rows: float, half: float) -> str:
+    """Write a noisy number of rows, which may be below 0, with half of its interval: 310 ± 120."""
+    digit = max(half / 10, 1.0)
+    return f"{rounded(max(rows, 0.0), digit)} ± {rounded(max(half, 1.0), digit)}"
+
+
+def rounded(x: float, half: float) -> str:
+    """Write a number to the first digit of half of its interval; no finer than it could be a whole number."""
+    digits = -math.floor(math.log10(half)) if 0 < half < math.inf else 0
+    return f"{round(x, digits):,.{max(digits, 0)}f}"
+
+
+def shares(plan: Plan, noisy: Sequence[Noisy], confidence: float) -> list[Share]:
+    """Return how many rows of each kind there are, of those that the plan has cells for."""
+    found = {n.cell.rows: _share(n, confidence) for n in noisy if n.cell.rows is not Rows.NUMBERS}
+    numbers = _numbers(plan, noisy)
+    if numbers is None or numbers <= 0:
+        return [share for kind, share in found.items() if kind is not Rows.WITHIN]
+    rows: dict[Rows, float] = {kind: max(share.rows, 0.0) for kind, share in found.items()}
+    filled = numbers + rows.get(Rows.NO_NUMBER, 0.0)
+    everything = numbers + sum(rows.get(kind, 0.0) for kind in LEFT_OUT)
+    wholes = {Rows.BELOW: numbers, Rows.ABOVE: numbers, Rows.NO_NUMBER: filled}
+    return [
+        replace(share, of=wholes.get(kind, everything)) for kind, share in found.items() if kind is not Rows.WITHIN
+    ]
+
+
+def _share(noisy: Noisy, confidence: float) -> Share:
+    rows = float(noisy.value * noisy.cell.step)
+    half, beyond = (_half(noisy, level) for level in (confidence, _BEYOND))
+    return Share(noisy.cell.rows, rows, half, rows - beyond)
+
+
+def _half(noisy: Noisy, confidence: float) -> float:
+    terms = [] if noisy.noise is None else [Term(float(noisy.cell.step), noisy.noise)]
+    return quantile(terms, 1.0 - confidence)
+
+
+def _numbers(plan: Plan, noisy: Sequence[Noisy]) -> float | None:
+    """About how many rows have a number; None where the cells do not tell."""
+    answer = [n for n in of_answer(noisy) if n.noise is not None]
+    if plan.recipe == TOKENS and len(answer) > 1:
+        return sum(n.value for n in answer) / answer[0].cell.sensitivity
+    sides = [n.value for n in noisy if n.cell.rows in SIDES]
+    return float(sum(sides)) if sides else None
+
+
+def warnings(plan: Plan, found: Sequence[Share]) -> list[str]:
+    """Return a sentence for each kind of rows that is there beyond noise."""
+    return [_warning(plan, share) for share in found if share.is_beyond_noise]
+
+
+def _warning(plan: Plan, share: Share) -> str:
+    bounds = plan.grid.bounds if plan.grid else None
+    if bounds and share.kind in (Rows.BELOW, Rows.ABOVE):
+        where = "below" if share.kind is Rows.BELOW else "above"
+        bound = bounds.lower if share.kind is Rows.BELOW else bounds.upper
+        return (
+            f"{share.text('the numbers')} lie {where} {bound:,.15g} and count as it: the answer and its interval are "
+            "for the values as clamped"
+        )
+    if share.kind is Rows.NO_NUMBER:
+        return (
+            f"{share.text('the filled cells')} are no numbers, and are left out: thousands separators, percent "
+            f"signs, decimal commas, codes? {_IMPORT}"
+        )
+    if share.kind is Rows.BROKEN_LINE:
+        return (
+            f"{share.text('the lines')} have more or fewer cells than the header, and are left out: cells with line "
+            f"breaks, or commas without quotes? {_IMPORT}"
+        )
+    return f"{share.text('the rows')} have an empty cell, and are left out"
+
+
+def as_json(found: Sequence[Share]) -> dict[str, dict[str, float]]:
+    """Return each kind by name as a release has it: noisy rows, half of their interval's width, and percentage."""
+    return {
+        share.kind.value: {"rows": share.rows, "half_width": share.half}
+        | ({} if share.percent is None else {"percent": round(share.percent, 6)})
+        for share in found
+    }
