@@ -4,12 +4,32 @@ Pure functions of noisy numbers: they cost nothing and read nothing.
 """
 
 import math
+from collections.abc import Sequence
 
+from dpjobs.left_out import Share
+from dpjobs.plan import Plan, Rows
 from dpjobs.query import Bounds, Query
+from dpjobs.statistics.base import Estimate
 
 MATTERS = 0.05
 """The part of the answer from which on a possible error is told."""
 _NEXT = "if you know what the values can be without looking at them, give `--lower` and `--upper`"
+
+
+def warnings(plan: Plan, answer: Estimate, shares: Sequence[Share]) -> list[str]:
+    """Return what `unseen` says of a plan with bounds found privately, its answer, and the rows that were checked."""
+    if plan.query is None or plan.grid is None:
+        return []
+    checked = {share.kind: share for share in shares}
+    below, above = (checked.get(kind) for kind in (Rows.BELOW, Rows.ABOVE))
+    return unseen(
+        plan.query,
+        plan.grid.bounds,
+        *answer,
+        None if below is None else max(below.rows + below.half, 0.0),
+        None if above is None else max(above.rows + above.half, 0.0),
+        (above and above.of) or 0.0,
+    )
 
 
 def unseen(
