@@ -77,8 +77,8 @@ def from_histogram(counts: Sequence[int], noise: Noise, epsilon: Epsilon, query:
     if not seen:
         return FoundBounds(FALLBACK, "fallback", epsilon, limit, beta, noise)
     few = CLIPPED[query] / float(rest)
-    lower = _edges(_further(held, seen[0], noise, few) if seen[0] < 0 else seen[0])[0]
-    upper = _edges(_further(held, seen[-1], noise, few) if seen[-1] > 0 else seen[-1])[1]
+    lower = edges(_further(held, seen[0], noise, few) if seen[0] < 0 else seen[0])[0]
+    upper = edges(_further(held, seen[-1], noise, few) if seen[-1] > 0 else seen[-1])[1]
     return FoundBounds(_from_zero(lower, upper), "private", epsilon, limit, beta, noise)
 
 
@@ -139,7 +139,8 @@ def _from_zero(lower: float, upper: float) -> Bounds:
     return Bounds(lower, upper)
 
 
-def _edges(bin_: int) -> tuple[float, float]:
+def edges(bin_: int) -> tuple[float, float]:
+    """Return the lower and the upper end of a bin's numbers; both are 0 for bin 0."""
     if bin_ == 0:
         return 0.0, 0.0
     exponent = abs(bin_) - OFFSET

@@ -60,7 +60,7 @@ EDGES = [
 
 
 @pytest.mark.parametrize(("value", "lower", "upper"), EDGES)
-def test_a_full_bin_gives_its_edges(value: str, lower: float, upper: float) -> None:
+def test_a_full_bin_gives_itsedges(value: str, lower: float, upper: float) -> None:
     found = found_in({bin_of(float(value)): 30})
     assert (found.bounds.lower, found.bounds.upper, found.source) == (lower, upper, "private")
 
@@ -181,8 +181,8 @@ def test_any_counts_give_powers_of_two_and_the_same_each_time(counts, noise, spe
     assert max(abs(lower), upper) <= 2.0**bounds.HIGHEST
     if found.source == "private":
         seen = [bin_ for bin_, n in zip(bounds.BINS, counts, strict=True) if n > found.threshold]
-        assert lower <= bounds._edges(seen[0])[0]
-        assert upper >= bounds._edges(seen[-1])[1]
+        assert lower <= bounds.edges(seen[0])[0]
+        assert upper >= bounds.edges(seen[-1])[1]
 
 
 def test_a_small_table_gets_the_public_fallback_and_says_so() -> None:
