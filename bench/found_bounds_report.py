@@ -39,34 +39,46 @@ def write(name: str, found: Sequence[Row], runs: int, engine: str, epsilon: str)
     (RESULTS / f"{name}.md").write_text("\n".join([*_lines(found, runs, engine, epsilon), ""]))
 
 
+_HEAD = """\
+# Bounds found privately
+
+`make found-bounds`, {today}: {runs} runs of each question at epsilon {epsilon}, noise by `{engine}`
+(python-dp {version}), Python {python}; {tables} tables. Each run finds its bounds, answers with them and warns as
+`dpcloud run` does ([how-it-works.md](../how-it-works.md)). The truth is that of all values, none clamped.
+
+- Within 5 % of the truth, or a warning stands: in {least:.0%} or more of the runs of each question; in less than
+  {goal:.0%} for {short} of {questions}.
+- No warning stands in most runs of {silent} of {questions} questions. Of all their runs {close:.1%} are within 5 %.
+- The RMSE is below that of the rule of before for {better} of {questions}; more than a tenth above it, and above
+  1 %, for {worse}.
+
+RMSE is a part of the truth, the worst {left_out:.0%} of the runs left out: in one of a hundred an empty bin is taken
+for a seen one, and noise is all there is (the warning stands). *Before*: the edges of the outermost bins over the
+threshold, from the same histograms. *County*: the real census table, where it is there; *tract*: the synthetic one.
+A VARIANCE of a heavy tail hangs on a few rows, which no private answer tells: there only the warning is right, and
+it stands.
+"""
+
+
 def _lines(found: Sequence[Row], runs: int, engine: str, epsilon: str) -> Iterator[str]:
     short = [row for row in found if row.either < GOAL]
     silent = [row for row in found if row.warned < 0.5]
     better = sum(row.rmse < row.rmse_before for row in found)
     worse = [row for row in found if row.rmse > max(1.1 * row.rmse_before, 0.01)]
-    version, python = importlib.metadata.version("python-dp"), platform.python_version()
-    tables = len({(row.table, row.rows) for row in found})
-    least, close = min(row.either for row in found), _mean([row.close for row in silent])
-    yield "# Bounds found privately"
-    yield ""
-    yield f"`make found-bounds`, {datetime.now(UTC):%Y-%m-%d}: {runs} runs of each question at epsilon {epsilon},"
-    yield f"noise by `{engine}` (python-dp {version}), Python {python}; {tables} tables. Each run finds its bounds, answers"
-    yield "with them and warns as `dpcloud run` does ([how-it-works.md](../how-it-works.md)). The truth is that of all"
-    yield "values, none clamped."
-    yield ""
-    yield f"- Within 5 % of the truth, or a warning stands: in {least:.0%} or more of the runs of each question; in less than"
-    yield f"  {GOAL:.0%} for {len(short)} of {len(found)}."
-    yield f"- No warning stands in most runs of {len(silent)} of {len(found)} questions. Of all runs of these, {close:.1%} are"
-    yield "  within 5 %."
-    yield f"- The RMSE is below that of the rule of before for {better} of {len(found)}; more than a tenth above it, and"
-    yield f"  above 1 %, for {len(worse)}."
-    yield ""
-    yield f"RMSE is a part of the truth, the worst {WORST:.0%} of the runs left out: in one of a hundred an empty bin is"
-    yield "taken for a seen one, and noise is all there is (the warning stands). *Before*: the edges of the outermost bins"
-    yield "over the threshold, from the same histograms. *County*: the real census table, where it is there; *tract*: the"
-    yield "synthetic one. A VARIANCE of a heavy tail hangs on a few rows, which no private answer tells: there only the"
-    yield "warning is right, and it stands."
-    yield ""
+    yield _HEAD.format(
+        today=f"{datetime.now(UTC):%Y-%m-%d}",
+        python=platform.python_version(),
+        version=importlib.metadata.version("python-dp"),
+        **{"runs": runs, "engine": engine, "epsilon": epsilon, "goal": GOAL, "left_out": WORST},
+        tables=len({(row.table, row.rows) for row in found}),
+        least=min(row.either for row in found),
+        short=len(short),
+        silent=len(silent),
+        close=_mean([row.close for row in silent]),
+        better=better,
+        worse=len(worse),
+        questions=len(found),
+    )
     yield "| table | rows | | within 5 % | warned | either | RMSE | before: within 5 % | RMSE |"
     yield "|---|---:|---|---:|---:|---:|---:|---:|---:|"
     for r in found:
