@@ -60,7 +60,7 @@ EDGES = [
 
 
 @pytest.mark.parametrize(("value", "lower", "upper"), EDGES)
-def test_a_full_bin_gives_itsedges(value: str, lower: float, upper: float) -> None:
+def test_a_full_bin_gives_its_edges(value: str, lower: float, upper: float) -> None:
     found = found_in({bin_of(float(value)): 30})
     assert (found.bounds.lower, found.bounds.upper, found.source) == (lower, upper, "private")
 
@@ -154,6 +154,10 @@ def test_more_epsilon_for_the_answer_lets_the_bounds_go_further() -> None:
         for rest in ("0.1", "0.9", "9", "90")
     ]
     assert uppers == [2**15, 2**16, 2**18, 2**19]
+
+
+def test_counts_beyond_any_double_are_held() -> None:
+    assert found_from({5: 10**400, -5: -(10**400)}) == found_from({5: 10**9})
 
 
 COUNTS = st.integers(-(2**64), 2**64) | st.integers(-200, 200) | st.integers()
