@@ -35,6 +35,7 @@ from dpjobs.engines.base import Engine
 from dpjobs.errors import LedgerError
 from dpjobs.ledger import Ledger, SQLiteLedger, dynamodb_table
 from dpjobs.ledger.dynamodb import DynamoDBLedger
+from dpjobs.plan import Plan
 from dpjobs.query import Bounds, JobSpec, PrivacyBudget, Query
 from dpjobs.release import Copies
 from dpjobs.statistics import STATISTICS
@@ -126,9 +127,10 @@ def _in_the_middle(real: Callable[[], Any], happens: Callable[[], NoReturn], led
     return real()
 
 
-def _quote_the_cell(read: DataFrame, _: Any) -> DataFrame:
+def _quote_the_cell(read: DataFrame, plan: Plan) -> DataFrame:
     """What ANSI mode does with a cell it cannot cast: an exception of Spark's own that quotes it."""
-    return read.select(F.raise_error(F.concat(F.lit("cell "), F.col(CELL))).cast("bigint").alias("sum"))
+    error = F.raise_error(F.concat(F.lit("cell "), F.col(CELL))).cast("bigint")
+    return read.select(*(error.alias(cell.name) for cell in plan.live))
 
 
 def _ledger(name: str) -> Ledger:
@@ -160,7 +162,7 @@ def run(order: dict[str, Any], spark: SparkSession) -> dict[str, Any]:
     if "log" in order:
         engines.load = lambda _: CountingEngine(Path(order["log"]))  # type: ignore[assignment]
     if order.get("hostile"):
-        rows.cells = _quote_the_cell
+        rows.given = _quote_the_cell
         measure = _real_engine().measure
 
         def noting(*arguments: Any) -> Any:

@@ -22,9 +22,11 @@ from dpjobs.statistics import STATISTICS
 BOUNDS = Bounds(-3, 10)
 
 
-def spec(engine: str, query: Query, epsilon: Decimal, bounds: Bounds | None, share: str = "0.1") -> JobSpec:
-    budget = PrivacyBudget(epsilon)
-    return JobSpec("r", "d", engine, query, "x", budget, "/t.csv", "csv", bounds, bounds_share=Decimal(share))
+def spec(
+    engine: str, query: Query, epsilon: Decimal, bounds: Bounds | None, share: str = "0.1", check: str = "0"
+) -> JobSpec:
+    shares = {"bounds_share": Decimal(share), "check_share": Decimal(check)}
+    return JobSpec("r", "d", engine, query, "x", PrivacyBudget(epsilon), "/t.csv", "csv", bounds, **shares)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -50,6 +52,16 @@ def test_so_does_the_search_for_bounds() -> None:
         check_epsilon(spec("tumult", Query.VARIANCE, Decimal("0.0001"), None, "0.99"))
 
 
+def test_what_is_clamped_is_told_whatever_epsilon_is() -> None:
+    """The answer's share is LEAST or more; the other may be less, but has to be a billionth."""
+    least = smallest_epsilon(spec("opendp", Query.SUM, Decimal(1), BOUNDS, check="0.05"))
+    assert least == Decimal("0.000001053")
+    assert spec("opendp", Query.SUM, least, BOUNDS, check="0.05").check_budget() == Decimal("0.000000052")
+    least = smallest_epsilon(spec("opendp", Query.SUM, Decimal(1), BOUNDS, check="0.0001"))
+    assert spec("opendp", Query.SUM, least, BOUNDS, check="0.0001").check_budget() == Decimal("0.000000001")
+    assert smallest_epsilon(spec("opendp", Query.MEAN, Decimal(1), None, check="0.5")) == Decimal("0.00001")
+
+
 def test_an_engine_that_accounts_by_itself_gets_separate_cells_and_the_others_tokens() -> None:
     for engine in ENGINES:
         plan = plan_for(engine, Query.VARIANCE, "x", BOUNDS, Epsilon(1))
@@ -62,10 +74,10 @@ def test_an_engine_that_accounts_by_itself_gets_separate_cells_and_the_others_to
 def test_the_interval_is_of_the_confidence_that_was_asked(confidence: float) -> None:
     """Not only the number beside it: who asks for 0.999999 may rest a decision on it."""
     asked = replace(spec("opendp", Query.SUM, Decimal(1), BOUNDS), confidence=confidence)
-    plan = plan_for("opendp", Query.SUM, "x", BOUNDS, Epsilon(1))
+    plan = totals_plan(asked, {})
     noisy = [Noisy(cell, 10**10, ENGINES["opendp"].noise(cell.scale)) for cell in plan.cells]
     draws = {TOTALS: Draws(tuple(noisy), "1", "duckdb", "DuckDB 2").to_json(plan)}
-    expected = STATISTICS[Query.SUM].estimate(plan, noisy, confidence)
+    expected = STATISTICS[Query.SUM].estimate(plan, noisy[:1], confidence)
     told = json.loads(release_of(asked, draws))
     assert (told["value"], *told["interval"]) == pytest.approx(expected)
     assert told["confidence"] == confidence

@@ -103,8 +103,8 @@ def test_each_row_has_the_cell_that_it_has_alone(spark, small_limit, tmp_path_fa
         by_themselves = cells(spark, alone, column)
         assert cells(spark, together, column) == sorted(by_themselves * 2)
         if not any(b'"' in row for row in rows) and column == "x":
-            blank = [row for row in rows if row != b"a,x"]
-            assert by_themselves == sorted(in_python(row, place) for row in blank)
+            kept = [row for row in rows if row != b"a,x" and any(byte > 32 for byte in row[:LIMIT])]
+            assert by_themselves == sorted(in_python(row, place) for row in kept)
 
 
 @settings(

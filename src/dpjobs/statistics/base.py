@@ -6,12 +6,13 @@ noise would be an output that nobody has paid for.
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import ClassVar, NamedTuple
 
 from dpjobs.engines.base import Noisy
 from dpjobs.epsilon import Epsilon
 from dpjobs.interval import Term
-from dpjobs.plan import Plan
+from dpjobs.plan import SEPARATE, Plan
 from dpjobs.query import Bounds, Query
 
 
@@ -35,9 +36,9 @@ class Statistic(ABC):
     def separate(self, column: str | None, bounds: Bounds | None, epsilon: Epsilon) -> Plan:
         """Return the cells for an engine that accounts by itself, each with its own share of epsilon.
 
-        Where there is one cell, both are the same.
+        Where there is one cell, it is the same.
         """
-        return self.plan(column, bounds, epsilon)
+        return replace(self.plan(column, bounds, epsilon), recipe=SEPARATE)
 
     separate_parts: ClassVar[int] = 1
     """How many of those shares there are at most."""
