@@ -35,7 +35,7 @@ def spread(errors: Sequence[float]) -> float:
 
 
 def write(name: str, found: Sequence[Row], runs: int, engine: str, epsilon: str) -> None:
-    """Write docs/benchmarks/NAME.md."""
+    """Write the page of this name."""
     (RESULTS / f"{name}.md").write_text("\n".join([*_lines(found, runs, engine, epsilon), ""]))
 
 

@@ -71,7 +71,7 @@ def from_histogram(counts: Sequence[int], noise: Noise, epsilon: Epsilon, query:
 
     They are powers of two or 0. `epsilon` is what the counts cost. Never raises, whatever the counts are.
     """
-    limit, beta = threshold(noise)
+    limit, beta = threshold(noise, len(BINS), BETA)
     held = {bin_: float(min(max(n, -_MOST), _MOST)) for bin_, n in zip(BINS, counts, strict=True)}
     seen = _seen(held, noise, limit)
     if not seen:
@@ -82,7 +82,7 @@ def from_histogram(counts: Sequence[int], noise: Noise, epsilon: Epsilon, query:
     return FoundBounds(_from_zero(lower, upper), "private", epsilon, limit, beta, noise)
 
 
-def threshold(noise: Noise, bins: int = len(BINS), beta: float = BETA) -> tuple[float, float]:
+def threshold(noise: Noise, bins: int, beta: float) -> tuple[float, float]:
     """Return what the noisy count of one of so many bins must exceed, and the probability that any empty one's does.
 
     The threshold is scale·ln(bins / 2β). That is Laplace's; the engines' noise is discrete, so the probability is

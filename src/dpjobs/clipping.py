@@ -70,7 +70,7 @@ def _hidden(
     moved = each * max(rows for rows, _, _ in matter)
     return (
         f"{found}, and the noise could hide up to {rows}: if those lay as far beyond it as the bounds are apart, the "
-        f"answer would be off by {_part(moved, value)}, which its interval does not hold; {_NEXT}"
+        f"answer would be off by {_part(moved, value)}, of which its interval knows nothing; {_NEXT}"
     )
 
 
@@ -89,15 +89,15 @@ def _wide(value: float, low: float, high: float) -> str | None:
     if half <= MATTERS * abs(value):
         return None
     return (
-        f"the noise interval is wide, ± {_part(half, value)}, for bounds that were found privately: narrower bounds "
-        f"(`--lower`, `--upper`), more `--epsilon` or more rows make it narrower"
+        f"the noise interval is wide, ± {_part(half, value)} of the answer, for bounds that were found privately: "
+        "narrower bounds (`--lower`, `--upper`), more `--epsilon` or more rows make it narrower"
     )
 
 
 def _part(error: float, value: float) -> str:
-    """Say an error as a part of the answer, in two digits."""
+    """Say an error as a percentage of the answer, in two digits."""
     percent = 100.0 * error / abs(value) if value else math.inf
-    return f"{percent:.2g} % of the answer" if percent < 99.5 else "as much as the answer itself or more"
+    return f"{percent:.2g} %" if percent < 99.5 else "100 % or more"
 
 
 def _plain(bound: float) -> str:

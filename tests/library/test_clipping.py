@@ -22,7 +22,7 @@ def test_counties_are_warned_of() -> None:
     """47 of 3,220 rows held 41 % of the sum, and a noisy count could not see them."""
     (sentence,) = warned(MEAN, Bounds(0, 2.0**18), 59_530, 612, HIDDEN, 3220)
     assert "up to 120 rows above 262,144 or 120 rows below 0" in sentence
-    assert "16 % of the answer" in sentence  # 120 · 262,144 / 3,220 = 9,756 of 59,530
+    assert "off by 16 %" in sentence  # 120 · 262,144 / 3,220 = 9,756 of 59,530
     assert "`--lower` and `--upper`" in sentence
 
 
@@ -59,7 +59,7 @@ def test_each_side_is_named_where_it_matters() -> None:
     assert "up to 20 rows above 64: " in told(3.0, 20.0)
     both = told(30.0, 20.0)
     assert "up to 20 rows above 64 or 30 rows below -64: " in both
-    assert "38 % of the answer" in both  # 30 · 128 / 1,000 = 3.84 of 10
+    assert "off by 38 %" in both  # 30 · 128 / 1,000 = 3.84 of 10
 
 
 def test_a_wide_interval_is_told() -> None:
