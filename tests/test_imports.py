@@ -58,6 +58,7 @@ PLAIN = {
     "dpjobs.noise": [],
     "dpjobs.interval": ["dpjobs.noise"],
     "dpjobs.bounds": ["dpjobs.epsilon", "dpjobs.noise", "dpjobs.plan", "dpjobs.query"],
+    "dpjobs.clipping": ["dpjobs.left_out", "dpjobs.plan", "dpjobs.query", "dpjobs.statistics.base"],
     "dpjobs.backends.base": ["dpjobs.plan", "dpjobs.source"],
     "dpjobs.engines.base": [
         "dpjobs.backends.base",
@@ -141,7 +142,13 @@ OURS = {
         "dpcloud.targets",
     ],
     "dpjobs.backends.duckdb*": ["dpjobs.backends.duckdb*", "dpcloud.targets"],
-    "dpjobs.statistics*": ["dpjobs.answers", "dpjobs.release", "dpjobs.statistics*", "dpcloud.planning"],
+    "dpjobs.statistics*": [
+        "dpjobs.answers",
+        "dpjobs.clipping",
+        "dpjobs.release",
+        "dpjobs.statistics*",
+        "dpcloud.planning",
+    ],
     # an entry script knows its platform and nothing else, and nobody else a platform
     "dpjobs.platforms.glue": ["glue_scripts.*"],
     "dpjobs.platforms.emr": ["emr_assets.*"],
