@@ -90,11 +90,6 @@ def identifier(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def trim(cell: str) -> str:
-    """Return the SQL of a cell without the blanks around it."""
-    return f"trim({cell}, {quote(BLANKS)})"
-
-
 def body(v: str) -> str:
     """Return the SQL of a number without its sign, currency and percent sign; `v` is the trimmed cell.
 

@@ -61,7 +61,7 @@ class Survey:
     def of(cls, connection: "DuckDBPyConnection", name: str, options: Options) -> "Survey":
         """Read the whole column."""
         rows = connection.execute(
-            f"""with cell as ({trimmed(name)})
+            f"""with cell as ({filled(name)})
             select how, money, percent, brackets, count(*), arg_min(struct_pack(f := file, l := line, c := v),
                 struct_pack(f := file, l := line)) as place
             from (select *, {cells.class_of(words(options))} as how,
@@ -77,14 +77,18 @@ class Survey:
         return [found for found in self.found if not found.how.startswith("word ")]
 
     @property
+    def times(self) -> int:
+        """Return how many cells are filled: to hold against what was written, never to be shown."""
+        return sum(found.times for found in self.filled)
+
+    @property
     def hows(self) -> set[str]:
         """The ways in which its filled cells are written."""
         return {found.how for found in self.filled}
 
     def share(self, hows: set[str]) -> float:
         """Return the share of the filled cells that are written in one of these ways."""
-        times = sum(found.times for found in self.filled)
-        return sum(found.times for found in self.filled if found.how in hows) / times if times else 0.0
+        return sum(found.times for found in self.filled if found.how in hows) / (self.times or 1)
 
     @property
     def is_text(self) -> bool:
@@ -102,9 +106,9 @@ def words(options: Options) -> str:
     return ", ".join(map(quote, options.empty)) or "null"
 
 
-def trimmed(name: str) -> str:
-    """Return the SQL of a column's cells that are not blank: `file`, `line`, `v` (trimmed) and `b` (its body)."""
-    cell = cells.trim(identifier(PREFIX + name))
+def filled(name: str) -> str:
+    """Return the SQL of a column's cells that are not blank: `file`, `line`, `v` and `b` (its body)."""
+    cell = identifier(PREFIX + name)
     return f"select *, {cells.body('v')} as b from (select file, line, {cell} as v from source) where v <> ''"
 
 

@@ -8,7 +8,7 @@ import click
 from dpcloud.command import Command
 from dpcloud.data.importing.cells import WORDS
 from dpcloud.data.importing.options import Options, decimals_of, encoding_named, quote_of, separator_of
-from dpjobs.errors import InputError
+from dpjobs.errors import InputError, InterruptError
 
 _EPILOG = """\b
 Examples:
@@ -39,7 +39,10 @@ Examples:
 @click.option(
     "--empty",
     multiple=True,
-    help=f"A word that is read as empty, in place of {' '.join(WORDS)}; may be given several times.",
+    help=f"One more word that is read as empty, beside {' '.join(WORDS)}; may be given several times.",
+)
+@click.option(
+    "--keep-words", is_flag=True, help="Read only blank cells and the words of --empty as empty: NA is Namibia."
 )
 @click.option("--text", multiple=True, help="A column that stays text; may be given several times.")
 @click.option("--number", multiple=True, help="A column of numbers, also where they begin with zeros; several times.")
@@ -60,8 +63,11 @@ def import_command(files: tuple[str, ...], output: Path, overwrite: bool, **opti
     from dpcloud.data.waiting import waiting
 
     checked = _options(**options)
-    with waiting("importing"):
-        imported = import_table(files, output, checked, overwrite)
+    try:
+        with waiting("importing"):
+            imported = import_table(files, output, checked, overwrite)
+    except KeyboardInterrupt:
+        raise InterruptError("was interrupted; nothing is spent, and nothing is left of the table") from None
     show(imported)
 
 
@@ -75,6 +81,7 @@ def _options(
     no_header: bool,
     sheet: str | None,
     empty: tuple[str, ...],
+    keep_words: bool,
     text: tuple[str, ...],
     number: tuple[str, ...],
     lenient: bool,
@@ -91,7 +98,7 @@ def _options(
         encoding=encoding_named(encoding),
         header=0 if no_header else header,
         sheet=sheet,
-        empty=empty or WORDS,
+        empty=(*(() if keep_words else WORDS), *empty),
         text=text,
         number=number,
         lenient=lenient,

@@ -36,7 +36,7 @@ class ExcelRecords:
             raise InputError.of("nothing to read", self.part.name, "a sheet with a row of names")
         while cells and _blank(cells[-1]):
             cells = cells[:-1]
-        first = [(_text(cell) or "").removeprefix(NATIVE) for cell in cells]
+        first = [_text(cell).removeprefix(NATIVE) for cell in cells]
         place = f"{self.part.name}, sheet {quoted(self._sheet)}, row {line}"
         self.names, self.notes, named = name_columns(first, self.options, place)
         self._after = line if named else line - 1
@@ -156,7 +156,7 @@ def _blank(cell: Any) -> bool:
     return cell.value is None or (isinstance(cell.value, str) and not cell.value.strip())
 
 
-def _text(cell: Any) -> str | None:
+def _text(cell: Any) -> str:
     value = cell.value
     if isinstance(value, bool):
         return "true" if value else "false"
@@ -164,4 +164,4 @@ def _text(cell: Any) -> str | None:
         return NATIVE + repr(value)
     if isinstance(value, datetime.datetime):
         return value.date().isoformat() if value.time() == datetime.time() else value.isoformat(" ")
-    return None if value is None else str(value)
+    return "" if value is None else str(value)

@@ -73,8 +73,10 @@ def _paths(word: str) -> list[Path]:
         raise InputError.of("not a file of this machine", word, "local files; copy it here first")
     if path.is_dir():
         raise InputError.of("a folder", word, f"files, or a pattern in quotes, such as '{word.rstrip('/')}/*.csv'")
-    if path.exists():
+    if path.is_file():
         return [path]
+    if path.exists():
+        raise InputError.of("a device or a pipe", word, "a file: it is read more than once")
     found = sorted(Path(name) for name in glob.glob(word, recursive=True))  # noqa: PTH207 (absolute patterns, too)
     found = [file for file in found if file.is_file()]
     if not found:

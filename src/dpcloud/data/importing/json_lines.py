@@ -45,19 +45,21 @@ class JsonRecords:
                 if key not in places:
                     places[key] = len(places)
                     self.names.append(key)
-            cells: list[str | None] = [None] * len(places)
+            cells = [""] * len(places)
             for key, value in record.items():
                 cells[places[key]] = self._cell(value, key, line)
             yield line, cells
 
-    def _cell(self, value: Any, key: str, line: int) -> str | None:
-        if value is None or isinstance(value, str):
+    def _cell(self, value: Any, key: str, line: int) -> str:
+        if isinstance(value, str):
             return value
+        if value is None:
+            return ""
         if isinstance(value, bool):
             return "true" if value else "false"
         if self.options.lenient:
             self.notes.setdefault(key, ["lists and objects are empty"])
-            return None
+            return ""
         raise owners(
             f"{self.part.name}, line {line}, {quoted(key)}: a list or an object; allowed: plain values; --lenient "
             "makes such cells empty"

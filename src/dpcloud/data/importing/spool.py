@@ -3,10 +3,14 @@
 So every decision is made over whole columns, and memory holds one batch at a time.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from array import array
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
+
+from dpcloud.data.importing.cells import BLANKS
 
 NATIVE = "\x01"
 """Begins a cell that was a number already (JSON, Excel): its point is a decimal point, whatever others are."""
@@ -17,7 +21,8 @@ PREFIX = "c:"
 BATCH_CELLS = 600_000
 BATCH_CHARACTERS = 1 << 24
 
-Cells = Sequence[str | None]
+Cells = Sequence[str]
+"""Of one record; an empty one is an empty text."""
 
 
 class Records(Protocol):
@@ -51,7 +56,7 @@ class Spool:
         for line, cells in records.rows():
             lines.append(line)
             rows.append(cells)
-            characters += sum(len(cell) for cell in cells if cell)
+            characters += sum(map(len, cells))
             if len(rows) * len(cells) >= BATCH_CELLS or characters >= BATCH_CHARACTERS:
                 self._write(file, records.names, lines, rows)
                 lines, rows, characters = [], [], 0
@@ -62,13 +67,32 @@ class Spool:
         import pyarrow.parquet as pq
 
         width = len(names)
-        whole = [row if len(row) == width else [*row, *[None] * (width - len(row))] for row in rows]
+        whole = [row if len(row) == width else [*row, *[""] * (width - len(row))] for row in rows]
         columns = list(zip(*whole, strict=True)) if rows else [()] * width
-        arrays: Mapping[str, object] = {
-            "file": pa.array([file] * len(rows), pa.int32()),
-            "line": pa.array(lines, pa.int64()),
-            **{PREFIX + name: pa.array(cells, pa.string()) for name, cells in zip(names, columns, strict=True)},
+        arrays = {
+            "file": _numbers([file] * len(rows)),
+            "line": _numbers(lines),
+            **{PREFIX + name: _texts(cells) for name, cells in zip(names, columns, strict=True)},
         }
         path = self.folder / f"spool-{len(self.files):06}.parquet"
         pq.write_table(pa.table(arrays), path, compression="lz4")
         self.files.append(path)
+
+
+def _numbers(numbers: Sequence[int]) -> Any:
+    import pyarrow as pa
+
+    return pa.Array.from_buffers(pa.int64(), len(numbers), [None, pa.py_buffer(array("q", numbers))])
+
+
+def _texts(cells: Sequence[str]) -> Any:
+    """An array of texts without the blanks around them. `pyarrow.array` would load pandas, which takes seconds."""
+    import pyarrow as pa
+    from pyarrow import compute
+
+    text = "".join(cells)
+    data = text.encode()
+    lengths = map(len, cells) if len(data) == len(text) else (len(cell.encode()) for cell in cells)
+    offsets = array("q", accumulate(lengths, initial=0))
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(data)]
+    return compute.utf8_trim(pa.Array.from_buffers(pa.large_string(), len(cells), buffers), characters=BLANKS)

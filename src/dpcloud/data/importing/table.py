@@ -3,13 +3,13 @@
 import contextlib
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dpcloud.data.importing.cells import body, identifier, quote, trim
-from dpcloud.data.importing.columns import Column, Survey, decide, refuse, trimmed, words
+from dpcloud.data.importing.cells import body, identifier, quote
+from dpcloud.data.importing.columns import Column, Survey, decide, filled, refuse, words
 from dpcloud.data.importing.excel import ExcelRecords
 from dpcloud.data.importing.files import Part, find
 from dpcloud.data.importing.json_lines import JsonRecords
@@ -48,9 +48,10 @@ def import_table(given: Sequence[str], output: Path, options: Options, overwrite
             _connection(name) as db,
         ):
             files, notes = _read(parts, Path(name), db, options)
-            columns, left_out = _columns(db, options, [part.name for part in parts], files, notes)
-            made = Path(name) / "made.parquet"
+            names, made = [part.name for part in parts], Path(name) / "made.parquet"
+            surveys, columns, left_out = _columns(db, options, names, files, notes)
             _write(db, columns, options, made)
+            _check_fit(db, surveys, columns, options, names, made)
             _check_readable(made)
             if not overwrite:
                 _check_output(output, overwrite)
@@ -106,8 +107,8 @@ def _columns(
     names: list[str],
     files: dict[str, list[str]],
     notes: dict[str, list[str]],
-) -> tuple[list[Column], list[str]]:
-    """Decide what each column is, and hold every cell against it; raises InputError."""
+) -> tuple[list[Survey], list[Column], list[str]]:
+    """Decide what each column is; raises InputError."""
     there = {
         name.removeprefix(PREFIX): str(type_)
         for name, type_, *_ in db.execute("describe source").fetchall()
@@ -128,25 +129,33 @@ def _columns(
             continue
         column = decided.get(name) or Column(name, TYPED.get(type_.partition("(")[0], type_.lower()), None)
         column.notes[:0] = notes.get(name, [])
-        if column.value:
-            _check_fit(db, column, column.value, options, names)
         columns.append(column)
-    return columns, left_out
+    return surveys, columns, left_out
 
 
 def _check_fit(
-    db: "DuckDBPyConnection", column: Column, value: Callable[[str, str], str], options: Options, names: list[str]
+    db: "DuckDBPyConnection",
+    surveys: list[Survey],
+    columns: list[Column],
+    options: Options,
+    names: list[str],
+    made: Path,
 ) -> None:
-    """Whatever was decided, no filled cell is lost without a word."""
-    found = db.execute(
-        f"select file, line, v from ({trimmed(column.name)}) where (v in ({words(options)})) is not true "
-        f"and ({value('v', 'b')}) is null order by file, line limit 1"
-    ).fetchone()
-    if found is None:
-        return
-    if not options.lenient:
-        refuse(column, names[found[0]], found[1], found[2])
-    column.notes.append("cells that do not fit are empty")
+    """Whatever was decided, no filled cell is lost without a word: as many are written as were found."""
+    times = {survey.name: survey.times for survey in surveys}
+    counts = ", ".join(f"count({identifier(column.name)})" for column in columns)
+    written = db.execute(f"select {counts} from read_parquet({quote(str(made))})").fetchone() or ()
+    for column, count in zip(columns, written, strict=True):
+        if column.value is None or count == times[column.name]:
+            continue
+        if options.lenient:
+            column.notes.append("cells that do not fit are empty")
+            continue
+        file, line, cell = db.execute(
+            f"select file, line, v from ({filled(column.name)}) where (v in ({words(options)})) is not true "
+            f"and ({column.value('v', 'b')}) is null order by file, line limit 1"
+        ).fetchone() or (0, 0, "")
+        refuse(column, names[file], line, cell)
 
 
 def _write(db: "DuckDBPyConnection", columns: list[Column], options: Options, made: Path) -> None:
@@ -158,18 +167,12 @@ def _write(db: "DuckDBPyConnection", columns: list[Column], options: Options, ma
             cells.append(f"{raw} as v{i}")
             values.append(f"v{i} as {name}")
         else:
-            cells.append(f"{_filled(raw, options)} as v{i}")
+            cells.append(f"case when ({raw} in ({words(options)})) is not true then nullif({raw}, '') end as v{i}")
             bodies.append(f"{body(f'v{i}')} as b{i}")
             values.append(f"{column.value(f'v{i}', f'b{i}')} as {name}")
     inner = f"select {', '.join(cells)} from source"
     middle = f"select {', '.join(['*', *bodies])} from ({inner})"
     db.execute(f"copy (select {', '.join(values)} from ({middle})) to {quote(str(made))} (format parquet)")
-
-
-def _filled(raw: str, options: Options) -> str:
-    """The SQL of the trimmed cell, null where it is empty."""
-    cell = trim(raw)
-    return f"case when ({cell} in ({words(options)})) is not true then nullif({cell}, '') end"
 
 
 def _check_readable(made: Path) -> None:

@@ -62,11 +62,13 @@ class TextRecords:
         with self._text() as text:
             for line, cells in self._records(text):
                 if cells == names:
-                    continue  # the line of names, also where files were put one after the other
+                    if line != self._first[0]:  # where files were put one after the other
+                        self._tell_once("lines equal to it are left out")
+                    continue
                 if len(cells) == width:
                     yield line, cells
                 elif self.options.lenient:
-                    yield line, [None] * width
+                    yield line, [""] * width
                     self._tell_once("lines with another number of cells are rows whose cells are all empty")
                 else:
                     self._refuse_width(line, len(cells), width)

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from dpcloud.data.importing.cells import identifier, quote
+from dpcloud.data.importing.cells import BLANKS, identifier, quote
 from dpcloud.data.importing.files import Part
 from dpcloud.data.importing.spool import PREFIX
 from dpjobs.errors import InputError, quoted
@@ -61,4 +61,6 @@ def _plain(name: str, type_: str) -> str:
     kind = type_.partition("(")[0]
     if kind.startswith("TIMESTAMP"):
         return f"cast({identifier(name)} as timestamp)"
-    return f"cast({identifier(name)} as varchar)" if kind.startswith("ENUM") else identifier(name)
+    if kind not in TYPED:
+        return f"trim(cast({identifier(name)} as varchar), {quote(BLANKS)})"
+    return identifier(name)
