@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from collections.abc import Iterable
 from decimal import Decimal
 from pathlib import Path
 
@@ -80,8 +81,9 @@ PLAIN = {  # what anyone would read right
 }
 
 
-def check_backend(backend: Backend, done: Done) -> None:
-    for column, cells in PLAIN.items():
+def check_backend(backend: Backend, done: Done, columns: Iterable[str]) -> None:
+    for column in columns:
+        cells = PLAIN[column]
         plain = done.path.with_name("plain.csv")
         plain.write_text("\n".join([column, *cells.replace("x", '""').split()]) + "\n")
         assert totals(backend, done.path, column) == totals(backend, plain, column), column
@@ -89,14 +91,14 @@ def check_backend(backend: Backend, done: Done) -> None:
 
 def test_duckdb_counts_the_same_whole_numbers(imported: Importer) -> None:
     with DuckDBBackend.open() as backend:
-        check_backend(backend, imported(AMERICAN))
+        check_backend(backend, imported(AMERICAN), PLAIN)
 
 
 @pytest.mark.slow
 def test_spark_counts_the_same_whole_numbers(imported: Importer, spark: object) -> None:
     from dpjobs.backends.spark.backend import SparkBackend
 
-    check_backend(SparkBackend(spark), imported(AMERICAN))
+    check_backend(SparkBackend(spark), imported(AMERICAN), ("TotalPop", "Share", "Ok", "Zip"))
 
 
 def test_run_answers_about_it(imported: Importer, capfd: pytest.CaptureFixture[str]) -> None:
@@ -135,8 +137,8 @@ def test_what_may_mean_either_is_refused_and_the_option_decides(
     line = imported.refused(content)
     point, comma = ("1.234", "1234") if "." in first else ("1234", "1.234")
     assert line == (
-        f"t.csv, line 2, column 'x': '{first}' may be 1234 or 1.234, and no cell of the column tells: --decimal . reads "
-        f"{point}, --decimal , reads {comma} (--decimal 'x=.' for this column alone) {OWNER}"
+        f"t.csv, line 2, column 'x': '{first}' may be 1234 or 1.234, and no cell of the column tells: --decimal . "
+        f"reads {point}, --decimal , reads {comma} (--decimal 'x=.' for this column alone) {OWNER}"
     )
     assert imported(content, "--decimal", mark).cells["x"] == values
     assert imported(content, "--decimal", f"x={mark}", "--overwrite").cells["x"] == values

@@ -37,10 +37,6 @@ class JsonRecords:
         """Give each object's first line and its values; raises InputError."""
         places: dict[str, int] = {}
         for line, record in self._objects():
-            for key in record.keys() - places.keys() if record.keys() != places.keys() else ():
-                if key.casefold() in {name.casefold() for name in places}:
-                    allowed = "keys that differ by more than capitals"
-                    raise InputError.of(f"two keys of {self.part.name} differ by capitals alone", key, allowed)
             for key in record:
                 if key not in places:
                     places[key] = len(places)

@@ -72,12 +72,14 @@ def _read(
     files: dict[str, list[str]] = {}
     notes: dict[str, list[str]] = {}
     first: list[str] | None = None
+    capitals: dict[str, str] = {}
     for number, part in enumerate(parts):
         records = _records(part, options)
         if part.kind != "json":
             first = first if first is not None else records.names
             _check_same(records.names, first, part, parts[0])
         spool.take(number, records)
+        _check_capitals(records.names, capitals, part)
         files[part.name] = records.said
         for name, said in records.notes.items():
             notes.setdefault(name, []).extend(text for text in said if text not in notes.get(name, []))
@@ -99,6 +101,15 @@ def _check_same(names: list[str], first: list[str], part: Part, first_part: Part
         raise InputError.of(
             f"{part.name} {which} column {quoted(other)}", part.name, f"the same columns as in {first_part.name}"
         )
+
+
+def _check_capitals(names: list[str], capitals: dict[str, str], part: Part) -> None:
+    """Raise InputError where two names differ by capitals alone, which neither DuckDB nor Spark tells apart."""
+    for name in names:
+        other = capitals.setdefault(name.casefold(), name)
+        if other != name:
+            what = f"a column whose name differs from {quoted(other)} by capitals alone, in {part.name}"
+            raise InputError.of(what, name, "names that differ by more")
 
 
 def _columns(

@@ -51,6 +51,10 @@ def _columns(db: "DuckDBPyConnection", part: Part) -> dict[str, str]:
     except duckdb.Error:
         raise InputError.of("not readable as Parquet", part.name, "a whole Parquet file") from None
     columns = {str(row[0]): str(row[1]) for row in rows}
+    names = {row[0] for row in db.execute(f"select name from parquet_schema({quote(str(part.path))})").fetchall()}
+    if other := sorted(columns.keys() - names):  # DuckDB gives the second another name
+        what = "a column whose name differs from another's by capitals alone, called"
+        raise InputError.of(what, other[0], "names that differ by more")
     for name, type_ in columns.items():
         if type_.partition("(")[0] not in (*TYPED, "VARCHAR") and not type_.startswith("ENUM"):
             raise InputError.of(f"a column of the type {type_[:40]}", name, "numbers, texts, dates, true and false")
