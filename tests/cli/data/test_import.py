@@ -5,6 +5,7 @@ import datetime
 import gzip
 import json
 import lzma
+import shlex
 import signal
 import subprocess
 import sys
@@ -226,7 +227,7 @@ def test_a_cell_that_does_not_fit_is_refused_or_made_empty(
     content = "x;y\n" + "".join(f"{cell};a\n" for cell in cells.split("|"))
     line = imported.refused(content)
     assert line.startswith(f"t.csv, line {place}, column 'x': '{cell}' is no ")
-    assert f"--empty '{cell}' reads this one as empty" in line
+    assert f"--empty {shlex.quote(cell)} reads this one as empty" in line
     assert line.endswith(OWNER)
     done = imported(content, "--lenient")
     assert done.cells["x"] == values
@@ -316,6 +317,17 @@ def test_a_separator_that_is_not_clear_is_asked_for(imported: Importer) -> None:
     assert line.startswith("',' and ';' each give every line the same number of cells: given ")
     assert line.endswith("; allowed: --separator and the right one")
     assert imported(content, "--separator", ";").cells == {"a,b": [1.2], "c": [3]}
+
+
+def test_what_tells_the_separator_beside_the_lines(imported: Importer) -> None:
+    done = imported("sep=;\na,b;c\n1,2;3\n")
+    assert done.cells == {"a,b": [1.2], "c": [3]}
+    assert "names in line 2" in done.screen
+    assert imported("a,b\tc\n1,2\t3\n", "--overwrite", name="t.tsv").cells == {"a,b": [1.2], "c": [3]}
+    line = imported.refused('"x" "g"\n"1" "a"\n', "--overwrite", name="t.txt")
+    assert line.startswith("no separator gives every line the same number of cells")
+    done = imported('"x" "g"\n"1" "a"\n', "--separator", "space", "--overwrite", name="t.txt")
+    assert done.cells == {"x": [1], "g": ["a"]}
 
 
 def test_one_column(imported: Importer) -> None:

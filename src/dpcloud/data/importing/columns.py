@@ -1,5 +1,6 @@
 """What each column is, decided over all of its cells, and the SQL that makes it."""
 
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NoReturn
@@ -124,7 +125,8 @@ def _decided(
     survey: Survey, is_number: bool, options: Options, files: Sequence[str], mark_elsewhere: str | None
 ) -> Column:
     empties = [found.how.removeprefix("word ") for found in survey.found if found.how.startswith("word ")]
-    notes = [f"{', '.join(map(quoted, sorted(empties)))} read as empty"] if empties else []
+    words_there = ", ".join(f"'{word}'" for word in sorted(empties))
+    notes = [f"{words_there} read as empty"] if empties else []
     if survey.name in options.text or not survey.filled:
         return _text(survey, notes + ([] if survey.filled else ["no cell is filled"]))
     if is_number:
@@ -229,8 +231,8 @@ def refuse(column: Column, file: str, line: int, cell: str) -> NoReturn:
     """Raise InputError for the first cell that does not fit its column."""
     raise owners(
         f"{file}, line {line}, column {quoted(column.name)}: {quoted(cell)} is no {column.type} as other cells of it "
-        f"are{_written(column)}; --empty {quoted(cell)} reads this one as empty, --lenient all that do not fit, "
-        f"--text {quoted(column.name)} keeps the column as text"
+        f"are{_written(column)}; --empty {shlex.quote(cell)} reads this one as empty, --lenient all that do not fit, "
+        f"--text {shlex.quote(column.name)} keeps the column as text"
     )
 
 

@@ -5,7 +5,7 @@ import shlex
 from dpcloud.data.importing.table import Imported
 
 _WIDTH = 120  # of a table that goes to a file
-OWNER = "Read to its end, as its owner's own act; nothing was spent. No row, count or mean is shown here."
+OWNER = "Every cell was read, which is the owner's own act; no epsilon was spent, and no count or mean is shown."
 
 
 def show(imported: Imported) -> None:
@@ -34,12 +34,15 @@ def show(imported: Imported) -> None:
         "with that one's --dataset."
     )
     console.print(f"Next:  {next_command(imported)}")
+    if "LOWER" in next_command(imported):
+        console.print("LOWER and UPPER: between them lies what you expect of a cell, without looking at the table.")
 
 
 def next_command(imported: Imported) -> str:
     """Return the question to ask next, for the first column of numbers, else a count."""
     file = shlex.quote(str(imported.output))
-    numbers = sorted((c for c in imported.columns if "number" in c.type), key=lambda c: c.type != "number")
+    named = [c for c in imported.columns if not any("no name" in note for note in c.notes)]
+    numbers = sorted((c for c in named if "number" in c.type), key=lambda c: c.type != "number")
     if not numbers:
         return f"dpcloud run --file {file} --query COUNT --epsilon 0.1"
     column = shlex.quote(numbers[0].name)

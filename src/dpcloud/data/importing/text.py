@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ MAX_CELL = 1 << 20
 
 _SAMPLE_CHARACTERS, _SAMPLE_RECORDS = 1 << 20, 1000
 _CHUNK = 1 << 20
+_TOLD = re.compile(r"sep=(.)\r?\n")
 _BOMS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 _SHOWN = {
     "utf-8": "UTF-8",
@@ -43,7 +45,7 @@ class TextRecords:
             sample = text.read(_SAMPLE_CHARACTERS)
             self._whole = not text.read(1)
         self._skip = max(0, (self.options.header or 1) - 1)
-        self._separator = self.options.separator or self._find_separator(sample)
+        self._separator = self.options.separator or self._told(sample) or self._find_separator(sample)
         self._first: tuple[int, list[str]] = next(self._records(io.StringIO(sample, newline="")), (0, []))
         if not self._first[1]:
             raise InputError.of("nothing to read", self.part.name, "a file with a line of names, or rows")
@@ -130,11 +132,21 @@ class TextRecords:
                     f"not in the encoding {self._encoding}", self.part.name, "--encoding and the name of another"
                 ) from None
 
+    def _told(self, sample: str) -> str | None:
+        """The separator that Excel's first line `sep=;` tells; that line is skipped."""
+        told = _TOLD.match(sample)
+        if told is None or self.options.header == 1:
+            return None
+        self._skip = max(self._skip, 1)
+        return told[1]
+
     def _find_separator(self, sample: str) -> str:
         if self.part.kind == "text" and not self._whole:  # its last line may be cut
             sample = sample[: sample.rfind("\n") + 1] or sample
         widths = {s: self._widths(sample, s) for s in SEPARATORS}
         even = [s for s, found in widths.items() if len(set(found)) == 1 and found[0] > 1]
+        if "\t" in even and self.part.name.lower().endswith((".tsv", ".tab")):
+            return "\t"
         if len(even) == 1:
             return even[0]
         if len(even) > 1:
@@ -144,7 +156,7 @@ class TextRecords:
                 self.part.name,
                 "--separator and the right one",
             )
-        if all(set(found) <= {1} for found in widths.values()):
+        if any(widths.values()) and all(set(found) <= {1} for found in widths.values()):
             return ","
         share = {s: found.count(found[0]) / len(found) for s, found in widths.items() if found and found[0] > 1}
         best = [s for s in share if share[s] == max(share.values())]
@@ -163,9 +175,8 @@ class TextRecords:
                 found.append(len(cells))
                 if len(found) == _SAMPLE_RECORDS:
                     break
-        except InputError:
-            if self._whole and not found:
-                return []
+        except InputError:  # a wrong quote, or the end of the sample within one
+            pass
         return found
 
 
