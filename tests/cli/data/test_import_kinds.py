@@ -226,4 +226,4 @@ def test_files_of_two_kinds_are_one_table(imported: Importer) -> None:
     (imported.folder / "a.csv").write_text("x,y\n1,a\n")
     (imported.folder / "b.jsonl").write_text('{"y": "b", "x": 2.5}\n')
     done = imported(None, imported.folder / "a.csv", imported.folder / "b.jsonl")
-    assert done.cells == {"x": [1, 2.5], "y": ["a", "b"]}
+    assert sorted(zip(done.cells["x"], done.cells["y"], strict=True)) == [(1, "a"), (2.5, "b")]
