@@ -22,7 +22,7 @@ ENVIRONMENT := build/environment/environment.tar.gz
 # Any Python 3.11 with pip will do, so that a laptop on which the engines do not install can make it, too.
 ANY_PYTHON = $(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON))
 
-.PHONY: setup demo environment synth diff deploy destroy smoke rehearsal test test-library test-deployment audit mutants snapshots docs lint types-library types-stacks format bench accuracy lock clean help
+.PHONY: setup demo environment synth diff deploy destroy smoke rehearsal test test-library test-deployment audit mutants snapshots docs lint types-library types-stacks format bench accuracy found-bounds lock clean help
 
 setup: $(VENV)/.setup $(VENV)/.setup-cdk  ## install all that a user needs: .venv/bin/dpcloud and .venv/bin/cdk
 
@@ -127,6 +127,9 @@ bench: $(VENV)/.setup-dev  ## measure the speed beside DuckDB, Polars, Spark and
 
 accuracy: $(VENV)/.setup-dev  ## measure the accuracy at equal epsilon beside the libraries (half an hour)
 	$(BIN)/python bench/accuracy.py
+
+found-bounds: $(VENV)/.setup-dev  ## measure answers whose bounds are found privately (ten minutes)
+	$(BIN)/python bench/found_bounds.py
 
 lock: $(VENV)/.setup  ## compile the pinned requirement files from pyproject.toml
 	$(COMPILE) --group setup -o requirements/setup.txt

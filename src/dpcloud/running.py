@@ -29,7 +29,8 @@ _UNHARDENED = one_of(name for name, engine in ENGINES.items() if not engine.hard
 
 _EPILOG = """\b
 What is read of CSV: one record a line, cells separated by commas, UTF-8, a header line.
-Not read: other separators, cells that span lines, thousands separators, percent signs, dates.
+Not read: other separators, cells that span lines, thousands separators, percent signs, dates; nor Excel or JSON:
+`dpcloud data import FILE --output NEW.parquet` makes a table of such files.
 
 \b
 Examples:

@@ -105,4 +105,5 @@ def _found(spec: JobSpec, draws: Mapping[str, str]) -> private_bounds.FoundBound
     noise = noisy[0].noise
     if noise is None:
         raise ValueError("a histogram has noise")
-    return private_bounds.from_histogram([n.value for n in noisy], noise, spec.bounds_budget())
+    counts = [n.value for n in noisy]
+    return private_bounds.from_histogram(counts, noise, spec.bounds_budget(), spec.query, spec.answer_budget())

@@ -25,6 +25,8 @@ _BLANK = bytes(range(33))
 _BOM = b"\xef\xbb\xbf"
 _OTHER_CODECS = (".deflate", ".lz4", ".snappy", ".zst", ".xz", ".zip")
 ONE_CELL = "the header is one cell, and only commas separate cells here: no semicolons, no tabs"
+IMPORT = "; `dpcloud data import FILE --output NEW.parquet` reads files of other habits"
+"""The next thing to type, of every message about a CSV that is not read."""
 
 
 @dataclass(frozen=True)
@@ -44,14 +46,15 @@ def read_header(path: str, head: Callable[[int], bytes]) -> Header:
     """Read the header of a file, whose first bytes `head` gives; raises InputError."""
     if codec_of(path) not in ("", *_CHUNK):
         allowed = "plain, or a name that ends in .gz or .bz2, in small letters"
-        raise InputError.of("unknown compression", path, allowed)
+        raise InputError.of("unknown compression", path, allowed + IMPORT)
     try:
         line = _first_line(*_beginning(path, head))
         text = line.removesuffix(b"\r").decode("utf-8")
         if any(ord(c) < 32 and c != "\t" for c in text):
             raise ValueError
     except (OSError, EOFError, zlib.error, ValueError):
-        raise InputError.of("not readable as CSV (binary, not UTF-8, or no header)", path, _ALLOWED) from None
+        what = "not readable as CSV (binary, not UTF-8, or no header)"
+        raise InputError.of(what, path, _ALLOWED + IMPORT) from None
     return Header(_names(path, text), line)
 
 
@@ -109,12 +112,12 @@ def _names(path: str, line: str) -> list[str]:
     for place, name in enumerate(names, 1):
         if not name:
             if place == 1 and len(names) > 1:
-                hint = " (a first cell without a name is how pandas writes its index: write with index=False)"
-            raise InputError.of(f"cell {place} of the header is empty", path, _ALLOWED + hint)
+                hint = " (a first cell without a name is how pandas writes its index)"
+            raise InputError.of(f"cell {place} of the header is empty", path, _ALLOWED + hint + IMPORT)
         if _NUMERIC.fullmatch(name):
-            hint = hint or " (for a year write y2020; a file without a header needs one)"
-            raise InputError.of(f"cell {place} of the header is a number", path, _ALLOWED + hint)
+            hint = hint or " (a year as a name, or a file without a header)"
+            raise InputError.of(f"cell {place} of the header is a number", path, _ALLOWED + hint + IMPORT)
         if name in names[: place - 1]:
             first = names.index(name) + 1
-            raise InputError.of(f"cells {first} and {place} of the header are the same", path, _ALLOWED)
+            raise InputError.of(f"cells {first} and {place} of the header are the same", path, _ALLOWED + IMPORT)
     return names

@@ -9,7 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from dpjobs import FORMAT, left_out
+from dpjobs import FORMAT, clipping, left_out
 from dpjobs.draws import Draws
 from dpjobs.engines import ENGINES
 from dpjobs.engines.base import Noisy
@@ -58,7 +58,8 @@ def to_json(
         "protects": PROTECTS,
         "bounds": bounds,
         "checks": _checks(spec, shares),
-        "warnings": left_out.warnings(plan, shares),
+        "warnings": left_out.warnings(plan, shares)
+        + (clipping.warnings(plan, estimate, shares) if spec.finds_bounds else []),
         "rounding_per_row": plan.rounding_per_row,
         "origin": 0.0 if plan.grid is None else plan.grid.origin,
         "recipe": plan.recipe,

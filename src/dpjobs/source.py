@@ -87,7 +87,7 @@ class Source:
         if self.format == "parquet":
             how = f"import pyarrow.parquet as p; print(p.read_schema({self.paths[0]!r}).names)"
             return f", which shows with: python -c {shlex.quote(how)}"
-        only = f" ({header.ONE_CELL})" if len(self.columns) - len(self.partitions) == 1 else ""
+        only = f" ({header.ONE_CELL}){header.IMPORT}" if len(self.columns) - len(self.partitions) == 1 else ""
         return f", which shows with: {header.how_to_see(self.paths[0])}{only}"
 
 
@@ -103,11 +103,11 @@ def format_of(uri: str, given: str | None, files: Files | None) -> str:
     allowed = "csv, parquet"
     if given is not None:
         if given.strip().lower() not in FORMATS:
-            raise InputError.of("unknown format", given, allowed)
+            raise InputError.of("unknown format", given, allowed + header.IMPORT)
         return given.strip().lower()
     if files is None:
         if (told := known_format(uri)) is None:
-            raise InputError.of("unknown format", uri, "--format csv or --format parquet")
+            raise InputError.of("unknown format", uri, "--format csv or --format parquet" + header.IMPORT)
         return told
     entry = files.look(uri)
     if entry is None:
@@ -118,7 +118,8 @@ def format_of(uri: str, given: str | None, files: Files | None) -> str:
     formats = {known_format(name) for name in names} or {None}
     if len(formats) == 1 and (only := formats.pop()) is not None:
         return only
-    raise InputError.of("unknown format", uri, f"a name that ends in .csv or .parquet, or the format: {allowed}")
+    allowed = f"a name that ends in .csv or .parquet, or the format: {allowed}"
+    raise InputError.of("unknown format", uri, allowed + header.IMPORT)
 
 
 def known_format(name: str) -> str | None:
@@ -151,7 +152,7 @@ def inspect(uri: str, format_: str, files: Files) -> Source:
         if other is not None:
             name, first = (e.path.removeprefix(entry.path).lstrip("/") for e in (other, kept[0]))
             allowed = f"the same header in every file of the folder, as {quoted(first)} has it"
-            raise InputError.of("headers differ within the folder", name, allowed)
+            raise InputError.of("headers differ within the folder", name, allowed + header.IMPORT)
         columns, refused = {name: Column("text") for name in headers[0].names}, {}
         lines, width = frozenset(line for h in headers for line in h.lines), len(headers[0].names)
     # these hide columns of the same name in the files, as in Hive

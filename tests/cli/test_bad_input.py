@@ -29,6 +29,7 @@ from dpjobs.query import PrivacyBudget
 SECRETS = ("918273", "Zzyzx", "4.5678")
 """What the tables here hold, in their first record and further down: no line may show any of it."""
 RECORDS = "918273,Zzyzx,4.5678\n" * 3
+IMPORT = "; `dpcloud data import FILE --output NEW.parquet` reads files of other habits\n"
 
 Refused = Callable[..., str]
 
@@ -300,6 +301,7 @@ def test_header_cells_empty_duplicate_or_numeric(tmp_path: Path, refused: Refuse
         line = refused(file=str(path), column="County")
         assert re.search(r": cells? \d( and \d)? of the header (is empty|is a number|are the same): given ", line)
         assert "; allowed: a first line of distinct column names" in line
+        assert line.endswith(IMPORT)
     assert " of the header " in refused(file=str(path), column=None, query="COUNT")
 
 
@@ -312,6 +314,7 @@ def test_headers_that_differ_within_a_folder(tmp_path: Path, refused: Refused) -
     said = "given 'b.csv'; allowed: the same header in every file of the folder, as 'a.csv' has it"
     assert f"headers differ within the folder: {said}" in line
     (folder / "b.csv").write_text(RECORDS)
+    assert line.endswith(IMPORT)
     assert "cell 1 of the header is a number" in refused(file=str(folder))
 
 
@@ -418,6 +421,7 @@ def test_binary_file(tmp_path: Path, refused: Refused, content: bytes) -> None:
     path.write_bytes(content)
     line = refused(file=str(path))
     assert "not readable as CSV (binary, not UTF-8, or no header): given " in line
+    assert line.endswith(IMPORT)
     (tmp_path / "binary.csv.gz").write_bytes(gzip.compress(content))
     assert "not readable as CSV" in refused(file=str(tmp_path / "binary.csv.gz"))
     (tmp_path / "binary.parquet").write_bytes(content)
@@ -429,6 +433,7 @@ def test_unknown_compression(tmp_path: Path, table: Path, refused: Refused) -> N
     line = refused(file=str(tmp_path / "table.csv.zst"), format="csv")
     assert "unknown compression: given " in line
     assert "; allowed: plain, or a name that ends in .gz or .bz2" in line
+    assert line.endswith(IMPORT)
 
 
 @pytest.mark.parametrize(("ending", "compress"), [(".gz", gzip.compress), (".bz2", bz2.compress)])
@@ -476,9 +481,13 @@ def test_hidden_file(tmp_path: Path, table: Path, refused: Refused) -> None:
 
 def test_unknown_format(tmp_path: Path, table: Path, refused: Refused) -> None:
     for format_ in ("xlsx", "", "csv,parquet"):
-        assert f"unknown format: given '{format_}'; allowed: csv, parquet" in refused(format=format_)
+        line = refused(format=format_)
+        assert f"unknown format: given '{format_}'; allowed: csv, parquet" in line
+        assert line.endswith(IMPORT)
     (tmp_path / "table.txt").write_bytes(table.read_bytes())
-    assert "unknown format: given " in refused(file=str(tmp_path / "table.txt"))
+    line = refused(file=str(tmp_path / "table.txt"))
+    assert "unknown format: given " in line
+    assert line.endswith(IMPORT)
     assert "unknown format: given 's3://bucket/folder/'; allowed: --format csv" in refused(file="s3://bucket/folder/")
     folder = tmp_path / "folder"
     folder.mkdir()

@@ -11,7 +11,19 @@ import pytest
 
 from dpcloud.cli import cli, main
 
-SLOW = ("pyspark", "tmlt", "pipeline_dp", "pydp", "boto3", "botocore", "pyarrow", "numpy", "pandas", "urllib3")
+SLOW = (
+    "pyspark",
+    "tmlt",
+    "pipeline_dp",
+    "pydp",
+    "boto3",
+    "botocore",
+    "pyarrow",
+    "numpy",
+    "pandas",
+    "urllib3",
+    "openpyxl",
+)
 
 
 def commands(command: click.Command, *words: str) -> Iterator[tuple[str, ...]]:

@@ -92,6 +92,8 @@ def test_a_release_says_how_sure_its_bounds_are() -> None:
     noisy = [Noisy(cell, 5, ENGINES["opendp"].noise(cell.scale)) for cell in plan.cells]
     draws[TOTALS] = Draws(tuple(noisy), "1", "duckdb", "DuckDB 2").to_json(plan)
     told = json.loads(release_of(asked, draws))["bounds"]
-    assert (told["threshold"], told["beta"]) == private_bounds.threshold(ENGINES["opendp"].noise(Fraction(10)))
+    assert (told["threshold"], told["beta"]) == private_bounds.threshold(
+        ENGINES["opendp"].noise(Fraction(10)), 193, private_bounds.BETA
+    )
     assert (told["lower"], told["upper"], told["source"], told["epsilon"]) == (-(2**65), 2**65, "private", 0.1)
     assert (told["noise"], told["scale"]) == ("two-sided geometric", 10)

@@ -72,9 +72,10 @@ def test_a_header_that_is_not_read_to_its_end_is_none(tmp_path: Path, ending: st
 
 
 ALLOWED = "; allowed: a first line of distinct column names that are not empty and not numbers"
-INDEX = " (a first cell without a name is how pandas writes its index: write with index=False)"
-YEAR = " (for a year write y2020; a file without a header needs one)"
+INDEX = " (a first cell without a name is how pandas writes its index)"
+YEAR = " (a year as a name, or a file without a header)"
 ONE_CELL = " (the header is one cell, and only commas separate cells here: no semicolons, no tabs)"
+IMPORT = "; `dpcloud data import FILE --output NEW.parquet` reads files of other habits"
 
 
 @pytest.mark.parametrize(
@@ -95,7 +96,7 @@ def test_what_is_wrong_with_a_header_and_where(tmp_path: Path, header: str, wron
     path.write_text(f"{header}\n1,2,3\n")
     with pytest.raises(InputError) as refused:
         source_of(path)
-    assert str(refused.value) == f"{wrong}: given {quoted(path)}{ALLOWED}{hint}"
+    assert str(refused.value) == f"{wrong}: given {quoted(path)}{ALLOWED}{hint}{IMPORT}"
 
 
 @pytest.mark.parametrize(
@@ -115,7 +116,7 @@ def test_a_wrong_name_says_how_to_see_the_header(tmp_path: Path, name: str, how:
         source_of(path).check_column("Income", numeric=True)
     message = str(refused.value)
     said = "no such column: given 'Income'; allowed: a column of the table's header, which shows with: "
-    assert message == said + how.format(path) + ONE_CELL
+    assert message == said + how.format(path) + ONE_CELL + IMPORT
     path.write_bytes(compress(b"Zzyzx,Income\n1,2\n"))
     with pytest.raises(InputError) as refused:
         source_of(path).check_column("Incom", numeric=True)

@@ -1,4 +1,7 @@
-"""`dpcloud data`: tables to try the tool on. What is slow to import is imported by the command that needs it."""
+"""`dpcloud data`: the owner's files made readable, and tables to try the tool on.
+
+What is slow to import is imported by the command that needs it.
+"""
 
 import contextlib
 import sys
@@ -11,18 +14,24 @@ from dpcloud.command import Group
 from dpcloud.data.fetch import Progress
 from dpcloud.data.generate import FORMATS, ROWS_PER_FILE, check
 from dpcloud.data.generate import generate as write_table
+from dpcloud.data.importing.command import import_command
 from dpcloud.data.schema import DEFAULT_ROWS
+from dpcloud.data.waiting import waiting
 from dpjobs.home import home
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
 def data() -> None:
-    """Make a synthetic census table, or fetch the real one.
+    """Make a table of your files that `dpcloud run` reads; make a synthetic census table, or fetch the real one.
 
     \b
-    Example:
+    Examples:
+      dpcloud data import patients.xlsx --output patients.parquet
       dpcloud data generate --rows 1000 --output tracts.csv
     """
+
+
+data.add_command(import_command)
 
 
 @data.command()
@@ -55,7 +64,7 @@ def generate(rows: int, seed: int, output: Path, format_: str | None, columns: s
     kind = format_ or ("parquet" if output.suffix.lower() == ".parquet" else "csv")
     check(rows=rows, seed=seed, output=output, format=kind, columns=wanted)
 
-    with _waiting(f"writing {rows:,} rows"):
+    with waiting(f"writing {rows:,} rows"):
         write_table(rows=rows, seed=seed, output=output, format=kind, columns=wanted)
     click.echo(output)
 
@@ -77,17 +86,6 @@ def fetch(name: str) -> None:
     with _bar(f"fetching {name}") as progress:
         path = download.fetch(home() / "data", progress=progress)
     click.echo(path)
-
-
-@contextlib.contextmanager
-def _waiting(text: str) -> Iterator[None]:
-    if not sys.stderr.isatty():
-        yield
-        return
-    from rich.console import Console
-
-    with Console(stderr=True).status(text):
-        yield
 
 
 @contextlib.contextmanager

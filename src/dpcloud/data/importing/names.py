@@ -1,0 +1,47 @@
+"""The names of the columns: whether a line holds them, and what becomes of empty and double ones."""
+
+import re
+from collections.abc import Sequence
+
+from dpcloud.data.importing.cells import is_value
+from dpcloud.data.importing.options import Options, owners
+from dpjobs.errors import quoted
+
+
+def name_columns(first: Sequence[str], options: Options, place: str) -> tuple[list[str], dict[str, list[str]], bool]:
+    """Return the columns' names, what was done to them, and whether the first record holds them; raises InputError.
+
+    A first record with a number, a date or a truth in it may be a row, or hold years as names: the user says which.
+    """
+    if options.header == 0:
+        return [f"column{i}" for i in range(1, len(first) + 1)], {}, False
+    if options.header is None:
+        value = next((cell for cell in first if is_value(cell)), None)
+        if value is not None:
+            line = place.rpartition(" ")[2]
+            raise owners(
+                f"{place}: {quoted(value.strip())} may be a name or a value: --header {line} where this line holds "
+                "the names, --no-header where it is a row"
+            )
+    names: list[str] = []
+    notes: dict[str, list[str]] = {}
+    taken: set[str] = {" ".join(cell.split()).casefold() for cell in first}
+    used: set[str] = set()
+    for i, cell in enumerate(first, 1):
+        name = plain = " ".join(re.sub(r"[\x00-\x1f\x7f]", " ", cell).split())
+        if not plain:
+            name = _free(f"column{i}", taken | used)
+            notes[name] = ["had no name" + (" (pandas' index?)" if i == 1 and len(first) > 1 else "")]
+        elif plain.casefold() in used:  # Spark does not tell capitals from small letters
+            name = _free(plain, taken | used)
+            notes[name] = [f"a second {quoted(plain)}"]
+        used.add(name.casefold())
+        names.append(name)
+    return names, notes, True
+
+
+def _free(name: str, taken: set[str]) -> str:
+    number, free = 2, name
+    while free.casefold() in taken:
+        free, number = f"{name}_{number}", number + 1
+    return free

@@ -1,0 +1,216 @@
+"""CSV and its like: the encoding, the separator, the names, and the records, by Python's strict reader."""
+
+import csv
+import io
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from dpcloud.data.importing.files import Part
+from dpcloud.data.importing.names import name_columns
+from dpcloud.data.importing.options import Options
+from dpcloud.data.importing.spool import Cells
+from dpjobs.errors import InputError
+
+SEPARATORS = {",": "','", ";": "';'", "\t": "tab", "|": "'|'"}
+MAX_CELL = 1 << 20
+"""Characters of one cell: a quote that is not closed swallows no more."""
+
+_SAMPLE_CHARACTERS, _SAMPLE_RECORDS = 1 << 20, 1000
+_CHUNK = 1 << 20
+_TOLD = re.compile(r"sep=(.)\r?\n")
+_BOMS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+_SHOWN = {
+    "utf-8": "UTF-8",
+    "utf-8-sig": "UTF-8",
+    "utf-16": "UTF-16",
+    "cp1252": "Latin-1 (cp1252), as it is not UTF-8",
+}
+
+
+@dataclass
+class TextRecords:
+    """A file of separated cells. Raises InputError where it is no such file, or a guess would be needed."""
+
+    part: Part
+    options: Options
+    names: list[str] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
+    notes: dict[str, list[str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._encoding = self.options.encoding or encoding_of(self.part)
+        with self._text() as text:
+            sample = text.read(_SAMPLE_CHARACTERS)
+            self._whole = not text.read(1)
+        self._skip = max(0, (self.options.header or 1) - 1)
+        self._separator = self.options.separator or self._told(sample) or self._find_separator(sample)
+        self._first: tuple[int, list[str]] = next(self._records(io.StringIO(sample, newline="")), (0, []))
+        if not self._first[1]:
+            raise InputError.of("nothing to read", self.part.name, "a file with a line of names, or rows")
+        line, cells = self._first
+        self.names, self.notes, named = name_columns(cells, self.options, f"{self.part.name}, line {line}")
+        self.said += [
+            f"encoding {_SHOWN.get(self._encoding, self._encoding)}",
+            "one column" if len(cells) == 1 else f"separator {SEPARATORS.get(self._separator, self._separator)}",
+            f"names in line {line}" if named else "no line of names",
+        ]
+        self._has_names = named
+
+    def rows(self) -> Iterator[tuple[int, Cells]]:
+        """Give each record's first line and its cells; raises InputError."""
+        width, names = len(self.names), self._first[1] if self._has_names else None
+        with self._text() as text:
+            for line, cells in self._records(text):
+                if cells == names:
+                    if line != self._first[0]:  # where files were put one after the other
+                        self._tell_once("lines equal to it are left out")
+                    continue
+                if len(cells) == width:
+                    yield line, cells
+                elif self.options.lenient:
+                    yield line, [""] * width
+                    self._tell_once("lines with another number of cells are rows whose cells are all empty")
+                else:
+                    self._refuse_width(line, len(cells), width)
+
+    def _tell_once(self, said: str) -> None:
+        if said not in self.said:
+            self.said.append(said)
+
+    def _refuse_width(self, line: int, cells: int, width: int) -> None:
+        raise InputError(
+            f"{self.part.name}, line {line}: {cells} cells, where {width} are named; a cell with the separator in it "
+            "must be in quotes, a title above the names takes --header LINE; --lenient keeps such a line as a row of "
+            "empty cells"
+        )
+
+    def _records(self, text: io.TextIOBase, separator: str | None = None) -> Iterator[tuple[int, list[str]]]:
+        """The records that are not blank, from the line of names on, and the line that each begins in."""
+        csv.field_size_limit(MAX_CELL)
+        for _ in range(self._skip):
+            text.readline()
+        quote = self.options.quote
+        reader = csv.reader(
+            text,
+            delimiter=separator or self._separator,
+            quotechar=quote,
+            quoting=csv.QUOTE_NONE if quote is None else csv.QUOTE_MINIMAL,
+            strict=True,
+            skipinitialspace=True,
+        )
+        before = 0
+        try:
+            for cells in reader:
+                if cells and (len(cells) > 1 or cells[0].strip()):
+                    yield self._skip + before + 1, cells
+                before = reader.line_num
+        except csv.Error as error:
+            raise InputError(self._quote_error(str(error), self._skip + before + 1)) from None
+
+    def _quote_error(self, said: str, line: int) -> str:
+        what = (
+            f"a cell is longer than {MAX_CELL:,} characters, or a quote that opens there is not closed"
+            if "limit" in said
+            else "a quote that opens there is not closed"
+            if "unexpected end" in said
+            else "after a quote that closes a cell something else follows than the separator"
+        )
+        return (
+            f"{self.part.name}, the record that begins in line {line}: {what}; a quote inside a cell in quotes is "
+            "written twice; --quote none reads quotes as plain characters"
+        )
+
+    @contextmanager
+    def _text(self) -> Iterator[io.TextIOWrapper]:
+        with self.part.open() as raw, io.TextIOWrapper(raw, self._encoding, newline="") as text:
+            try:
+                yield text
+            except UnicodeError:
+                raise InputError.of(
+                    f"not in the encoding {self._encoding}", self.part.name, "--encoding and the name of another"
+                ) from None
+
+    def _told(self, sample: str) -> str | None:
+        """The separator that Excel's first line `sep=;` tells; that line is skipped."""
+        told = _TOLD.match(sample)
+        if told is None or self.options.header == 1:
+            return None
+        self._skip = max(self._skip, 1)
+        return told[1]
+
+    def _find_separator(self, sample: str) -> str:
+        if self.part.kind == "text" and not self._whole:  # its last line may be cut
+            sample = sample[: sample.rfind("\n") + 1] or sample
+        widths = {s: self._widths(sample, s) for s in SEPARATORS}
+        even = [s for s, found in widths.items() if len(set(found)) == 1 and found[0] > 1]
+        if "\t" in even and self.part.name.lower().endswith((".tsv", ".tab")):
+            return "\t"
+        if len(even) == 1:
+            return even[0]
+        if len(even) > 1:
+            names = " and ".join(SEPARATORS[s] for s in even)
+            raise InputError.of(
+                f"{names} each give every line the same number of cells",
+                self.part.name,
+                "--separator and the right one",
+            )
+        if any(widths.values()) and all(set(found) <= {1} for found in widths.values()):
+            return ","
+        share = {s: found.count(found[0]) / len(found) for s, found in widths.items() if found and found[0] > 1}
+        best = [s for s in share if share[s] == max(share.values())]
+        if len(best) == 1 and share[best[0]] >= 0.5:
+            return best[0]
+        raise InputError.of(
+            "no separator gives every line the same number of cells",
+            self.part.name,
+            "--separator and the right one; where a title stands above the names, --header and their line",
+        )
+
+    def _widths(self, sample: str, separator: str) -> list[int]:
+        found: list[int] = []
+        try:
+            for _, cells in self._records(io.StringIO(sample, newline=""), separator):
+                found.append(len(cells))
+                if len(found) == _SAMPLE_RECORDS:
+                    break
+        except InputError:  # a wrong quote, or the end of the sample within one
+            pass
+        return found
+
+
+def encoding_of(part: Part) -> str:
+    """Return the encoding of all of a file: UTF-8, UTF-16 with its mark, else cp1252; raises InputError."""
+    import codecs
+
+    decoder, utf8 = codecs.getincrementaldecoder("utf-8")(), True
+    cp1252, first = True, True
+    with part.open() as file:
+        while chunk := file.read(_CHUNK):
+            if first:
+                marked = next((name for mark, name in _BOMS.items() if chunk.startswith(mark)), None)
+                if marked == "utf-16":
+                    return marked
+                first = False
+            if b"\0" in chunk or b"\1" in chunk:
+                allowed = "a text file; UTF-16 without its mark takes --encoding utf-16-le or utf-16-be"
+                raise InputError.of("not a text file", part.name, allowed)
+            if utf8:
+                try:
+                    decoder.decode(chunk)
+                except UnicodeDecodeError:
+                    utf8 = False
+            cp1252 = cp1252 and not any(byte in chunk for byte in b"\x81\x8d\x8f\x90\x9d")
+        if utf8:
+            try:
+                decoder.decode(b"", final=True)
+            except UnicodeDecodeError:
+                utf8 = False
+    if utf8:
+        return "utf-8-sig"
+    if not cp1252:
+        raise InputError.of(
+            "neither UTF-8 nor Latin-1 (cp1252)", part.name, "--encoding and its name, such as cp1250"
+        )
+    return "cp1252"

@@ -1,0 +1,442 @@
+"""`dpcloud data import` of CSV of every habit: what comes out, what the screen says, what is refused and where."""
+
+import bz2
+import datetime
+import gzip
+import json
+import lzma
+import shlex
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Iterable
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from cli.data.importing import OWNER, Done, Importer
+from dpcloud.cli import main
+from dpjobs.backends.base import Backend
+from dpjobs.backends.duckdb import DuckDBBackend
+from dpjobs.query import Bounds, Query
+from dpjobs.source import LocalFiles, inspect
+from library.plans import plan
+
+AMERICAN = """,County,TotalPop,Share,Income,Ok,Day,Zip,Delta,Note
+0,Ann,"55,036",13.7%,"$1,000.50",yes,2019-01-01,01234,(5),"two
+lines, a ""quote"" too"
+1,Bob,"203,360",8%,$5,no,2019-12-31,90210,7,NA
+2,Cid,999,0.5%,NA,yes,2020-02-29,00001,-3,
+"""
+GERMAN = "Stadt;Preis;Menge;Zahl\nKöln;1.234,50;3;-1.000.000\nBonn;2,5;4;12\n"
+
+
+def totals(backend: Backend, path: Path, column: str) -> list[int]:
+    """What a run would count: the exact tokens of a sum and of a count of the column."""
+    table = inspect(str(path), "csv" if path.suffix == ".csv" else "parquet", LocalFiles())
+    asked = [(Query.SUM, Bounds(-300_000, 300_000)), (Query.MEAN, Bounds(-10, 20)), (Query.COUNT, None)]
+    return [
+        total
+        for query, bounds in asked
+        for total in backend.totals(table, plan(query, bounds, Decimal(1), column=column))
+    ]
+
+
+def test_an_american_table(imported: Importer) -> None:
+    done = imported(AMERICAN)
+    assert done.cells == {
+        "column1": [0, 1, 2],
+        "County": ["Ann", "Bob", "Cid"],
+        "TotalPop": [55036, 203360, 999],
+        "Share": [13.7, 8.0, 0.5],
+        "Income": [1000.5, 5.0, None],
+        "Ok": [True, False, True],
+        "Day": [datetime.date(2019, 1, 1), datetime.date(2019, 12, 31), datetime.date(2020, 2, 29)],
+        "Zip": ["01234", "90210", "00001"],
+        "Delta": [-5, 7, -3],
+        "Note": ['two\nlines, a "quote" too', None, None],
+    }
+    assert "encoding UTF-8; separator ','; names in line 1." in done.screen
+    assert done.said("column1") == "whole number: had no name (pandas' index?)"
+    assert done.said("TotalPop") == "whole number: ',' between thousands taken out"
+    assert done.said("Share") == "number: % taken out: 13.7% is 13.7"
+    assert done.said("Income") == "number: 'NA' read as empty; ',' between thousands taken out; '$' taken out"
+    assert done.said("Ok") == "true/false: counts as 1 and 0"
+    assert done.said("Zip") == "text: codes with leading zeros"
+    assert done.said("Delta") == "whole number: (5) is −5"
+    assert "--dataset" in done.screen
+    assert f"Next:  dpcloud run --file {done.path} --query MEAN --column Share --lower LOWER" in done.screen
+
+
+PLAIN = {  # what anyone would read right
+    "column1": "0 1 2",
+    "TotalPop": "55036 203360 999",
+    "Share": "13.7 8 0.5",
+    "Income": "1000.5 5 x",
+    "Ok": "true false true",
+    "Zip": "01234 90210 00001",
+    "Delta": "-5 7 -3",
+}
+
+
+def check_backend(backend: Backend, done: Done, columns: Iterable[str]) -> None:
+    for column in columns:
+        cells = PLAIN[column]
+        plain = done.path.with_name("plain.csv")
+        plain.write_text("\n".join([column, *cells.replace("x", '""').split()]) + "\n")
+        assert totals(backend, done.path, column) == totals(backend, plain, column), column
+
+
+def test_duckdb_counts_the_same_whole_numbers(imported: Importer) -> None:
+    with DuckDBBackend.open() as backend:
+        check_backend(backend, imported(AMERICAN), PLAIN)
+
+
+@pytest.mark.slow
+def test_spark_counts_the_same_whole_numbers(imported: Importer, spark: object) -> None:
+    from dpjobs.backends.spark.backend import SparkBackend
+
+    check_backend(SparkBackend(spark), imported(AMERICAN), ("TotalPop", "Share", "Ok", "Zip"))
+
+
+def test_run_answers_about_it(imported: Importer, capfd: pytest.CaptureFixture[str]) -> None:
+    done = imported("x;y\n" + "1.234,5;a\n" * 1000)
+    words = ["--query", "MEAN", "--column", "x", "--lower", "0", "--upper", "2000", "--epsilon", "10"]
+    main(["run", "--file", str(done.path), *words, "--engine", "opendp", "--json"])
+    [release] = json.loads(capfd.readouterr().out)
+    assert abs(release["value"] - 1234.5) < 5  # noise of scale 0.2
+
+
+def test_a_german_table(imported: Importer) -> None:
+    done = imported(GERMAN.encode("cp1252"))
+    cells = {"Stadt": ["Köln", "Bonn"], "Preis": [1234.5, 2.5], "Menge": [3, 4], "Zahl": [-1_000_000, 12]}
+    assert done.cells == cells
+    assert "encoding Latin-1 (cp1252), as it is not UTF-8; separator ';'; names in line 1." in done.screen
+    assert done.said("Preis") == "number: decimal comma; '.' between thousands taken out"
+    assert imported(GERMAN, "--overwrite").cells == cells
+    for encoding, words in (("utf-16", ()), ("utf-16-le", ("--encoding", "utf-16-le")), ("utf-8-sig", ())):
+        assert imported(GERMAN.encode(encoding), "--overwrite", *words).cells == cells
+
+
+@pytest.mark.parametrize(
+    ("cells", "mark", "values"),
+    [
+        ("1.234 2.345", ".", [1.234, 2.345]),
+        ("1.234 2.345", ",", [1234, 2345]),
+        ('"1,234" 7', ".", [1234, 7]),
+        ('"1,234" 7', ",", [1.234, 7]),
+    ],
+)
+def test_what_may_mean_either_is_refused_and_the_option_decides(
+    imported: Importer, cells: str, mark: str, values: list[float]
+) -> None:
+    content = "x;y\n" + "".join(f"{cell};a\n" for cell in cells.split())
+    first = cells.split()[0].strip('"')
+    line = imported.refused(content)
+    point, comma = ("1.234", "1234") if "." in first else ("1234", "1.234")
+    assert line == (
+        f"t.csv, line 2, column 'x': '{first}' may be 1234 or 1.234, and no cell of the column tells: --decimal . "
+        f"reads {point}, --decimal , reads {comma} (--decimal 'x=.' for this column alone) {OWNER}"
+    )
+    assert imported(content, "--decimal", mark).cells["x"] == values
+    assert imported(content, "--decimal", f"x={mark}", "--overwrite").cells["x"] == values
+
+
+def test_one_late_cell_tells_what_the_others_mean(imported: Importer) -> None:
+    many = "x;y\n" + "1.234;a\n" * 3000
+    assert imported(many + "1.234,5;a\n").cells["x"] == [1234] * 3000 + [1234.5]
+    assert imported(many + "1.5;a\n", "--overwrite").cells["x"] == [1.234] * 3000 + [1.5]
+    line = imported.refused(many + "1.5;a\n2,5;a\n", "--overwrite")
+    assert "'1.5' (t.csv, line 3002) has a decimal point and '2,5' (t.csv, line 3003) a decimal comma" in line
+
+
+def test_another_column_tells_of_commas_between_thousands_and_of_nothing_else(imported: Importer) -> None:
+    assert imported('x,y\n"1,234",1.5\n').cells["x"] == [1234]
+    # a German file with columns that a machine wrote
+    assert "may be 1459 or 1.459" in imported.refused("x;y\n1,459;52.5\n", "--overwrite")
+    assert "may be 1234 or 1.234" in imported.refused("x;y\n1.234;2,5\n", "--overwrite")
+
+
+@pytest.mark.parametrize(
+    ("cells", "values"),
+    [
+        ("1 234,5|12", [1234.5, 12]),
+        ("1\u202f234|1\u00a0234\u00a0567", [1234, 1234567]),
+        ("1'234.50|1\u2019000", [1234.5, 1000]),
+        ("€ 5,50|-€ 1,25|€-0,5", [5.5, -1.25, -0.5]),
+        ("5 EUR|1.000,10 EUR", [5, 1000.1]),
+        ("($1,000.25)|$2", [-1000.25, 2]),
+        ("\u22125|+3", [-5, 3]),
+        ("1,00,000|12,34,567.5", [100000, 1234567.5]),
+        ("1.5e3|2E-1", [1500, 0.2]),
+        (".5|5.", [0.5, 5]),
+        ("12,5 %|3,0 %", [12.5, 3]),
+        ("-|7", [None, 7]),
+        ("#N/A|NULL|n/a|7", [None, None, None, 7]),
+        (" 7 |\u00a08", [7, 8]),
+        ("0|-0|10", [0, 0, 10]),
+        ("1e308|2", [1e308, 2]),
+    ],
+)
+def test_how_people_write_numbers(imported: Importer, cells: str, values: list[float]) -> None:
+    done = imported("x\ty\n" + "".join(f"{cell}\ta\n" for cell in cells.split("|")), name="t.tsv")
+    assert done.cells["x"] == values
+    assert "separator tab" in done.screen
+
+
+@pytest.mark.parametrize(
+    ("cells", "said"),
+    [
+        ("ann|7 rue|bob|cyd|dan|eve|fay|guy|hal|ian|jim", "text"),
+        ("K1A|007", "text: codes with leading zeros"),
+        ("12345678901234567890|1", "text: digits too many for a number"),
+        ("1/2/2019|13/2/2019", "text: dates that are not year-month-day: which is the day is not guessed"),
+        ("2019-02-28 10:00|2020-01-01T00:00:01.5", "date and time"),
+        ("TRUE|no|Yes", "true/false: counts as 1 and 0"),
+        ("|", "text: no cell is filled"),
+        ("M|F", "text"),
+        ("1.2.3|4.5.6", "text: dates that are not year-month-day: which is the day is not guessed"),
+    ],
+)
+def test_what_is_no_number(imported: Importer, cells: str, said: str) -> None:
+    done = imported("x;y\n" + "".join(f"{cell};a\n" for cell in cells.split("|")))
+    assert done.said("x") == said
+    if said.startswith("text") and cells != "|":
+        assert done.cells["x"] == cells.split("|")
+
+
+@pytest.mark.parametrize(
+    ("cells", "place", "cell", "values"),
+    [
+        ("1|2|n.k.", 4, "n.k.", [1, 2, None]),
+        ("13.7%|8%|0.4", 4, "0.4", [13.7, 8, None]),
+        ("$5|$6|€7", 4, "€7", [5, 6, None]),
+        ("1|2|(X)|(X)", 4, "(X)", [1, 2, None, None]),
+        ("1|2|#DIV/0!", 4, "#DIV/0!", [1, 2, None]),
+        ("1|2.5|1e999", 4, "1e999", [1, 2.5, None]),
+        ("1|2|3_000", 4, "3_000", [1, 2, None]),
+        ("1|2|12 34", 4, "12 34", [1, 2, None]),
+    ],
+)
+def test_a_cell_that_does_not_fit_is_refused_or_made_empty(
+    imported: Importer, cells: str, place: int, cell: str, values: list[float]
+) -> None:
+    content = "x;y\n" + "".join(f"{cell};a\n" for cell in cells.split("|"))
+    line = imported.refused(content)
+    assert line.startswith(f"t.csv, line {place}, column 'x': '{cell}' is no ")
+    assert f"--empty {shlex.quote(cell)} reads this one as empty" in line
+    assert line.endswith(OWNER)
+    done = imported(content, "--lenient")
+    assert done.cells["x"] == values
+    assert done.said("x").endswith("cells that do not fit are empty")
+    assert imported(content, "--empty", cell, "--overwrite").cells["x"] == values
+    text = imported(content, "--text", "x", "--overwrite")
+    assert text.cells["x"] == cells.split("|")
+    assert text.said("y") == "text"
+
+
+def test_a_word_for_empty_can_be_a_word(imported: Importer) -> None:
+    content = "country;x\nNA;1\nDE;2\n"
+    done = imported(content)
+    assert done.cells["country"] == [None, "DE"]
+    assert done.said("country") == "text: 'NA' read as empty"
+    assert imported(content, "--keep-words", "--overwrite").cells["country"] == ["NA", "DE"]
+
+
+def test_numbers_that_begin_with_zeros_if_the_owner_says_so(imported: Importer) -> None:
+    done = imported("x;y\n007;a\n12;b\n", "--number", "x")
+    assert done.cells["x"] == [7, 12]
+    assert done.said("x") == "whole number: leading zeros are dropped"
+
+
+def test_a_quote_that_is_not_closed_and_one_that_closes_too_early(imported: Importer) -> None:
+    line = imported.refused('a,b\n1,2\n3,"4\n5,6\n')
+    assert line.startswith("t.csv, the record that begins in line 3: a quote that opens there is not closed")
+    line = imported.refused('a,b\n"x\ny",2\n"3"4,5\n')
+    assert line.startswith("t.csv, the record that begins in line 4: after a quote that closes a cell something else")
+    assert imported('a,b\nx,5" pipe\ny,"6\n', "--quote", "none").cells["b"] == ['5" pipe', '"6']
+
+
+def test_lines_of_another_width(imported: Importer) -> None:
+    content = 'a,b\n"1\n",2\n3,4,5\n6,7\n8\n'
+    line = imported.refused(content)
+    assert line.startswith("t.csv, line 4: 3 cells, where 2 are named; ")
+    done = imported(content, "--lenient")
+    assert done.cells == {"a": [1, None, 6, None], "b": [2, None, 7, None]}
+    assert "lines with another number of cells are rows whose cells are all empty" in done.screen
+
+
+def test_blank_lines_and_a_second_line_of_names_are_no_rows(imported: Importer) -> None:
+    done = imported("\r\na,b\r\n1,2\r\n\r\na,b\r\n3,4")
+    assert done.cells == {"a": [1, 3], "b": [2, 4]}
+    assert "names in line 2; lines equal to it are left out." in done.screen
+
+
+@pytest.mark.parametrize("first", ["Peru,2019,2020", "Ann,2019-01-01,x", "yes,a,b", "Ann,NA,x", "$5,x,y", "1,2,3"])
+def test_a_first_line_with_values_may_be_a_row(imported: Importer, first: str) -> None:
+    content = f"{first}\n4,5,6\n"
+    line = imported.refused(content)
+    assert (
+        " may be a name or a value: --header 1 where this line holds the names, --no-header where it is a row" in line
+    )
+    assert list(imported(content, "--header", "1").cells) == first.split(",")
+    done = imported(content, "--no-header", "--overwrite", "--lenient")
+    assert list(done.cells) == ["column1", "column2", "column3"]
+    assert "no line of names" in done.screen
+    assert len(done.cells["column1"]) == 2
+
+
+def test_a_title_above_the_names(imported: Importer) -> None:
+    content = "Table 1: income, by county\n\ncounty;income\nA;1\nB;2\n"
+    assert "where a title stands above the names, --header and their line" in imported.refused(content)
+    done = imported(content, "--header", "3")
+    assert done.cells == {"county": ["A", "B"], "income": [1, 2]}
+    assert "names in line 3" in done.screen
+
+
+def test_names_that_are_empty_or_double(imported: Importer) -> None:
+    done = imported("a,,A,a_2, b  c ,\n1,2,3,4,5,\n")
+    assert list(done.cells) == ["a", "column2", "A_3", "a_2", "b c"]
+    assert done.said("column2") == "whole number: had no name"
+    assert done.said("A_3") == "whole number: a second 'A'"
+    assert "Left out, as it has neither a name nor a filled cell: column6." in done.screen
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+def test_the_separator_is_found_though_cells_hold_others(imported: Importer, separator: str) -> None:
+    row = separator.join(['"x, y; z|w\t"', "1", '"2"'])
+    assert imported(f"a{separator}b{separator}c\n{row}\n").cells == {"a": ["x, y; z|w"], "b": [1], "c": [2]}
+
+
+def test_a_separator_that_is_not_clear_is_asked_for(imported: Importer) -> None:
+    content = "a,b;c\n1,2;3\n"
+    line = imported.refused(content)
+    assert line.startswith("',' and ';' each give every line the same number of cells: given ")
+    assert line.endswith("; allowed: --separator and the right one")
+    assert imported(content, "--separator", ";").cells == {"a,b": [1.2], "c": [3]}
+
+
+def test_what_tells_the_separator_beside_the_lines(imported: Importer) -> None:
+    done = imported("sep=;\na,b;c\n1,2;3\n")
+    assert done.cells == {"a,b": [1.2], "c": [3]}
+    assert "names in line 2" in done.screen
+    assert imported("a,b\tc\n1,2\t3\n", "--overwrite", name="t.tsv").cells == {"a,b": [1.2], "c": [3]}
+    line = imported.refused('"x" "g"\n"1" "a"\n', "--overwrite", name="t.txt")
+    assert line.startswith("no separator gives every line the same number of cells")
+    done = imported('"x" "g"\n"1" "a"\n', "--separator", "space", "--overwrite", name="t.txt")
+    assert done.cells == {"x": [1], "g": ["a"]}
+
+
+def test_one_column(imported: Importer) -> None:
+    done = imported("x\n1\n2\n")
+    assert done.cells == {"x": [1, 2]}
+    assert "one column" in done.screen
+
+
+def test_packed_files_zips_and_patterns(imported: Importer) -> None:
+    folder = imported.folder
+    (folder / "a.csv.gz").write_bytes(gzip.compress(b"x,y\n1,a\n") + gzip.compress(b"2,b\n"))
+    (folder / "b.csv.bz2").write_bytes(bz2.compress(b"y,x\nc,3\n"))
+    (folder / "c.txt.xz").write_bytes(lzma.compress(b"x;y\n4;d\n"))
+    with zipfile.ZipFile(folder / "d.zip", "w") as archive:
+        archive.writestr("__MACOSX/._e.csv", b"\0")
+        archive.writestr("in/e.csv", "x,y\n5,e\n")
+        archive.writestr("in/f.tsv", "x\ty\n6\tf\n")
+    done = imported(None, folder / "[a-b].csv.*", folder / "c.txt.xz", folder / "d.zip")
+    rows = sorted(zip(done.cells["x"], done.cells["y"], strict=True))  # the order of rows may be another
+    assert rows == [(1, "a"), (2, "b"), (3, "c"), (4, "d"), (5, "e"), (6, "f")]
+    assert f"{folder}/a.csv.gz and 2 more, too: encoding UTF-8; separator ','; names in line 1." in done.screen
+    assert f"{folder}/d.zip/in/f.tsv: encoding UTF-8; separator tab; names in line 1." in done.screen
+    assert imported.refused(None, folder / "none*.csv", "--overwrite").startswith("no such file: given ")
+    assert "a file is given twice" in imported.refused(None, folder / "a.csv.gz", folder / "a*", "--overwrite")
+    (folder / "g.csv").write_text("x,z\n1,a\n")
+    assert "g.csv has no column 'y'" in imported.refused(None, folder / "a.csv.gz", folder / "g.csv", "--overwrite")
+    (folder / "h.csv.gz").write_bytes((folder / "a.csv.gz").read_bytes()[:-9])
+    assert "broken or cut" in imported.refused(None, folder / "h.csv.gz", "--overwrite")
+
+
+def test_the_file_of_a_cell_that_does_not_fit_is_named(imported: Importer) -> None:
+    (imported.folder / "a.csv").write_text("x,y\n1,a\n")
+    (imported.folder / "b.csv").write_text("y,x\na,1\na,?\n")
+    line = imported.refused(None, imported.folder / "*.csv")
+    assert line.startswith("b.csv, line 3, column 'x': '?' is no whole number")
+
+
+def test_no_count_is_shown(imported: Importer) -> None:
+    """What the screen says is the same whatever the rows are, as long as their kinds are."""
+    few = imported("x;y\n1;a\nn.k.;NA\n3;c\n", "--lenient")
+    many = imported("x;y\n" + "1;a\n" * 99 + "n.k.;NA\n" * 77, "--lenient", "--overwrite")
+    assert few.screen == many.screen
+    assert few.said("x") == "whole number: cells that do not fit are empty"
+
+
+def test_the_output_is_new_or_replaced_only_when_asked_for(imported: Importer) -> None:
+    done = imported("x\n1\n")
+    before = done.path.read_bytes()
+    assert "the output exists already" in imported.refused("x\n2\n")
+    assert done.path.read_bytes() == before
+    assert imported("x\n2\n", "--overwrite").cells == {"x": [2]}
+    assert "the output is one of the files" in imported.refused(None, done.path, "--overwrite")
+    assert "a name that ends in .parquet" in imported.refused("x\n", "--output", imported.folder / "t.csv")
+    assert "folder is not there" in imported.refused("x\n", "--output", imported.folder / "no" / "t.parquet")
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "words", "message"),
+    [
+        ("", "t.csv", [], "nothing to read"),
+        ("\n\n", "t.csv", [], "nothing to read"),
+        (b"\x00\x01\x02", "t.csv", [], "not a text file"),
+        (b"a,b\n\x8d\xff,1\n", "t.csv", [], "neither UTF-8 nor Latin-1"),
+        (b"a,b\n\xff,1\n", "t.csv", ["--encoding", "utf-8"], "not in the encoding utf-8"),
+        ("a,b\n1,2\n", "t.csv", ["--encoding", "klingon"], "unknown encoding: given 'klingon'"),
+        ("a,b\n1,2\n", "t.csv", ["--encoding", "base64"], "unknown encoding: given 'base64'"),
+        ("a,b\n1,2\n", "t.csv", ["--separator", "ab"], "the separator: given 'ab'"),
+        ("a,b\n1,2\n", "t.csv", ["--quote", "x"], "the quote: given 'x'"),
+        ("a,b\n1,2\n", "t.csv", ["--decimal", ";"], "the decimal mark: given ';'"),
+        ("a,b\n1,2\n", "t.csv", ["--decimal", "c=."], "no such column: given 'c'; allowed: 'a', 'b'"),
+        ("a,b\n1,2\n", "t.csv", ["--text", "c"], "no such column: given 'c'; allowed: 'a', 'b'"),
+        ("a,b\n1,2\n", "t.csv", ["--text", "a", "--number", "a"], "both --text and --number"),
+        ("a,b\n1,2\n", "t.csv", ["--header", "0"], "the line of names: given '0'"),
+        ("a,b\n1,2\n", "t.csv", ["--header", "9"], "nothing to read"),
+        ("a,b\n1,2\n", "t.csv", ["/dev/zero"], "a device or a pipe"),
+        ("a,b\n1,2\n", "t.doc", [], "a file of an unknown kind"),
+        ("a,b\n1,2\n", "t.xls", [], "allowed: save it as .xlsx, or as CSV"),
+        ("a,b\n1,2\n", "t.parquet", [], "not readable as Parquet"),
+        ("a,b\n1,2\n", "t.xlsx", [], "not readable as Excel"),
+        ("a,b\n1,2\n", "t.zip", [], "a packed file that is broken or cut"),
+        ("a,b\n1,2\n", "t.csv.gz", [], "a packed file that is broken or cut"),
+        ('a\n"' + "x" * (1 << 21), "t.csv", [], "a cell is longer than 1,048,576 characters, or a quote"),
+    ],
+)
+def test_bad_input_is_one_line(
+    imported: Importer, content: str | bytes, name: str, words: list[str], message: str
+) -> None:
+    assert message in imported.refused(content, *words, name=name)
+
+
+def test_an_interrupted_import_leaves_nothing(tmp_path: Path) -> None:
+    """A real process and a real signal, while it reads."""
+    table = tmp_path / "t.csv.gz"
+    table.write_bytes(gzip.compress(b"x,y\n" + b"1,2\n" * 5_000_000, 1))
+    words = ["data", "import", table.name, "--output", "new.parquet"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "dpcloud", *words],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    ) as process:
+        deadline = time.monotonic() + 60
+        while not list(tmp_path.glob(".new*/spool-000000.parquet")) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert list(tmp_path.glob(".new*/*"))
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    said = "dpcloud: was interrupted; nothing is spent, and nothing is left of the table\n"
+    assert (process.returncode, out, err) == (130, "", said)
+    assert list(tmp_path.iterdir()) == [table]

@@ -1,0 +1,92 @@
+"""The warning about bounds found privately: it stands where what noise can hide matters, and only there."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dpjobs.clipping import farther, unseen
+from dpjobs.query import Bounds, Query
+
+MEAN = Query.MEAN
+HIDDEN = 40 * math.log(20)
+"""120 rows: how far noise of scale 40 reaches in 95 % of runs, which is epsilon 0.5 with a check on 5 % of it."""
+
+
+def warned(query: Query, bounds: Bounds, value: float, half: float, rows: float | None, numbers: float) -> list[str]:
+    return unseen(query, bounds, value, value - half, value + half, rows, rows, numbers)
+
+
+def test_counties_are_warned_of() -> None:
+    """47 of 3,220 rows held 41 % of the sum, and a noisy count could not see them."""
+    (sentence,) = warned(MEAN, Bounds(0, 2.0**18), 59_530, 612, HIDDEN, 3220)
+    assert "up to 120 rows above 262,144 or 120 rows below 0" in sentence
+    assert "off by 16 %" in sentence  # 120 · 262,144 / 3,220 = 9,756 of 59,530
+    assert "`--lower` and `--upper`" in sentence
+
+
+def test_census_tracts_are_not() -> None:
+    """A warning that stands for each table says nothing."""
+    assert warned(MEAN, Bounds(0, 2.0**15), 4_384, 4, HIDDEN, 74_001) == []
+    assert warned(Query.SUM, Bounds(0, 2.0**15), 4_384 * 74_001, 230_000, HIDDEN, 74_001) == []
+
+
+@pytest.mark.parametrize(("query", "value"), [(MEAN, 4.0), (Query.SUM, 4_000.0), (Query.VARIANCE, 4.0)])
+def test_it_stands_from_five_percent_on(query: Query, value: float) -> None:
+    bounds = Bounds(-4, 4)
+    rows = 0.05 * value / farther(query, bounds, 1000)
+    assert warned(query, bounds, value, 0, rows * 0.999, 1000) == []
+    assert len(warned(query, bounds, value, 0, rows * 1.001, 1000)) == 1
+    assert len(warned(query, bounds, -value, 0, rows * 1.001, 1000)) == 1
+
+
+@pytest.mark.parametrize("far", [8.0, 0.5])
+def test_farther_is_what_a_row_moves(far: float) -> None:
+    """By plain arithmetic: 999 rows at 0 and one at the bound, which lies one range farther out in truth."""
+    bounds, rows = Bounds(0, far), 1000
+    mean, square = (far / rows, far * far / rows), (far * far / rows, 4 * far * far / rows)
+    assert farther(Query.SUM, bounds, rows) == far
+    assert farther(MEAN, bounds, rows) == pytest.approx(2 * far / rows - mean[0])
+    assert farther(Query.VARIANCE, bounds, rows) == pytest.approx(square[1] - square[0])
+
+
+def test_each_side_is_named_where_it_matters() -> None:
+    def told(below: float, above: float) -> str:
+        return unseen(MEAN, Bounds(-64, 64), 10, 10, 10, below, above, 1000)[0]
+
+    assert "up to 20 rows below -64: " in told(20.0, 3.0)
+    assert "up to 20 rows above 64: " in told(3.0, 20.0)
+    both = told(30.0, 20.0)
+    assert "up to 20 rows above 64 or 30 rows below -64: " in both
+    assert "off by 38 %" in both  # 30 · 128 / 1,000 = 3.84 of 10
+
+
+def test_a_wide_interval_is_told() -> None:
+    (sentence,) = unseen(MEAN, Bounds(0, 64), 10, 9.4, 10, 0, 0, 1000)
+    assert "± 6 % of the answer" in sentence
+    assert unseen(MEAN, Bounds(0, 64), 10, 9.6, 10.4, 0, 0, 1000) == []
+
+
+@pytest.mark.parametrize(("bounds", "rows"), [(Bounds(0, 0), 0.0), (Bounds(0, 8), None)])
+def test_where_nothing_is_known_it_stands(bounds: Bounds, rows: float | None) -> None:
+    """One value alone was seen, or nothing was counted (`--check-share 0`)."""
+    assert len(warned(MEAN, bounds, 1.0, 0, rows, 10**9)) == 1
+
+
+SIZES = st.floats(-(2.0**100), 2.0**100)
+
+
+@given(
+    query=st.sampled_from([MEAN, Query.SUM, Query.VARIANCE]),
+    ends=st.tuples(SIZES, SIZES).map(sorted),
+    answer=st.lists(SIZES, min_size=3, max_size=3).map(sorted),
+    rows=st.none() | st.floats(0, 2.0**63),
+    numbers=st.floats(-(2.0**63), 2.0**63),
+)
+def test_it_never_raises_and_is_one_line(query, ends, answer, rows, numbers) -> None:
+    low, value, high = answer
+    for sentence in unseen(query, Bounds(*ends), value, low, high, rows, rows, numbers):
+        assert sentence.isprintable()
+        assert "nan" not in sentence
+        assert "inf" not in sentence
