@@ -78,6 +78,11 @@ def test_json_that_is_no_table(imported: Importer, text: str, message: str) -> N
     assert message in imported.refused(text, name="t.json")
 
 
+def test_a_number_that_does_not_fit_is_shown_as_it_stands(imported: Importer) -> None:
+    line = imported.refused('{"x": "5%"}\n{"x": "6%"}\n{"x": 0.07}\n', name="t.jsonl")
+    assert line.startswith("t.jsonl, line 3, column 'x': '0.07' is no number as other cells of it are (% taken out")
+
+
 def test_json_with_lists_leniently(imported: Importer) -> None:
     done = imported('{"a": 1, "b": {"c": 2}}\n{"a": 2, "b": "x"}\n', "--lenient", name="t.json")
     assert done.cells == {"a": [1, 2], "b": [None, "x"]}

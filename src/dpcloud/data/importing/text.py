@@ -25,7 +25,7 @@ _SHOWN = {
     "utf-8": "UTF-8",
     "utf-8-sig": "UTF-8",
     "utf-16": "UTF-16",
-    "cp1252": "Latin-1 (cp1252), as it is not UTF-8",
+    "cp1252": "Latin-1 (cp1252), as it is not UTF-8 (--encoding where letters look wrong)",
 }
 
 
