@@ -277,6 +277,9 @@ def test_a_word_for_empty_can_be_a_word(imported: Importer) -> None:
     assert done.cells["country"] == [None, "DE"]
     assert done.said("country") == "text: 'NA' read as empty"
     assert imported(content, "--keep-words", "--overwrite").cells["country"] == ["NA", "DE"]
+    done = imported("x;y\n999;a\n-1;b\n5;c\n", "--empty", "999", "--empty", "-1", "--overwrite")
+    assert done.cells["x"] == [None, None, 5]
+    assert done.said("x") == "whole number: '-1', '999' read as empty"
 
 
 def test_numbers_that_begin_with_zeros_if_the_owner_says_so(imported: Importer) -> None:

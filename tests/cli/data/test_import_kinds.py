@@ -72,6 +72,7 @@ def test_json_of_many_pieces_keeps_every_object_and_its_line(imported: Importer)
         ('{"a": 1, "A": 2}', "a column whose name differs from 'a' by capitals alone, in t.json: given 'A'"),
         ("", "nothing to read"),
         ("[]", "nothing to read"),
+        ('[{"a": 1},\n', "an array that is not closed"),
     ],
 )
 def test_json_that_is_no_table(imported: Importer, text: str, message: str) -> None:

@@ -108,8 +108,8 @@ def class_of(words: str) -> str:
     """Return the SQL of a cell's class; `v` is the trimmed cell, `b` its body, `words` those for empty."""
     written = " ".join(f"when {_fits('b', pattern)} then {quote(name)}" for name, pattern in CLASSES.items())
     truths = ", ".join(map(quote, TRUE + FALSE))
-    return f"""case when {_fits("v", PLAIN)} then 'whole'
-        when v in ({words}) then 'word ' || v
+    return f"""case when v in ({words}) then 'word ' || v
+        when {_fits("v", PLAIN)} then 'whole'
         when {_is_native("v")} then case when {_fits("substr(v, 2)", PLAIN)} then 'native whole'
             when {_fits("substr(v, 2)", LONG)} then 'long' else 'native' end
         when lower(v) in ({truths}) then 'truth'
