@@ -45,10 +45,10 @@ class TextRecords:
             sample = text.read(_SAMPLE_CHARACTERS)
             self._whole = not text.read(1)
         self._skip = max(0, (self.options.header or 1) - 1)
+        if not "".join(sample.splitlines()[self._skip :]).strip():
+            raise InputError.of("nothing to read", self.part.name, "a file with a line of names, or rows")
         self._separator = self.options.separator or self._told(sample) or self._find_separator(sample)
         self._first: tuple[int, list[str]] = next(self._records(io.StringIO(sample, newline="")), (0, []))
-        if not self._first[1]:
-            raise InputError.of("nothing to read", self.part.name, "a file with a line of names, or rows")
         line, cells = self._first
         self.names, self.notes, named = name_columns(cells, self.options, f"{self.part.name}, line {line}")
         self.said += [
