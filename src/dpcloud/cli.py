@@ -11,7 +11,7 @@ from dpcloud.budget import budget
 from dpcloud.command import Group, unexpected
 from dpcloud.cost import cost
 from dpcloud.data.commands import data
-from dpcloud.planning import plan_command
+from dpcloud.plan_command import plan_command
 from dpcloud.running import run
 from dpjobs import __version__
 from dpjobs.errors import INTERRUPTED, NOTHING_SPENT, DpError

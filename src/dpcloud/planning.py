@@ -1,117 +1,55 @@
-"""`dpcloud plan`: what interval to expect for an epsilon, or what epsilon an interval needs. Reads no data."""
+"""What interval to expect of a question, and what epsilon an interval needs: from public guesses, no data."""
 
-import json
 import math
-import re
 from collections.abc import Sequence
 from decimal import ROUND_CEILING, Context, Decimal
 from typing import NamedTuple
 
-import click
-
-from dpcloud.command import Command, one_of
-from dpcloud.engines import engines_of
-from dpjobs.answers import plan_for
+from dpjobs.answers import check_epsilon, plan_for, smallest_epsilon
 from dpjobs.engines import ENGINES
 from dpjobs.engines.base import Noisy
-from dpjobs.epsilon import LEAST, MOST, Epsilon, plain
+from dpjobs.epsilon import MOST, Epsilon
 from dpjobs.errors import InputError
 from dpjobs.interval import Term, quantile
-from dpjobs.noise import Noise
 from dpjobs.plan import TOKENS, Plan
-from dpjobs.query import Bounds, Query, parse_bound, parse_confidence
+from dpjobs.query import DEFAULT_CHECK_SHARE, Bounds, JobSpec, PrivacyBudget, Query
 from dpjobs.statistics import STATISTICS
-
-_EPILOG = """\b
-Examples:
-  dpcloud plan --query MEAN --lower 0 --upper 20000 --rows 74000 --epsilon 1
-  dpcloud plan --query COUNT --rows 74000 --margin 1%
-  dpcloud plan --query MEAN --lower 0 --upper 20000 --rows 74000 --margin 50
-"""
-
 
 MARGIN_HOLDS = 0.99
 """In how many of all runs, at least, the interval is no wider than the worst case that is planned with."""
 
 
 class Expected(NamedTuple):
-    """Half the width of the interval: when values spread evenly and no noise strikes, and the worst.
+    """Half the width of the interval: `typical`, when values spread evenly and no noise strikes, and the worst.
 
     `worst` is not exceeded in 99 of 100 runs, whatever the values of a table of that many rows: it is that of
     values that crowd at one bound, where the count's own noise takes away more than it does in 199 of 200 runs.
     """
 
-    even: float
+    typical: float
     worst: float
 
 
-@click.command(name="plan", cls=Command, epilog=_EPILOG)
-@click.option("--query", required=True, help=f"{one_of(q.value for q in Query)}.")
-@click.option("--rows", required=True, help="Your own guess of the number of rows.")
-@click.option("--epsilon", help="Gives the interval to expect.")
-@click.option(
-    "--margin", help="Gives the epsilon for this half width: absolute, or like 2% of the range (see above)."
-)
-@click.option("--lower", help="Needed for all but COUNT.")
-@click.option("--upper", help="Needed for all but COUNT.")
-@click.option("--engine", default="all", show_default=True, help="As for `dpcloud run`.")
-@click.option("--confidence", default="0.95", show_default=True, help="Of the interval.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def plan_command(
-    query: str,
-    rows: str,
-    epsilon: str | None,
-    margin: str | None,
-    lower: str | None,
-    upper: str | None,
-    engine: str,
-    confidence: str,
-    as_json: bool,
-) -> None:
-    """Tell what a query would give before anything is spent.
-
-    A margin in percent is of the range, not of the answer: for MEAN of upper − lower, for VARIANCE of the largest
-    that the bounds allow, for SUM of rows × the larger bound, for COUNT of the rows. It holds in 99 of 100 runs,
-    whatever the values, when the table has at least that many rows.
-    """
-    asked = Query.parse(query)
-    bounds = _bounds(asked, lower, upper)
-    n = _rows(rows)
-    level = parse_confidence(confidence)
-    if (epsilon is None) == (margin is None):
-        raise InputError("plan needs --epsilon or --margin, one of both; allowed: --epsilon 1, or --margin 1%")
-    given = Epsilon.parse(epsilon) if epsilon is not None else None
-    planned: list[tuple[str, Epsilon, Expected]] = []
-    by_noise: dict[tuple[type[Noise], str], tuple[Epsilon, Expected]] = {}  # the same for engines with the same noise
-    for name in engines_of(engine, None, unhardened=True):
-        question = Question(name, asked, bounds, n, level)
-        noise = ENGINES[name].noise, ENGINES[name].recipe
-        if noise not in by_noise:
-            needed = given or epsilon_for(_margin(margin or "", asked, bounds, n), question)
-            by_noise[noise] = needed, expected(question, needed)
-        planned.append((name, *by_noise[noise]))
-    if as_json:
-        rows_ = [{"engine": e, "epsilon": float(eps), **m._asdict()} for e, eps, m in planned]
-        click.echo(json.dumps(rows_))
-        return
-    percent = plain(Decimal(str(level)) * 100)
-    for name, needed, half in planned:
-        spread = "" if asked in (Query.COUNT, Query.SUM) else f" (± {half.even:,.6g} when values spread evenly)"
-        click.echo(
-            f"{ENGINES[name].title}: epsilon {needed} gives a {percent} % noise interval of "
-            f"± {half.worst:,.6g} at most{spread}"
-        )
-    click.echo(f"For {n:,} rows, your guess; protects one row; nothing was read and nothing spent.")
-
-
 class Question(NamedTuple):
-    """What is planned: an engine's answer about a table of `rows` rows, with an interval of confidence `level`."""
+    """What is planned: an engine's answer about a table of `rows` rows, with an interval of confidence `level`.
+
+    `check_share` of epsilon is spent beside the answer, on how many numbers lie beyond the bounds.
+    """
 
     engine: str
     query: Query
     bounds: Bounds | None
     rows: int
     level: float
+    check_share: Decimal = DEFAULT_CHECK_SHARE
+
+    def spec(self, epsilon: Epsilon) -> JobSpec:
+        """The specification of a run that asks this: what its epsilon is spent on is the run's to say."""
+        column = None if self.query is Query.COUNT else "x"
+        return JobSpec(
+            "plan", "plan", self.engine, self.query, column, PrivacyBudget(epsilon), "/plan.csv", "csv", self.bounds,
+            confidence=self.level, check_share=self.check_share,
+        )  # fmt: skip
 
 
 def expected(question: Question, epsilon: Epsilon) -> Expected:
@@ -119,21 +57,21 @@ def expected(question: Question, epsilon: Epsilon) -> Expected:
 
     Raises InputError when epsilon is too small for the query.
     """
-    plan = plan_for(question.engine, question.query, None, question.bounds, epsilon)
-    if any(cell.epsilon < LEAST for cell in plan.live):
-        raise InputError.of(f"epsilon is too small for {question.query.value}", epsilon, "more")
+    spec = question.spec(epsilon)
+    check_epsilon(spec)
+    plan = plan_for(question.engine, question.query, None, question.bounds, spec.answer_budget())
     if plan.grid is None:
         half = _half(question, plan, [0], question.rows)
         return Expected(half, half)
     low, high = plan.grid.lower, plan.grid.upper
-    even = _half(question, plan, [low + (high - low) * i // _STEPS for i in range(_STEPS + 1)], question.rows)
+    typical = _half(question, plan, [low + (high - low) * i // _STEPS for i in range(_STEPS + 1)], question.rows)
     # Values that crowd at the bounds, or are all alike: noise weighs most where the mean is far from the middle, but
     # for what is cut off as impossible. A MEAN and a VARIANCE are divided by the noisy number of rows, so fewer than
     # there are widen them.
     fewest = question.rows if question.query is Query.SUM else _fewest(question, plan)
     crowds = [[low] * (10 - upper) + [high] * upper for upper in _AT_UPPER]
     alike = [[low + (high - low) * tenth // 10] for tenth in _ALIKE] if question.query is Query.VARIANCE else []
-    return Expected(even, max(even, *(_half(question, plan, steps, fewest) for steps in (*crowds, *alike))))
+    return Expected(typical, max(typical, *(_half(question, plan, steps, fewest) for steps in (*crowds, *alike))))
 
 
 _STEPS = 256  # of values that spread evenly
@@ -161,7 +99,7 @@ def epsilon_for(margin: float, question: Question) -> Epsilon:
 
     Raises InputError when no epsilon that is allowed gives it.
     """
-    low, high = Epsilon(LEAST * 3), MOST
+    low, high = smallest_epsilon(question.spec(MOST)), MOST
     if expected(question, high).worst > margin:
         raise InputError.of("no epsilon gives this margin", f"{margin:g}", "a larger margin, or more rows")
     while high > low * _NEAR:
@@ -184,27 +122,3 @@ def _half(question: Question, plan: Plan, steps: Sequence[int], rows: int) -> fl
     if answer[1:] == STATISTICS[question.query].possible(plan):
         return answer.high - answer.low  # noise alone decides where in it the value lies
     return max(answer.high - answer.value, answer.value - answer.low)
-
-
-def _bounds(query: Query, lower: str | None, upper: str | None) -> Bounds | None:
-    bounds = Bounds.parse(query, lower, upper)
-    if query is not Query.COUNT and bounds is None:
-        raise InputError(f"no bounds: planning {query.value} needs them; allowed: --lower and --upper")
-    return bounds
-
-
-def _rows(text: str) -> int:
-    digits = text.strip().replace(",", "")
-    if not re.fullmatch(r"\d{1,13}", digits, re.ASCII) or not 1 <= int(digits) <= 10**12:
-        raise InputError.of("rows", text, "a whole number from 1 to 10^12")
-    return int(digits)
-
-
-def _margin(text: str, query: Query, bounds: Bounds | None, rows: int) -> float:
-    percent = text.strip().endswith("%")
-    margin = parse_bound(text.strip().removesuffix("%"), "margin")
-    if margin <= 0:
-        raise InputError.of("margin", text, "a number above 0, or a percentage such as 1%")
-    if not percent:
-        return margin
-    return margin / 100 * STATISTICS[query].whole(bounds, rows)

@@ -42,7 +42,8 @@ TABLES = {
 
 def exceeding(question: Question, epsilon: Epsilon, table: str, margin: float) -> int:
     """In how many runs half of the interval is wider than planned."""
-    of = plan_for(question.engine, question.query, "x", question.bounds, epsilon)
+    left = question.spec(epsilon).answer_budget()
+    of = plan_for(question.engine, question.query, "x", question.bounds, left)
     totals = totals_of(of, steps_of(of, TABLES[table]), question.rows)
     draw = draws_of(DRAWS_LIKE.get(question.engine, question.engine))
     wide = 0

@@ -1,4 +1,7 @@
-"""All four entry scripts under a real spark-submit, on a standalone cluster of a master and two workers."""
+"""The entry scripts under a real spark-submit, on a standalone cluster of a master and two workers.
+
+EMR's other script runs in emr/test_make_environment.py and deploy/test_smoke.py.
+"""
 
 import json
 import os
@@ -21,7 +24,6 @@ ROOT = Path(__file__).parents[2]
 SCRIPTS = {
     "glue_scripts/run_tmlt_ana_spark.py": "tumult",
     "glue_scripts/run_pipelinedp_spark.py": "pipelinedp",
-    "emr_assets/run_tmlt_ana_spark.py": "tumult",
     "emr_assets/run_pipelinedp_spark.py": "tumult-core",  # named by --engine
 }
 GLUES_OWN = [
@@ -197,10 +199,9 @@ def test_bad_input_is_one_line_and_costs_nothing(table, tmp_path, library, envir
     ledger = tmp_path / "ledger.sqlite"
     SQLiteLedger(ledger).set_total(str(table), Epsilon(10))
     common = ["--ledger", str(ledger), "--s3_file_path", str(table), "--query", "MEAN"]
-    for words, said in (
-        (["--column_name", "X", "--epsilon", "1"], "no such column: given 'X'"),
+    for words, said in (  # before the table's header is read, and after it
         (["--column_name", "x", "--epsilon", "1", "--lowr", "3"], "unknown argument: given '--lowr'"),
-        (["--column_name", "x", "--epsilon", "11"], "not enough budget"),
+        (["--column_name", "X", "--epsilon", "1"], "no such column: given 'X'"),
     ):
         done = submit("glue_scripts/run_pipelinedp_spark.py", [*common, *words], "local[1]", library, environment)
         assert done.returncode == 2

@@ -14,7 +14,7 @@ from dpjobs.engines import load
 from dpjobs.epsilon import Epsilon
 from dpjobs.noise import RoundedLaplace, TwoSidedGeometric
 from dpjobs.query import Query
-from library.tables import HOSTILE_CELLS, source_of, write_csv
+from library.tables import source_of, write_csv
 
 KINDS = (RoundedLaplace, TwoSidedGeometric)
 
@@ -212,26 +212,6 @@ def test_beta_is_what_the_discrete_noise_gives() -> None:
             assert beta <= 1.1 * bounds.BETA
             assert beta == pytest.approx(193 * noise.tail(math.floor(limit) + 1) / 2)
             assert limit >= noise.b * math.log(193 / 0.02)
-
-
-# -- on Spark (what all backends must count alike is in their contract)
-
-
-@pytest.mark.slow
-def test_spark_puts_each_row_into_one_bin_whatever_it_holds(spark, tmp_path: Path) -> None:
-    from dpjobs.backends.spark.backend import SparkBackend
-
-    numbers = [value for value, _, _ in EDGES] + [repr(math.ldexp(1.0, e)) for e in range(-1074, 1024, 7)]
-    path = write_csv(tmp_path / "t.csv", [f"r,{cell},z".encode() for cell in [*numbers, *HOSTILE_CELLS]])
-    plan = bounds.histogram_plan("x", Decimal(1))
-    alone = write_csv(tmp_path / "numbers.csv", [f"r,{cell},z".encode() for cell in numbers])
-    backend = SparkBackend(spark)
-    counts = dict(zip(bounds.BINS, backend.totals(source_of(alone), plan), strict=True))
-    assert counts == {b: sum(bin_of(float(x)) == b for x in numbers) for b in bounds.BINS}
-    both = backend.totals(source_of(path), plan)
-    hostile = [b - a for a, b in zip(counts.values(), both, strict=True)]
-    assert min(hostile) >= 0
-    assert 0 < sum(hostile) <= len(HOSTILE_CELLS)
 
 
 @pytest.mark.slow

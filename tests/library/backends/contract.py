@@ -233,6 +233,7 @@ class CSVContract:
             b'1,"' + b'""' * 500_000 + b'"',
             b"1,1e" + b"1" * 10**6,
         ]
+        lines += [line + b",3" for line in lines[3:6] + lines[8:]]  # as many cells as the second header
         for header in (b"a,b,c,d,e,x", b"a,x,c"):
             source = source_of(write_csv(tmp_path / "t.csv", [b"r,1,z", *lines, b"r,2,z"], header))
             for plan in (asked(Query.VARIANCE, "x", Bounds(-10, 10)), asked(Query.COUNT, "x", None)):
@@ -483,7 +484,7 @@ class TypesContract:
             numbers += [math.nan] * (there - len(numbers)) + [None] * (rows - there)
             # each takes a second of Spark, which clamps all types alike
             for limits_ in ranges if backend.name != "spark" else [ranges[number % len(ranges)]]:
-                for plan in plans(backend, name, limits_):
+                for plan in itertools.islice(plans(backend, name, limits_), 1 if backend.name == "spark" else None):
                     if not plan.counts:
                         expected = reference.of_numbers(numbers, plan)
                         assert backend.totals(types, plan) == expected, (case.field, plan)

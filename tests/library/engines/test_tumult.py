@@ -16,10 +16,10 @@ from dpjobs.formula import ONE as ONE_A_ROW
 from dpjobs.left_out import with_checks
 from dpjobs.plan import SEPARATE, Cell, Plan, Rows
 from dpjobs.query import Bounds, Query
-from library.engines.contract import ONE, SURE, TINY, EngineContract, Known, Sample, histogram
+from library.engines.contract import CALLS, ONE, SURE, TINY, EngineContract, Known, Sample, histogram
 
 pytestmark = pytest.mark.slow
-KEYS = 2000
+KEYS = CALLS
 
 
 class Frames(SparkBackend):

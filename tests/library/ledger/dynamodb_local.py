@@ -45,7 +45,8 @@ def endpoint() -> str:
     use_java()
     port = _free_port()
     java = Path(os.environ["JAVA_HOME"]) / "bin" / "java"
-    options = [f"-Djava.library.path={_KEPT}", "-Xmx256m", "-cp", f"{_KEPT}/*", _MAIN]
+    quick = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]  # it lives for a minute
+    options = [*quick, f"-Djava.library.path={_KEPT}", "-Xmx256m", "-cp", f"{_KEPT}/*", _MAIN]
     server = subprocess.Popen(
         [java, *options, "-inMemory", "-disableTelemetry", "-port", str(port)],
         stdout=subprocess.DEVNULL,
