@@ -14,7 +14,8 @@ from dpjobs.epsilon import plain
 from dpjobs.job import Outcome
 from dpjobs.ledger import Balance
 from dpjobs.left_out import plus_minus
-from dpjobs.release import NOT_HARDENED
+from dpjobs.query import Query
+from dpjobs.release import NOT_HARDENED, interval_title
 
 _WIDTH = 120  # of a table that goes to a file
 
@@ -39,7 +40,7 @@ def show_releases(outcome: Outcome, balance: Balance | None) -> None:
     first = releases[0]
     what = first["query"] + (f" of {first['column']}" if first["column"] else " of rows")
     percent = plain(Decimal(str(first["confidence"])) * 100)
-    interval = f"{percent} % noise interval" + ("" if first["query"] == "COUNT" else "\nof the values as clamped")
+    interval = interval_title(Query(first["query"]), float(first["confidence"])).replace(", ", ",\n")
     columns = ("engine", what, interval, "epsilon spent", "epsilon left", "seconds")
     table = Table(*columns)
     left = str(balance.left) if balance else ""

@@ -57,7 +57,7 @@ Examples:
 )
 @click.option("--run-id", help="Names the run; the same id gives the same release again, at no cost.")
 @click.option(
-    "--confidence", default="0.95", show_default=True, help="Of the interval, which is for the noise alone."
+    "--confidence", default="0.95", show_default=True, help="Of the noise interval, of the values as clamped."
 )
 @click.option("--format", "format_", help="csv or parquet, where the name does not tell.")
 @click.option("--output", help="Copy the release to this folder, new .json file or s3://bucket/prefix.")

@@ -13,6 +13,7 @@ from dpjobs import FORMAT, clipping, left_out
 from dpjobs.draws import Draws
 from dpjobs.engines import ENGINES
 from dpjobs.engines.base import Noisy
+from dpjobs.epsilon import plain
 from dpjobs.errors import CopyError, InputError, quoted
 from dpjobs.noise import Noise
 from dpjobs.plan import Plan
@@ -51,6 +52,7 @@ def to_json(
         "column": spec.column,
         "value": _number(estimate.value),
         "interval": [_number(estimate.low), _number(estimate.high)],
+        "interval_is": interval_title(spec.query, spec.confidence),
         "confidence": spec.confidence,
         "epsilon": _exact(spec.budget.epsilon),
         "delta": _exact(spec.budget.delta),
@@ -74,6 +76,12 @@ def _checks(spec: JobSpec, shares: Sequence[left_out.Share]) -> dict[str, Any] |
         return None
     told = {kind: {k: _number(x) for k, x in numbers.items()} for kind, numbers in left_out.as_json(shares).items()}
     return {"epsilon": _exact(spec.check_budget())} | told
+
+
+def interval_title(query: Query, confidence: float) -> str:
+    """Say what an interval is: on the screen, and in the release."""
+    title = f"{plain(Decimal(str(confidence)) * 100)} % noise interval"
+    return title if query is Query.COUNT else f"{title}, of the values as clamped"
 
 
 def shown_dataset(dataset: str) -> str:

@@ -161,6 +161,7 @@ def test_json_is_all_of_standard_output_and_has_every_field(place: Place, releas
         assert 0 <= low <= release["value"] <= high <= 10000
         assert "one row" in release["protects"]
         assert "k times" in release["protects"]
+        assert release["interval_is"] == "95 % noise interval, of the values as clamped"
 
 
 def test_the_noise_and_scale_of_each_measurement(releases: list[dict[str, Any]]) -> None:

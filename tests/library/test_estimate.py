@@ -200,6 +200,7 @@ def test_an_interval_holds_the_truth_whenever_the_noise_is_within_its_quantiles(
     st.lists(st.floats(-9, 9), min_size=3, max_size=3),
     st.sampled_from(KINDS),
 )
+@example(Query.VARIANCE, [0.5, 0.75], (50, 1), [0.0, -2.0, -4.0], KINDS[0])  # the mean is off, and not its square
 def test_so_does_that_of_separate_cells(
     query: Query, values: list[float], size: tuple[int, int], noise: list[float], kind: type[Noise]
 ) -> None:

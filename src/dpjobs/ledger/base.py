@@ -234,13 +234,16 @@ class Ledger(ABC):
             raise BudgetError.of(
                 f"not enough budget for {quoted(dataset)}",
                 asked,
-                f"at most {balance.left}, which is left of {balance.total}",
+                f"at most {balance.left}, which is left of {balance.total} {_SET}",
             )
+
+
+_SET = "(its owner sets that: `dpcloud budget set`)"
 
 
 def no_budget(dataset: str) -> BudgetError:
     """The refusal of a data set of which nothing is known."""
-    return BudgetError.of("the data set has no budget", dataset, "a data set with a total (budget set)")
+    return BudgetError.of("the data set has no budget", dataset, f"a data set with a total {_SET}")
 
 
 def _fits(what: str, text: str, most: int) -> None:

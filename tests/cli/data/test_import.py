@@ -5,6 +5,7 @@ import datetime
 import gzip
 import json
 import lzma
+import random
 import shlex
 import signal
 import subprocess
@@ -114,7 +115,8 @@ def test_a_german_table(imported: Importer) -> None:
     done = imported(GERMAN.encode("cp1252"))
     cells = {"Stadt": ["Köln", "Bonn"], "Preis": [1234.5, 2.5], "Menge": [3, 4], "Zahl": [-1_000_000, 12]}
     assert done.cells == cells
-    assert "encoding Latin-1 (cp1252), as it is not UTF-8; separator ';'; names in line 1." in done.screen
+    assert "encoding Latin-1 (cp1252), as it is not UTF-8 (--encoding where letters look wrong); sep" in done.screen
+    assert "separator ';'; names in line 1." in done.screen
     assert done.said("Preis") == "number: decimal comma; '.' between thousands taken out"
     assert imported(GERMAN, "--overwrite").cells == cells
     for encoding, words in (("utf-16", ()), ("utf-16-le", ("--encoding", "utf-16-le")), ("utf-8-sig", ())):
@@ -187,6 +189,36 @@ def test_how_people_write_numbers(imported: Importer, cells: str, values: list[f
     assert "separator tab" in done.screen
 
 
+HABITS = [
+    (mark, group, digits, before, after)
+    for mark in ".,"
+    for group in ("", "," if mark == "." else ".", "\u202f", "'")
+    for digits, before, after in ((0, "", ""), (1, "$", ""), (2, "", " €"), (3, "", ""), (4, "", "%"))
+]
+
+
+def written(value: Decimal, habit: tuple[str, str, int, str, str]) -> str:
+    """A number in a habit, negative ones in parentheses."""
+    mark, group, digits, before, after = habit
+    text = f"{abs(value):,.{digits}f}".translate(str.maketrans({",": group, ".": mark}))
+    return f"({before}{text}{after})" if value < 0 else f"{before}{text}{after}"
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_every_habit_of_writing_a_number_gives_the_number(imported: Importer, told: bool) -> None:
+    """Told the mark; and untold, where some cell of the column tells it, as one of a million and a fraction does."""
+    random_ = random.Random(7)
+    values = [Decimal(random_.randrange(-(10**k), 10**k)) / 10**4 for k in range(1, 12) for _ in range(5)]
+    habits = [h for h in HABITS if told != (h[2] not in (0, 3) and h[1] != "")]
+    columns = {f"c{i}": habit for i, habit in enumerate(habits)}
+    rows = [[written(value, habit) for habit in columns.values()] for value in [*values, Decimal("1234567.1234")]]
+    marks = [word for name, habit in columns.items() for word in ("--decimal", f"{name}={habit[0]}")] if told else []
+    done = imported("\n".join("\t".join(row) for row in [list(columns), *rows]), *marks, name="t.tsv")
+    for name, habit in columns.items():
+        right = [float(round(value, habit[2])) for value in [*values, Decimal("1234567.1234")]]
+        assert done.cells[name] == right, habit
+
+
 @pytest.mark.parametrize(
     ("cells", "said"),
     [
@@ -213,6 +245,7 @@ def test_what_is_no_number(imported: Importer, cells: str, said: str) -> None:
     [
         ("1|2|n.k.", 4, "n.k.", [1, 2, None]),
         ("13.7%|8%|0.4", 4, "0.4", [13.7, 8, None]),
+        ("13.7%|8%|4", 4, "4", [13.7, 8, None]),
         ("$5|$6|€7", 4, "€7", [5, 6, None]),
         ("1|2|(X)|(X)", 4, "(X)", [1, 2, None, None]),
         ("1|2|#DIV/0!", 4, "#DIV/0!", [1, 2, None]),
@@ -244,6 +277,9 @@ def test_a_word_for_empty_can_be_a_word(imported: Importer) -> None:
     assert done.cells["country"] == [None, "DE"]
     assert done.said("country") == "text: 'NA' read as empty"
     assert imported(content, "--keep-words", "--overwrite").cells["country"] == ["NA", "DE"]
+    done = imported("x;y\n999;a\n-1;b\n5;c\n", "--empty", "999", "--empty", "-1", "--overwrite")
+    assert done.cells["x"] == [None, None, 5]
+    assert done.said("x") == "whole number: '-1', '999' read as empty"
 
 
 def test_numbers_that_begin_with_zeros_if_the_owner_says_so(imported: Importer) -> None:

@@ -72,10 +72,16 @@ def test_json_of_many_pieces_keeps_every_object_and_its_line(imported: Importer)
         ('{"a": 1, "A": 2}', "a column whose name differs from 'a' by capitals alone, in t.json: given 'A'"),
         ("", "nothing to read"),
         ("[]", "nothing to read"),
+        ('[{"a": 1},\n', "an array that is not closed"),
     ],
 )
 def test_json_that_is_no_table(imported: Importer, text: str, message: str) -> None:
     assert message in imported.refused(text, name="t.json")
+
+
+def test_a_number_that_does_not_fit_is_shown_as_it_stands(imported: Importer) -> None:
+    line = imported.refused('{"x": "5%"}\n{"x": "6%"}\n{"x": 0.07}\n', name="t.jsonl")
+    assert line.startswith("t.jsonl, line 3, column 'x': '0.07' is no number as other cells of it are (% taken out")
 
 
 def test_json_with_lists_leniently(imported: Importer) -> None:

@@ -108,8 +108,8 @@ def class_of(words: str) -> str:
     """Return the SQL of a cell's class; `v` is the trimmed cell, `b` its body, `words` those for empty."""
     written = " ".join(f"when {_fits('b', pattern)} then {quote(name)}" for name, pattern in CLASSES.items())
     truths = ", ".join(map(quote, TRUE + FALSE))
-    return f"""case when {_fits("v", PLAIN)} then 'whole'
-        when v in ({words}) then 'word ' || v
+    return f"""case when v in ({words}) then 'word ' || v
+        when {_fits("v", PLAIN)} then 'whole'
         when {_is_native("v")} then case when {_fits("substr(v, 2)", PLAIN)} then 'native whole'
             when {_fits("substr(v, 2)", LONG)} then 'long' else 'native' end
         when lower(v) in ({truths}) then 'truth'
@@ -141,7 +141,7 @@ class Number:
         taken = f"regexp_replace({b}, {quote(f'[{other}' + _GROUP[1:])}, '', 'g')"
         clean = f"replace({taken}, ',', '.')" if self.mark == "," else taken
         sign = f"(case when regexp_matches({v}, '^[^0-9.,]*[-\u2212]') or starts_with({v}, '(') then '-' else '' end)"
-        shown = f"ends_with({v}, '%')" if self.percent else f"not contains({v}, '%')"
+        shown = f"contains({v}, '%')" if self.percent else f"not contains({v}, '%')"
         fits = f"{_fits(b, ACCEPTED[self.mark])} and {shown} and {money(v)} in ('', {quote(self.money)})"
         plain = f"""when {_fits(v, PLAIN)} then try_cast({v} as {self.type})
             when {_is_native(v)} then try_cast(substr({v}, 2) as {self.type})"""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 from dpcloud.data.importing import cells
 from dpcloud.data.importing.cells import COMMA, POINT, identifier, quote
 from dpcloud.data.importing.options import Options, owners
-from dpcloud.data.importing.spool import PREFIX
+from dpcloud.data.importing.spool import NATIVE, PREFIX
 from dpjobs.errors import quoted
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Survey:
                 struct_pack(f := file, l := line)) as place
             from (select *, {cells.class_of(words(options))} as how,
                     case when b = '' then '' else {cells.money("v")} end as money,
-                    b <> '' and ends_with(v, '%') as percent, b <> '' and starts_with(v, '(') as brackets from cell)
+                    b <> '' and contains(v, '%') as percent, b <> '' and starts_with(v, '(') as brackets from cell)
             group by all order by count(*) desc, place"""
         ).fetchall()
         return cls(name, [Found(*row[:5], *(row[5][key] for key in "flc")) for row in rows])
@@ -229,6 +229,7 @@ def _place(found: Found, files: Sequence[str]) -> str:
 
 def refuse(column: Column, file: str, line: int, cell: str) -> NoReturn:
     """Raise InputError for the first cell that does not fit its column."""
+    cell = cell.removeprefix(NATIVE)
     raise owners(
         f"{file}, line {line}, column {quoted(column.name)}: {quoted(cell)} is no {column.type} as other cells of it "
         f"are{_written(column)}; --empty {shlex.quote(cell)} reads this one as empty, --lenient all that do not fit, "

@@ -14,6 +14,7 @@ from dpcloud.data.importing.options import Options, owners
 from dpcloud.data.importing.spool import NATIVE, Cells
 from dpjobs.errors import InputError, quoted
 
+_BEYOND = "cells beyond the names are left out"
 _FORMULA = re.compile(rb"<f[ >/]")
 PERCENT = "Excel shows it as percent and stores the fraction, which is kept: 13.7 % is 0.137"
 
@@ -54,15 +55,11 @@ class ExcelRecords:
                         f"{self.part.name}, row {line}: a cell beyond the {width} that are named; --header LINE "
                         "where the names stand in another row; --lenient leaves such cells out"
                     )
-                self.said += (
-                    []
-                    if "cells beyond the names are left out" in self.said
-                    else ["cells beyond the names are left out"]
-                )
+                if _BEYOND not in self.said:
+                    self.said.append(_BEYOND)
             for name, cell in zip(self.names, cells, strict=False):
                 if "%" in (getattr(cell, "number_format", None) or "") and isinstance(cell.value, int | float):
-                    notes = self.notes.setdefault(name, [])
-                    notes += [] if PERCENT in notes else [PERCENT]
+                    self.notes[name] = [*(note for note in self.notes.get(name, []) if note != PERCENT), PERCENT]
             yield line, [_text(cell) for cell in cells[:width]]
 
     def _cells(self) -> Iterator[tuple[int, list[Any]]]:

@@ -126,7 +126,5 @@ def _readable(name: str) -> Iterator[None]:
         if isinstance(error, NotImplementedError) or "password" in str(error) or "encrypted" in str(error):
             raise InputError.of("a zip that is encrypted, or packed another way", name, "unpack it first") from None
         raise
-    except OSError as error:
-        if isinstance(error, UnicodeError):
-            raise
+    except OSError:
         raise InputError.of("a file that cannot be read", name, "a whole file that you may read") from None

@@ -1,23 +1,22 @@
 """JSON: objects one after the other, on lines of their own or not, or in one array; read piece by piece."""
 
-import io
 import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from dpcloud.data.importing.files import Part
 from dpcloud.data.importing.options import Options, owners
 from dpcloud.data.importing.spool import NATIVE, Cells
-from dpcloud.data.importing.text import encoding_of
+from dpcloud.data.importing.text import encoding_of, open_text
 from dpjobs.errors import InputError, quoted
 
 MAX_RECORD = 1 << 24
 """Characters of one object."""
 
 _CHUNK = 1 << 18
-_BETWEEN = re.compile(r"[\s,]*")
+_BETWEEN = re.compile(r"[\s,\[\]]*")
 _DECODER = json.JSONDecoder(
     parse_float=lambda text: NATIVE + text, parse_int=lambda text: NATIVE + text, parse_constant=lambda _: None
 )
@@ -62,41 +61,33 @@ class JsonRecords:
         )
 
     def _objects(self) -> Iterator[tuple[int, dict[str, Any]]]:
-        with self.part.open() as raw:
-            text = io.TextIOWrapper(raw, self.options.encoding or encoding_of(self.part))
-            buffer, at, line, ended = "", 0, 1, False
+        """Give each object and the line that it begins in; raises InputError."""
+        buffer, at, line, depth, ended = "", 0, 1, 0, False
+        with open_text(self.part, self.options.encoding or encoding_of(self.part)) as text:
             while True:
-                start = _BETWEEN.match(buffer, at).end()  # type: ignore[union-attr]  # it fits the empty text, too
-                if buffer[start : start + 1] in ("[", "]"):
-                    start += 1
-                line += buffer.count("\n", at, start)
-                at = start
+                between = cast(re.Match[str], _BETWEEN.match(buffer, at))  # it fits nothing, too
+                depth += between[0].count("[") - between[0].count("]")
+                line += between[0].count("\n")
+                at = end = between.end()
                 try:
-                    if at == len(buffer) or buffer[at] in ",]" or buffer[at].isspace():
-                        value, end = None, at
-                        if at < len(buffer):
-                            continue
-                    else:
+                    if at < len(buffer):
                         value, end = _DECODER.raw_decode(buffer, at)
-                except ValueError:
+                except ValueError:  # it is wrong, or goes on
                     if ended or len(buffer) - at > MAX_RECORD:
-                        raise InputError.of(
-                            f"line {line} is not JSON", self.part.name, "objects, one a line or in one array"
-                        ) from None
-                    end = at
-                if end == at:
+                        raise self._refused(f"line {line} is not JSON") from None
+                if end > at:
+                    if not isinstance(value, dict):
+                        raise self._refused(f"line {line} holds a JSON value that is no object")
+                    yield line, value
+                    line += buffer.count("\n", at, end)
+                    at = end
+                elif ended:
+                    if depth:
+                        raise self._refused("an array that is not closed, as in a file that was cut")
+                    return
+                else:
                     more = text.read(max(_CHUNK, len(buffer) - at))
-                    if not more and at == len(buffer):
-                        return
-                    ended = not more
-                    buffer, at = buffer[at:] + more, 0
-                    continue
-                if not isinstance(value, dict):
-                    raise InputError.of(
-                        f"line {line} holds a JSON value that is no object",
-                        self.part.name,
-                        "objects, one a line or in one array",
-                    )
-                yield line, value
-                line += buffer.count("\n", at, end)
-                at = end
+                    buffer, at, ended = buffer[at:] + more, 0, not more
+
+    def _refused(self, what: str) -> InputError:
+        return InputError.of(what, self.part.name, "objects, one a line or in one array")

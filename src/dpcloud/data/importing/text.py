@@ -25,7 +25,7 @@ _SHOWN = {
     "utf-8": "UTF-8",
     "utf-8-sig": "UTF-8",
     "utf-16": "UTF-16",
-    "cp1252": "Latin-1 (cp1252), as it is not UTF-8",
+    "cp1252": "Latin-1 (cp1252), as it is not UTF-8 (--encoding where letters look wrong)",
 }
 
 
@@ -41,14 +41,14 @@ class TextRecords:
 
     def __post_init__(self) -> None:
         self._encoding = self.options.encoding or encoding_of(self.part)
-        with self._text() as text:
+        with open_text(self.part, self._encoding) as text:
             sample = text.read(_SAMPLE_CHARACTERS)
             self._whole = not text.read(1)
         self._skip = max(0, (self.options.header or 1) - 1)
+        if not "".join(sample.splitlines()[self._skip :]).strip():
+            raise InputError.of("nothing to read", self.part.name, "a file with a line of names, or rows")
         self._separator = self.options.separator or self._told(sample) or self._find_separator(sample)
         self._first: tuple[int, list[str]] = next(self._records(io.StringIO(sample, newline="")), (0, []))
-        if not self._first[1]:
-            raise InputError.of("nothing to read", self.part.name, "a file with a line of names, or rows")
         line, cells = self._first
         self.names, self.notes, named = name_columns(cells, self.options, f"{self.part.name}, line {line}")
         self.said += [
@@ -61,7 +61,7 @@ class TextRecords:
     def rows(self) -> Iterator[tuple[int, Cells]]:
         """Give each record's first line and its cells; raises InputError."""
         width, names = len(self.names), self._first[1] if self._has_names else None
-        with self._text() as text:
+        with open_text(self.part, self._encoding) as text:
             for line, cells in self._records(text):
                 if cells == names:
                     if line != self._first[0]:  # where files were put one after the other
@@ -122,16 +122,6 @@ class TextRecords:
             "written twice; --quote none reads quotes as plain characters"
         )
 
-    @contextmanager
-    def _text(self) -> Iterator[io.TextIOWrapper]:
-        with self.part.open() as raw, io.TextIOWrapper(raw, self._encoding, newline="") as text:
-            try:
-                yield text
-            except UnicodeError:
-                raise InputError.of(
-                    f"not in the encoding {self._encoding}", self.part.name, "--encoding and the name of another"
-                ) from None
-
     def _told(self, sample: str) -> str | None:
         """The separator that Excel's first line `sep=;` tells; that line is skipped."""
         told = _TOLD.match(sample)
@@ -178,6 +168,17 @@ class TextRecords:
         except InputError:  # a wrong quote, or the end of the sample within one
             pass
         return found
+
+
+@contextmanager
+def open_text(part: Part, encoding: str) -> Iterator[io.TextIOWrapper]:
+    """Open a file in an encoding; raises InputError, also when what is read does not fit it."""
+    with part.open() as raw, io.TextIOWrapper(raw, encoding, newline="") as text:
+        try:
+            yield text
+        except UnicodeError:
+            allowed = "--encoding and the name of another"
+            raise InputError.of(f"not in the encoding {encoding}", part.name, allowed) from None
 
 
 def encoding_of(part: Part) -> str:
