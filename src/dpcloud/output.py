@@ -15,7 +15,7 @@ from dpjobs.job import Outcome
 from dpjobs.ledger import Balance
 from dpjobs.left_out import plus_minus
 from dpjobs.query import Query
-from dpjobs.release import NOT_HARDENED, interval_title
+from dpjobs.release import NOT_HARDENED, PRIVATE, interval_title
 
 _WIDTH = 120  # of a table that goes to a file
 
@@ -99,10 +99,12 @@ _KINDS = {
 def _meaning(release: dict[str, Any], percent: str) -> str:
     """What the interval is, in a sentence."""
     if release["query"] == "COUNT":
-        return f"The {percent} % noise interval holds the true count in {percent} of 100 runs."
+        what = "of filled cells, whatever stands in them" if release["column"] else "of rows"
+        return f"The noise interval holds the count {what} in {percent} of 100 runs."
     return (
-        f"The {percent} % noise interval holds the {release['query']} of the values as clamped in {percent} of 100 "
-        "runs; it knows nothing of what was left out, nor of how well the rows stand for anybody else."
+        f"The noise interval holds the {release['query']} of the values as clamped (the numbers that were read, cut "
+        f"to the bounds) in {percent} of 100 runs. It covers the noise only: not cells left out, not values beyond "
+        "the bounds, not sampling."
     )
 
 
@@ -114,11 +116,25 @@ def _bounds(release: dict[str, Any]) -> str:
     if bounds["source"] == "given":
         return f"values clamped to {span}, as given; "
     cost = plain(Decimal(bounds["epsilon"]))
-    if bounds["source"] == "private":
-        return f"values clamped to {span}, found privately for epsilon {cost} (part of what was spent); "
+    if bounds["source"] == PRIVATE:
+        part = "part of what was spent"
+        return f"values clamped to {span}, found privately for epsilon {cost} ({part}){_may_lie(release)}; "
     return (
         f"NO BOUNDS FOUND for epsilon {cost} (too few numbers in the column): clamped to {span}, a fixed range "
         "that has nothing to do with the data; give --lower and --upper; "
+    )
+
+
+def _may_lie(release: dict[str, Any]) -> str:
+    """How many numbers may lie beyond bounds that were found privately, and what that means."""
+    checks = release.get("checks") or {}
+    most = [max(float(c["rows"]) + float(c["half_width"]), 1.0) for c in map(checks.get, ("below", "above")) if c]
+    if len(most) < 2:
+        return ""
+    below, above = (f"{rows:,.0f}" for rows in most)
+    return (
+        f"; up to {above} rows may lie above and {below} below, however far, which the interval does not include: if "
+        "you know the range, give --lower and --upper"
     )
 
 

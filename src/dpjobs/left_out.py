@@ -13,6 +13,7 @@ from dpjobs.engines.base import Noisy
 from dpjobs.epsilon import Epsilon
 from dpjobs.interval import Term, quantile
 from dpjobs.plan import ANSWER, CHECK, LEFT_OUT, SIDES, TOKENS, Cell, Plan, Rows
+from dpjobs.query import Bounds, Query
 
 
 def with_checks(plan: Plan, answer: Epsilon, check: Epsilon, has_lines: bool) -> Plan:
@@ -44,8 +45,11 @@ def of_answer(noisy: Sequence[Noisy]) -> list[Noisy]:
     return [n for n in noisy if n.cell.rows is Rows.NUMBERS]
 
 
-_BEYOND = 0.98
-"""How sure it has to be that there are such rows at all, before a warning says so: 1 % of false alarms a kind."""
+_BEYOND = {True: 0.99, False: 0.999}
+"""How sure it has to be that there are such rows at all, before a warning says so: for what is clamped, and left out.
+
+Half of what is missing to 1 is how often noise alone gives the warning.
+"""
 _IMPORT = "`dpcloud data import --help` tells how to read such a file"
 
 
@@ -53,7 +57,7 @@ _IMPORT = "`dpcloud data import --help` tells how to read such a file"
 class Share:
     """Noisy rows of one kind, half of their interval's width at the release's confidence, and their whole.
 
-    `least` is how many there are at least, as far as the noise tells at `_BEYOND`. `of`, the rows that they are
+    `least` is how many there are at least, as far as the noise tells (`_BEYOND`). `of`, the rows that they are
     a part of, is None where it is not known.
     """
 
@@ -73,9 +77,9 @@ class Share:
         """Their share of `of`."""
         return None if self.of is None else min(max(100.0 * self.rows / self.of, 0.0), 100.0)
 
-    def text(self, whole: str) -> str:
+    def text(self, whole: str, unit: str = "rows") -> str:
         """Say about how many of the whole there are, in no more digits than the noise leaves."""
-        rows = f"{plus_minus(self.rows, self.half)} rows"
+        rows = f"{plus_minus(self.rows, self.half)} {unit}"
         if self.percent is None or not self.of:
             return f"about {rows} of {whole}"
         return f"about {rounded(self.percent, 100.0 * self.half / self.of)} % of {whole} ({rows})"
@@ -96,21 +100,21 @@ def rounded(x: float, half: float) -> str:
 def shares(plan: Plan, noisy: Sequence[Noisy], confidence: float) -> list[Share]:
     """Return how many rows of each kind there are, of those that the plan has cells for."""
     found = {n.cell.rows: _share(n, confidence) for n in noisy if n.cell.rows is not Rows.NUMBERS}
+    told = [share for kind, share in found.items() if kind is not Rows.WITHIN]
     numbers = _numbers(plan, noisy)
-    if numbers is None or numbers <= 0:
-        return [share for kind, share in found.items() if kind is not Rows.WITHIN]
+    if numbers is None:
+        return told
     rows: dict[Rows, float] = {kind: max(share.rows, 0.0) for kind, share in found.items()}
+    numbers = max(numbers, 0.0)
     filled = numbers + rows.get(Rows.NO_NUMBER, 0.0)
     everything = numbers + sum(rows.get(kind, 0.0) for kind in LEFT_OUT)
     wholes = {Rows.BELOW: numbers, Rows.ABOVE: numbers, Rows.NO_NUMBER: filled}
-    return [
-        replace(share, of=wholes.get(kind, everything)) for kind, share in found.items() if kind is not Rows.WITHIN
-    ]
+    return [replace(share, of=wholes.get(share.kind, everything) or None) for share in told]
 
 
 def _share(noisy: Noisy, confidence: float) -> Share:
     rows = float(noisy.value * noisy.cell.step)
-    half, beyond = (_half(noisy, level) for level in (confidence, _BEYOND))
+    half, beyond = (_half(noisy, level) for level in (confidence, _BEYOND[noisy.cell.rows in SIDES]))
     return Share(noisy.cell.rows, rows, half, rows - beyond)
 
 
@@ -134,31 +138,42 @@ def warnings(plan: Plan, found: Sequence[Share]) -> list[str]:
 
 
 def _warning(plan: Plan, share: Share) -> str:
-    bounds = plan.grid.bounds if plan.grid else None
-    if bounds and share.kind in (Rows.BELOW, Rows.ABOVE):
-        where = "below" if share.kind is Rows.BELOW else "above"
-        bound = bounds.lower if share.kind is Rows.BELOW else bounds.upper
-        return (
-            f"{share.text('the numbers')} lie {where} {bound:,.15g} and count as it: the answer and its interval are "
-            "for the values as clamped"
-        )
+    if share.kind in (Rows.BELOW, Rows.ABOVE) and plan.grid and plan.query:
+        return _clamped(plan.query, plan.grid.bounds, share)
     if share.kind is Rows.NO_NUMBER:
+        if share.of and share.rows + share.half >= share.of:
+            return f"no filled cell is a number ({plus_minus(share.rows, share.half)} rows): the answer is noise"
         return (
             f"{share.text('the filled cells')} are no numbers, and are left out: thousands separators, percent "
-            f"signs, decimal commas, codes? {_IMPORT}"
+            f"signs, decimal commas, codes, dates, words? {_IMPORT}"
         )
     if share.kind is Rows.BROKEN_LINE:
         return (
-            f"{share.text('the lines')} have more or fewer cells than the header, and are left out: cells with line "
-            f"breaks, or commas without quotes? {_IMPORT}"
+            f"{share.text('the lines', 'lines')} have more or fewer cells than the header, and are left out: cells "
+            f"with line breaks, or commas without quotes? {_IMPORT}"
         )
     return f"{share.text('the rows')} have an empty cell, and are left out"
 
 
+def _clamped(query: Query, bounds: Bounds, share: Share) -> str:
+    """Say what the bounds did to the answer."""
+    is_below = share.kind is Rows.BELOW
+    where, bound = ("below", bounds.lower) if is_below else ("above", bounds.upper)
+    other = "another" if query is Query.VARIANCE else "smaller" if is_below else "larger"
+    return (
+        f"{share.text('the numbers')} lie {where} {bound:,.15g} and count as {bound:,.15g}: the answer and its "
+        f"interval are for the values as clamped; the {query.value} of the values as they are is {other}, by an "
+        "amount that this run cannot tell"
+    )
+
+
 def as_json(found: Sequence[Share]) -> dict[str, dict[str, float]]:
-    """Return each kind by name as a release has it: noisy rows, half of their interval's width, and percentage."""
+    """Return each kind by name as a release has it: noisy rows, half of their interval's width, and percentage.
+
+    There is none where the rows are no more than noise.
+    """
     return {
         share.kind.value: {"rows": share.rows, "half_width": share.half}
-        | ({} if share.percent is None else {"percent": round(share.percent, 6)})
+        | ({} if share.percent is None or not share.is_beyond_noise else {"percent": round(share.percent, 6)})
         for share in found
     }

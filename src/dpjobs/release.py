@@ -18,8 +18,10 @@ from dpjobs.errors import CopyError, InputError, quoted
 from dpjobs.noise import Noise
 from dpjobs.plan import Plan
 from dpjobs.query import JobSpec, Query
+from dpjobs.statistics import STATISTICS
 from dpjobs.statistics.base import Estimate
 
+PRIVATE, FALLBACK = "private", "fallback"
 HARDENED = "hardened"
 NOT_HARDENED = "not hardened, for comparison"
 """Whoever knows floating point can see through its sampler (Mironov 2012)."""
@@ -60,14 +62,27 @@ def to_json(
         "protects": PROTECTS,
         "bounds": bounds,
         "checks": _checks(spec, shares),
-        "warnings": left_out.warnings(plan, shares)
-        + (clipping.warnings(plan, estimate, shares) if spec.finds_bounds else []),
+        "warnings": _warnings(spec, plan, estimate, shares, bounds),
         "rounding_per_row": plan.rounding_per_row,
         "origin": 0.0 if plan.grid is None else plan.grid.origin,
         "recipe": plan.recipe,
         "cells": [_cell(n) for n in draws.noisy],
     }
     return json.dumps(release, ensure_ascii=False, allow_nan=False)
+
+
+def _warnings(
+    spec: JobSpec, plan: Plan, estimate: Estimate, shares: Sequence[left_out.Share], bounds: dict[str, Any] | None
+) -> list[str]:
+    """Return all that could mislead a reader of the answer, a sentence each."""
+    source = bounds["source"] if bounds else None
+    none_found = source == FALLBACK and plan.grid
+    return [
+        *([clipping.none_found(plan.grid.bounds, plain(spec.bounds_budget()))] if none_found and plan.grid else []),
+        *left_out.warnings(plan, shares),
+        *(clipping.hidden(plan, estimate, shares) if source == PRIVATE else []),
+        *clipping.wide(spec.query, estimate, STATISTICS[spec.query].possible(plan)),
+    ]
 
 
 def _checks(spec: JobSpec, shares: Sequence[left_out.Share]) -> dict[str, Any] | None:

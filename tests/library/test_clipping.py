@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dpjobs.clipping import farther, unseen
+from dpjobs.clipping import farther, none_found, unseen, wide
 from dpjobs.query import Bounds, Query
+from dpjobs.statistics.base import Estimate, Range
 
 MEAN = Query.MEAN
 HIDDEN = 40 * math.log(20)
@@ -15,7 +16,8 @@ HIDDEN = 40 * math.log(20)
 
 
 def warned(query: Query, bounds: Bounds, value: float, half: float, rows: float | None, numbers: float) -> list[str]:
-    return unseen(query, bounds, value, value - half, value + half, rows, rows, numbers)
+    answer = Estimate(value, value - half, value + half)
+    return unseen(query, bounds, value, rows, rows, numbers) + wide(query, answer, Range(-math.inf, math.inf))
 
 
 def test_counties_are_warned_of() -> None:
@@ -53,7 +55,7 @@ def test_farther_is_what_a_row_moves(far: float) -> None:
 
 def test_each_side_is_named_where_it_matters() -> None:
     def told(below: float, above: float) -> str:
-        return unseen(MEAN, Bounds(-64, 64), 10, 10, 10, below, above, 1000)[0]
+        return unseen(MEAN, Bounds(-64, 64), 10, below, above, 1000)[0]
 
     assert "up to 20 rows below -64: " in told(20.0, 3.0)
     assert "up to 20 rows above 64: " in told(3.0, 20.0)
@@ -63,9 +65,23 @@ def test_each_side_is_named_where_it_matters() -> None:
 
 
 def test_a_wide_interval_is_told() -> None:
-    (sentence,) = unseen(MEAN, Bounds(0, 64), 10, 9.4, 10, 0, 0, 1000)
-    assert "± 6 % of the answer" in sentence
-    assert unseen(MEAN, Bounds(0, 64), 10, 9.6, 10.4, 0, 0, 1000) == []
+    possible = Range(0, 64)
+    (sentence,) = wide(MEAN, Estimate(10, 9.4, 10), possible)
+    assert "the noise is ± 6 % of the answer: narrower bounds (`--lower`, `--upper`), more epsilon" in sentence
+    assert wide(MEAN, Estimate(10, 9.6, 10.4), possible) == []
+    (sentence,) = wide(Query.COUNT, Estimate(10, 0, 20), Range(0, math.inf))
+    assert sentence == "the noise is ± 100 % or more of the answer: more epsilon or more rows make it less"
+
+
+def test_an_interval_of_all_that_is_possible_is_no_answer() -> None:
+    (sentence,) = wide(MEAN, Estimate(10, 0, 64), Range(0, 64))
+    assert "this answer says nothing of the table" in sentence
+
+
+def test_bounds_that_were_not_found_are_not_said_to_be() -> None:
+    sentence = none_found(Bounds(-(2.0**20), 2.0**20), "0.01")
+    assert "no bounds could be found for epsilon 0.01" in sentence
+    assert "-1,048,576 to 1,048,576 was used, which has nothing to do with the table" in sentence
 
 
 @pytest.mark.parametrize(("bounds", "rows"), [(Bounds(0, 0), 0.0), (Bounds(0, 8), None)])
@@ -86,7 +102,8 @@ SIZES = st.floats(-(2.0**100), 2.0**100)
 )
 def test_it_never_raises_and_is_one_line(query, ends, answer, rows, numbers) -> None:
     low, value, high = answer
-    for sentence in unseen(query, Bounds(*ends), value, low, high, rows, rows, numbers):
+    sentences = unseen(query, Bounds(*ends), value, rows, rows, numbers)
+    for sentence in [*sentences, *wide(query, Estimate(value, low, high), Range(*ends))]:
         assert sentence.isprintable()
         assert "nan" not in sentence
         assert "inf" not in sentence

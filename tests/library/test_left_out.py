@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dpjobs import left_out
-from dpjobs.answers import plan_for, release_of, totals_plan
+from dpjobs.answers import histogram_plan, plan_for, release_of, totals_plan
 from dpjobs.draws import Draws
 from dpjobs.engines import ENGINES
 from dpjobs.engines.base import Noisy
 from dpjobs.epsilon import Epsilon
 from dpjobs.errors import InputError
-from dpjobs.ledger.base import TOTALS
+from dpjobs.ledger.base import HISTOGRAM, TOTALS
 from dpjobs.noise import TwoSidedGeometric
 from dpjobs.plan import ANSWER, CHECK, LEFT_OUT, SEPARATE, SIDES, Plan, Rows, is_possible
 from dpjobs.query import Bounds, JobSpec, PrivacyBudget, Query
@@ -109,24 +109,39 @@ def test_the_release_tells_each_kind_with_its_noise(query: Query, engine: str) -
     for kind in ("no_number", "empty", "broken_line"):
         assert half[kind] == pytest.approx(3 * own, rel=0.05)
     said = " | ".join(told["warnings"])
-    assert len(told["warnings"]) == 5
+    assert len([w for w in told["warnings"] if "the noise is ±" not in w]) == 5
     for part in (
-        "of the numbers (250 ± 60 rows) lie below 0 and count as it: the answer and its interval are for the",
-        "of the numbers (150 ± 60 rows) lie above 100 ",
+        "of the numbers (250 ± 60 rows) lie below 0 and count as 0: the answer and its interval are for the",
+        "of the numbers (150 ± 60 rows) lie above 100 and count as 100: ",
+        f"the {query.value} of the values as they are is " + ("another" if query is Query.VARIANCE else "smaller"),
         "% of the filled cells (3,000 ± ",
         "% of the rows (1,000 ± ",
-        "% of the lines (5,000 ± ",
+        "% of the lines (5,000 ± 3 lines)" if engine == "opendp" else "% of the lines (5,000 ± 60 lines)",
         "`dpcloud data import --help`",
     ):
         assert part in said
 
 
 def test_what_noise_could_have_made_is_no_warning() -> None:
-    """At a scale of 20, one of 100 tables without such a row shows 78 and more."""
-    for rows, warned in ((70, False), (90, True)):
-        assert bool(release(spec(Query.SUM), {Rows.ABOVE: rows})["warnings"]) is warned
-    for rows, warned in ((3, False), (6, True)):
-        assert bool(release(spec(Query.SUM), {Rows.NO_NUMBER: rows})["warnings"]) is warned
+    """At a scale of 20, one of 200 tables without such a row shows 92 and more; of what is left out one of 2,000."""
+    for kind, few, many in ((Rows.ABOVE, 85, 100), (Rows.NO_NUMBER, 6, 9)):
+        for rows in (few, many):
+            told = release(spec(Query.SUM), {kind: rows})
+            assert bool(told["warnings"]) is (rows == many)
+            assert ("percent" in told["checks"][kind.value]) is (rows == many)
+
+
+def test_a_column_without_any_number_is_said_to_have_none() -> None:
+    told = release(spec(Query.SUM), {Rows.NO_NUMBER: 5000}, numbers=0)
+    assert "no filled cell is a number (5,000 ± 3 rows): the answer is noise" in told["warnings"]
+
+
+@pytest.mark.parametrize("query", [*NUMERIC, Query.COUNT])
+def test_an_answer_that_is_mostly_noise_is_said_to_be(query: Query) -> None:
+    """Whoever gave the bounds: silence would read as a good answer."""
+    for numbers, warned in ((2, True), (100_000, query is Query.VARIANCE)):  # all alike: the variance is 0
+        said = [w for w in release(spec(query), {}, numbers)["warnings"] if "noise" in w]
+        assert bool(said) is warned
 
 
 def test_without_a_share_a_sum_tells_rows_and_no_percentage() -> None:
@@ -136,6 +151,19 @@ def test_without_a_share_a_sum_tells_rows_and_no_percentage() -> None:
     assert told["warnings"][0].startswith("about 1,000 ± 3 rows of the filled cells are no numbers")
     mean = release(spec(Query.MEAN, share="0"), {Rows.NO_NUMBER: 1000})
     assert mean["checks"]["no_number"]["percent"] == pytest.approx(50)
+
+
+def test_bounds_that_nobody_found_are_not_said_to_be_found() -> None:
+    asked = replace(spec(Query.SUM), bounds=None)
+    plan = histogram_plan(asked)
+    empty = tuple(Noisy(cell, 0, TwoSidedGeometric(cell.scale)) for cell in plan.cells)
+    draws = {HISTOGRAM: Draws(empty, "1", "duckdb", "DuckDB 2").to_json(plan)}
+    plan = totals_plan(asked, draws)
+    draws[TOTALS] = Draws(tuple(noisy(plan, {})), "1", "duckdb", "DuckDB 2").to_json(plan)
+    told = json.loads(release_of(asked, draws))
+    assert told["bounds"]["source"] == "fallback"
+    assert told["warnings"][0].startswith("no bounds could be found for epsilon 0.1 (too few numbers in the column)")
+    assert not any("found privately" in warning for warning in told["warnings"])
 
 
 @given(

@@ -307,6 +307,29 @@ def test_a_signal_ends_it_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         signal.signal(signal.SIGINT, before)
 
 
+_INTERRUPTED = """
+import sys
+from dpjobs.backends.duckdb import DuckDBBackend
+class Interrupting:
+    def find_spec(self, name, *_):
+        if name == "numpy":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupting())
+try:
+    with DuckDBBackend.open():
+        pass
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+def test_a_signal_while_it_starts_is_one() -> None:
+    """It came out as an error of DuckDB's, which missed a numpy whose import had been interrupted."""
+    command = [sys.executable, "-c", _INTERRUPTED]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (0, "interrupted\n"), done.stderr
+
+
 _GREEDY = """
 import re, sys
 from pathlib import Path

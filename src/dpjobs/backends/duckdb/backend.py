@@ -39,6 +39,8 @@ class DuckDBBackend(Backend):
         self._working: list[Any] = []
         self._looked_at: tuple[Source, str, list[Footer]] | None = None
         self._stopped = False
+        import numpy  # noqa: F401 (DuckDB would, and take an interrupt meanwhile for a numpy that is not installed)
+
         self._batches = self._connection(())  # of what Arrow reads; it has no way to any file
         self._batches.create_function(sql.EXACT, float, ["VARCHAR"], "DOUBLE")
 
