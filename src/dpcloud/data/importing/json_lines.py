@@ -18,8 +18,24 @@ MAX_RECORD = 1 << 24
 
 _CHUNK = 1 << 18
 _BETWEEN = re.compile(r"[\s,]*")
+
+
+class _TwiceError(Exception):
+    """An object has a key twice."""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):  # Python's own would keep the last of them without a word
+        raise _TwiceError
+    return found
+
+
 _DECODER = json.JSONDecoder(
-    parse_float=lambda text: NATIVE + text, parse_int=lambda text: NATIVE + text, parse_constant=lambda _: None
+    object_pairs_hook=_object,
+    parse_float=lambda text: NATIVE + text,
+    parse_int=lambda text: NATIVE + text,
+    parse_constant=lambda word: None if word == "NaN" else word,  # an infinity is no number that can be kept
 )
 
 
@@ -39,6 +55,8 @@ class JsonRecords:
         for line, record in self._objects():
             for key in record:
                 if key not in places:
+                    if not key:
+                        raise InputError.of(f"line {line} has a key without a name", self.part.name, "named keys")
                     places[key] = len(places)
                     self.names.append(key)
             cells = [""] * len(places)
@@ -48,6 +66,9 @@ class JsonRecords:
 
     def _cell(self, value: Any, key: str, line: int) -> str:
         if isinstance(value, str):
+            if not value.isascii() and any("\ud800" <= c <= "\udfff" for c in value):
+                allowed = "whole characters: this one is half of a pair"
+                raise InputError.of(f"line {line}, {quoted(key)}: no character", self.part.name, allowed)
             return value
         if value is None:
             return ""
@@ -64,10 +85,11 @@ class JsonRecords:
     def _objects(self) -> Iterator[tuple[int, dict[str, Any]]]:
         with self.part.open() as raw:
             text = io.TextIOWrapper(raw, self.options.encoding or encoding_of(self.part))
-            buffer, at, line, ended = "", 0, 1, False
+            buffer, at, line, ended, depth = "", 0, 1, False, 0
             while True:
                 start = _BETWEEN.match(buffer, at).end()  # type: ignore[union-attr]  # it fits the empty text, too
                 if buffer[start : start + 1] in ("[", "]"):
+                    depth += 1 if buffer[start] == "[" else -1
                     start += 1
                 line += buffer.count("\n", at, start)
                 at = start
@@ -78,6 +100,10 @@ class JsonRecords:
                             continue
                     else:
                         value, end = _DECODER.raw_decode(buffer, at)
+                except (_TwiceError, RecursionError) as error:
+                    twice = isinstance(error, _TwiceError)
+                    what = "holds an object with one key twice" if twice else "is nested too deeply"
+                    raise InputError.of(f"line {line} {what}", self.part.name, "every key once") from None
                 except ValueError:
                     if ended or len(buffer) - at > MAX_RECORD:
                         raise InputError.of(
@@ -87,6 +113,9 @@ class JsonRecords:
                 if end == at:
                     more = text.read(max(_CHUNK, len(buffer) - at))
                     if not more and at == len(buffer):
+                        if depth > 0:
+                            what = "an array that is not closed: the file is cut"
+                            raise InputError.of(what, self.part.name, "a whole file")
                         return
                     ended = not more
                     buffer, at = buffer[at:] + more, 0

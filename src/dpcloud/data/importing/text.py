@@ -156,7 +156,7 @@ class TextRecords:
                 self.part.name,
                 "--separator and the right one",
             )
-        if any(widths.values()) and all(set(found) <= {1} for found in widths.values()):
+        if all(set(found) <= {1} for found in widths.values()):  # none where nothing is there, or a quote is wrong
             return ","
         share = {s: found.count(found[0]) / len(found) for s, found in widths.items() if found and found[0] > 1}
         best = [s for s in share if share[s] == max(share.values())]
