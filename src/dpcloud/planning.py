@@ -19,7 +19,7 @@ from dpjobs.errors import InputError
 from dpjobs.interval import Term, quantile
 from dpjobs.noise import Noise
 from dpjobs.plan import TOKENS, Plan
-from dpjobs.query import Bounds, Query, parse_bound, parse_confidence
+from dpjobs.query import DEFAULT_CHECK_SHARE, Bounds, Query, parse_bound, parse_confidence
 from dpjobs.statistics import STATISTICS
 
 _EPILOG = """\b
@@ -117,9 +117,11 @@ class Question(NamedTuple):
 def expected(question: Question, epsilon: Epsilon) -> Expected:
     """Return the half widths that the statistic gives for a table of that size when no noise strikes.
 
-    Raises InputError when epsilon is too small for the query.
+    `epsilon` is what the run is given, of which the answer gets what the check leaves (`--check-share` as it is by
+    default). Raises InputError when epsilon is too small for the query.
     """
-    plan = plan_for(question.engine, question.query, None, question.bounds, epsilon)
+    checks = 0 if question.query is Query.COUNT else epsilon.share(DEFAULT_CHECK_SHARE)
+    plan = plan_for(question.engine, question.query, None, question.bounds, epsilon - checks)
     if any(cell.epsilon < LEAST for cell in plan.live):
         raise InputError.of(f"epsilon is too small for {question.query.value}", epsilon, "more")
     if plan.grid is None:

@@ -156,7 +156,9 @@ class TextRecords:
                 self.part.name,
                 "--separator and the right one",
             )
-        if all(set(found) <= {1} for found in widths.values()):  # none where nothing is there, or a quote is wrong
+        if not any(line.strip() for line in sample.splitlines()[self._skip :]):
+            return ","  # nothing to read, which the caller says
+        if any(widths.values()) and all(set(found) <= {1} for found in widths.values()):
             return ","
         share = {s: found.count(found[0]) / len(found) for s, found in widths.items() if found and found[0] > 1}
         best = [s for s in share if share[s] == max(share.values())]

@@ -51,7 +51,9 @@ def _columns(db: "DuckDBPyConnection", part: Part) -> dict[str, str]:
     except duckdb.Error:
         raise InputError.of("not readable as Parquet", part.name, "a whole Parquet file") from None
     columns = {str(row[0]): str(row[1]) for row in rows}
-    names = {row[0] for row in db.execute(f"select name from parquet_schema({quote(one_file(part.path))})").fetchall()}
+    names = {
+        row[0] for row in db.execute(f"select name from parquet_schema({quote(one_file(part.path))})").fetchall()
+    }
     if other := sorted(columns.keys() - names):  # DuckDB gives the second another name
         what = "a column whose name differs from another's by capitals alone, called"
         raise InputError.of(what, other[0], "names that differ by more")
