@@ -17,7 +17,7 @@ from dpjobs.engines.base import Noisy, is_enough
 from dpjobs.epsilon import plain
 from dpjobs.errors import LedgerError
 from dpjobs.noise import NOISES, Noise
-from dpjobs.plan import Plan
+from dpjobs.plan import ANSWER, Plan, Rows
 
 FORMAT = 2
 _FRACTION = re.compile(r"\d{1,99}(/\d{1,99})?", re.ASCII)
@@ -68,8 +68,8 @@ class Draws:
         except (ValueError, TypeError, LookupError, ArithmeticError, RecursionError):
             # without a value of it, and without what a parser says
             raise LedgerError(
-                "the stored draws of the run cannot be read: malformed, or drawn for another plan; allowed: what "
-                "this tool wrote for this run"
+                "the stored draws of the run cannot be read: malformed, or drawn for another plan, as by an earlier "
+                "version; allowed: what this version wrote for this run"
             ) from None
         return read
 
@@ -92,8 +92,8 @@ def digest(plan: Plan) -> str:
                 c.sensitivity,
                 plain(c.epsilon),
                 c.formula and c.formula.sql("k"),
-                c.rows.value,
-                c.vector,
+                # cells of the answer are written as before there were others: draws of then can be read
+                *([] if c.rows is Rows.NUMBERS and c.vector == ANSWER else [c.rows.value, c.vector]),
             ]
             for c in plan.cells
         ],

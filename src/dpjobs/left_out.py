@@ -82,7 +82,7 @@ class Share:
         rows = f"{plus_minus(self.rows, self.half)} {unit}"
         if self.percent is None or not self.of:
             return f"about {rows} of {whole}"
-        return f"about {rounded(self.percent, 100.0 * self.half / self.of)} % of {whole} ({rows})"
+        return f"about {rounded(self.percent, 100.0 * max(self.half, 1.0) / self.of)} % of {whole} ({rows})"
 
 
 def plus_minus(rows: float, half: float) -> str:

@@ -12,8 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dpjobs import bounds
+from dpjobs.answers import plan_for
 from dpjobs.draws import Draws, digest
 from dpjobs.engines.base import Noisy
+from dpjobs.epsilon import Epsilon
 from dpjobs.errors import LedgerError
 from dpjobs.ledger.base import MAX_DRAWS
 from dpjobs.noise import NOISES, RoundedLaplace, TwoSidedGeometric
@@ -184,3 +186,9 @@ def refused(read: Callable[[], object]) -> None:
     assert str(SECRET) not in str(told.value)
     assert "\n" not in str(told.value)
     assert told.value.__suppress_context__
+
+
+def test_draws_of_before_there_were_checks_are_read() -> None:
+    """A COUNT's plan, and a histogram's, is what it was: so is its digest, and a run of then can be finished."""
+    of_then = plan_for("opendp", Query.COUNT, "x", None, Epsilon(1))
+    assert digest(of_then) == "80f544d92c6c32c1ff6ce003a6a588f99dbae916f1bedb902b4a5c22b6f4c480"

@@ -394,6 +394,15 @@ def test_packed_files_zips_and_patterns(imported: Importer) -> None:
     assert "broken or cut" in imported.refused(None, folder / "h.csv.gz", "--overwrite")
 
 
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_a_zip_with_two_members_of_one_name(imported: Importer) -> None:
+    """Opened by its name, the last would be read twice, and the first never."""
+    with zipfile.ZipFile(imported.folder / "d.zip", "w") as archive:
+        archive.writestr("a.csv", "x,y\n1,2\n")
+        archive.writestr("a.csv", "x,y\n3,4\n")
+    assert "two members of one name" in imported.refused(None, imported.folder / "d.zip")
+
+
 def test_the_file_of_a_cell_that_does_not_fit_is_named(imported: Importer) -> None:
     (imported.folder / "a.csv").write_text("x,y\n1,a\n")
     (imported.folder / "b.csv").write_text("y,x\na,1\na,?\n")

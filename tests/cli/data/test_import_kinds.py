@@ -187,6 +187,36 @@ def test_years_as_names_and_cells_beyond_the_names_in_excel(imported: Importer) 
     assert "cells beyond the names are left out" in done.screen
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('[{"x":1},{"x":2},', "an array that is not closed"),
+        ('{"y":1}\n{"x":1,"x":2}\n', "line 2 holds an object with one key twice"),
+        ('{"x":Infinity}\n{"x":2}\n', "'Infinity' is no whole number"),
+        ('{"x":"\\ud800"}\n', "line 1, 'x': no character"),
+        ('{"":1}\n', "line 1 has a key without a name"),
+        ('{"x":' * 100_000, "line 1 is nested too deeply"),
+    ],
+)
+def test_json_that_would_lose_something(imported: Importer, text: str, message: str) -> None:
+    assert message in imported.refused(text, name="t.json")
+
+
+@pytest.mark.parametrize(("name", "other"), [("t[1].parquet", "t1.parquet"), ("t*.parquet", "tt.parquet")])
+def test_the_name_of_a_parquet_file_is_no_pattern(imported: Importer, name: str, other: str) -> None:
+    pq.write_table(pa.table({"x": [1, 2]}), imported.folder / name)
+    pq.write_table(pa.table({"x": [7]}), imported.folder / other)
+    assert imported(None, imported.folder / name).cells == {"x": [1, 2]}
+
+
+@pytest.mark.parametrize("folder", ["x=7", "year=2020"])
+def test_the_name_of_a_folder_is_no_column(imported: Importer, folder: str) -> None:
+    """DuckDB would put a folder's value in the place of the file's own."""
+    (imported.folder / folder).mkdir()
+    pq.write_table(pa.table({"x": [1, None]}), imported.folder / folder / "t.parquet")
+    assert imported(None, imported.folder / folder / "t.parquet").cells == {"x": [1, None]}
+
+
 def test_parquet_keeps_its_types_and_its_texts_are_looked_at(imported: Importer) -> None:
     table = pa.table(
         {

@@ -193,6 +193,14 @@ class CSVContract:
         assert [count(backend, source_of(folder), column) for column in (None, "a", "x")] == [3, 3, 3]
         assert total(backend, source_of(folder)) == 6
 
+    def test_blank_lines_of_one_column_are_no_rows(self, backend: Backend, tmp_path: Path) -> None:
+        """They have as many commas as any other line of it."""
+        (tmp_path / "t.csv").write_bytes(b"x\n1\n\n   \n\r\n2\n")
+        source = source_of(tmp_path / "t.csv")
+        assert [count(backend, source, column) for column in (None, "x")] == [2, 2]
+        for plan in plans(backend, "x", Bounds(0, 5)):
+            assert backend.totals(source, plan) == reference.of_csv(source, plan)
+
     def test_a_header_alone_is_a_table_without_rows(self, backend: Backend, tmp_path: Path) -> None:
         (tmp_path / "t.csv").write_bytes(b"a,x")
         source = source_of(tmp_path / "t.csv")

@@ -85,6 +85,17 @@ def quote(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+def parquet(*paths: object, options: str = "") -> str:
+    """Write the reading of these Parquet files as SQL: no name is a pattern, and no folder's name a column."""
+    listed = ", ".join(quote(one_file(path)) for path in paths)
+    return f"read_parquet([{listed}], hive_partitioning = false{options})"
+
+
+def one_file(path: object) -> str:
+    """Return a path that DuckDB, which reads names as patterns, takes for this file alone."""
+    return re.sub(r"[\[*?]", r"[\g<0>]", str(path))
+
+
 def identifier(name: str) -> str:
     """Write a name as SQL."""
     return '"' + name.replace('"', '""') + '"'

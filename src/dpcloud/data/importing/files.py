@@ -92,6 +92,8 @@ def _parts(path: Path) -> list[Part]:
     kept = [name for name in names if not name.startswith("__MACOSX/") and not Path(name).name.startswith(".")]
     if not kept:
         raise InputError.of("an empty zip", path, _ALLOWED)
+    if twice := next((name for name in kept if kept.count(name) > 1), None):  # opened by name, the last would be read
+        raise InputError.of("a zip with two members of one name", f"{path}/{twice}", "unpack it first")
     parts = [Part(f"{path}/{name}", _kind(name), path, name) for name in kept]
     for part in parts:
         if part.kind in ("excel", "parquet") or _packed(Path(part.name)):

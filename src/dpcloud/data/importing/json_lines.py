@@ -17,8 +17,24 @@ MAX_RECORD = 1 << 24
 
 _CHUNK = 1 << 18
 _BETWEEN = re.compile(r"[\s,\[\]]*")
+
+
+class _TwiceError(Exception):
+    """An object has a key twice."""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):  # Python's own would keep the last of them without a word
+        raise _TwiceError
+    return found
+
+
 _DECODER = json.JSONDecoder(
-    parse_float=lambda text: NATIVE + text, parse_int=lambda text: NATIVE + text, parse_constant=lambda _: None
+    object_pairs_hook=_object,
+    parse_float=lambda text: NATIVE + text,
+    parse_int=lambda text: NATIVE + text,
+    parse_constant=lambda word: None if word == "NaN" else word,  # an infinity is no number that can be kept
 )
 
 
@@ -38,6 +54,8 @@ class JsonRecords:
         for line, record in self._objects():
             for key in record:
                 if key not in places:
+                    if not key:
+                        raise InputError.of(f"line {line} has a key without a name", self.part.name, "named keys")
                     places[key] = len(places)
                     self.names.append(key)
             cells = [""] * len(places)
@@ -47,6 +65,9 @@ class JsonRecords:
 
     def _cell(self, value: Any, key: str, line: int) -> str:
         if isinstance(value, str):
+            if not value.isascii() and any("\ud800" <= c <= "\udfff" for c in value):
+                allowed = "whole characters: this one is half of a pair"
+                raise InputError.of(f"line {line}, {quoted(key)}: no character", self.part.name, allowed)
             return value
         if value is None:
             return ""
@@ -72,6 +93,10 @@ class JsonRecords:
                 try:
                     if at < len(buffer):
                         value, end = _DECODER.raw_decode(buffer, at)
+                except (_TwiceError, RecursionError) as error:
+                    twice = isinstance(error, _TwiceError)
+                    what = "holds an object with one key twice" if twice else "is nested too deeply"
+                    raise self._refused(f"line {line} {what}") from None
                 except ValueError:  # it is wrong, or goes on
                     if ended or len(buffer) - at > MAX_RECORD:
                         raise self._refused(f"line {line} is not JSON") from None

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dpcloud.data.importing.cells import body, identifier, quote
+from dpcloud.data.importing.cells import parquet as parquet_files
 from dpcloud.data.importing.columns import Column, Survey, decide, filled, refuse, words
 from dpcloud.data.importing.excel import ExcelRecords
 from dpcloud.data.importing.files import Part, find
@@ -83,8 +84,7 @@ def _read(
         files[part.name] = records.said
         for name, said in records.notes.items():
             notes.setdefault(name, []).extend(text for text in said if text not in notes.get(name, []))
-    paths = ", ".join(quote(str(path)) for path in spool.files)
-    db.execute(f"create view source as select * from read_parquet([{paths}], union_by_name = true)")
+    db.execute(f"create view source as select * from {parquet_files(*spool.files, options=', union_by_name = true')}")
     return files, notes
 
 
@@ -155,7 +155,7 @@ def _check_fit(
     """Whatever was decided, no filled cell is lost without a word: as many are written as were found."""
     times = {survey.name: survey.times for survey in surveys}
     counts = ", ".join(f"count({identifier(column.name)})" for column in columns)
-    written = db.execute(f"select {counts} from read_parquet({quote(str(made))})").fetchone() or ()
+    written = db.execute(f"select {counts} from {parquet_files(made)}").fetchone() or ()
     for column, count in zip(columns, written, strict=True):
         if column.value is None or count == times[column.name]:
             continue

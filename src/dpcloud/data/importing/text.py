@@ -146,6 +146,8 @@ class TextRecords:
                 self.part.name,
                 "--separator and the right one",
             )
+        if not any(line.strip() for line in sample.splitlines()[self._skip :]):
+            return ","  # nothing to read, which the caller says
         if any(widths.values()) and all(set(found) <= {1} for found in widths.values()):
             return ","
         share = {s: found.count(found[0]) / len(found) for s, found in widths.items() if found and found[0] > 1}

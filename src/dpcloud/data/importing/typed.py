@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from dpcloud.data.importing.cells import BLANKS, identifier, quote
+from dpcloud.data.importing.cells import BLANKS, identifier, one_file, parquet, quote
 from dpcloud.data.importing.files import Part
 from dpcloud.data.importing.spool import PREFIX
 from dpjobs.errors import InputError, quoted
@@ -38,7 +38,7 @@ def source_of_parquet(db: "DuckDBPyConnection", parts: list[Part]) -> None:
         chosen = [f"{_plain(name, type_)} as {identifier(PREFIX + name)}" for name, type_ in columns[0].items()]
         each.append(
             f"select {number} as file, file_row_number + 1 as line, {', '.join(chosen)} "
-            f"from read_parquet({quote(str(part.path))}, file_row_number = true)"
+            f"from {parquet(part.path, options=', file_row_number = true')}"
         )
     db.execute(f"create view source as {' union all '.join(each)}")
 
@@ -47,11 +47,13 @@ def _columns(db: "DuckDBPyConnection", part: Part) -> dict[str, str]:
     import duckdb
 
     try:
-        rows = db.execute(f"describe select * from read_parquet({quote(str(part.path))})").fetchall()
+        rows = db.execute(f"describe select * from {parquet(part.path)}").fetchall()
     except duckdb.Error:
         raise InputError.of("not readable as Parquet", part.name, "a whole Parquet file") from None
     columns = {str(row[0]): str(row[1]) for row in rows}
-    names = {row[0] for row in db.execute(f"select name from parquet_schema({quote(str(part.path))})").fetchall()}
+    names = {
+        row[0] for row in db.execute(f"select name from parquet_schema({quote(one_file(part.path))})").fetchall()
+    }
     if other := sorted(columns.keys() - names):  # DuckDB gives the second another name
         what = "a column whose name differs from another's by capitals alone, called"
         raise InputError.of(what, other[0], "names that differ by more")
