@@ -15,7 +15,7 @@ from dpcloud.data.importing.spool import NATIVE, Cells
 from dpjobs.errors import InputError, quoted
 
 _BEYOND = "cells beyond the names are left out"
-_FORMULA = re.compile(rb"<f[ >/]")
+_FORMULA = re.compile(rb"<(?:\w{1,20}:)?f[ >/]")  # other writers give each name a prefix
 PERCENT = "Excel shows it as percent and stores the fraction, which is kept: 13.7 % is 0.137"
 
 
@@ -97,7 +97,7 @@ class ExcelRecords:
                         while chunk := file.read(1 << 20):
                             if _FORMULA.search(before + chunk):
                                 return True
-                            before = chunk[-2:]
+                            before = chunk[-24:]
         return False
 
     def _find_sheet(self) -> str:
