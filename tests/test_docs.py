@@ -15,7 +15,7 @@ PAGES = sorted(
     for path in ROOT.rglob("*.md")
     if not any(part in NOT_OURS or part.startswith(".") for part in path.relative_to(ROOT).parts)
 )
-MADE_LATER = {"README.md", "audit.md"}  # the index itself, and what `make audit` leaves
+MADE_LATER = {"README.md"}  # the index itself
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 
 
