@@ -72,6 +72,9 @@ TRUE, FALSE = ("true", "yes"), ("false", "no")
 def is_value(cell: str) -> bool:
     """Tell whether a cell of the first line looks like one of a row rather than a name."""
     v = cell.strip(BLANKS)
+    words = v.split()
+    if len(words) > 1 and all(map(is_value, words)):  # a row whose cells are separated by blanks
+        return True
     if v in WORDS or v.lower() in TRUE + FALSE:
         return True
     if any(re.fullmatch(p, v) for p in (PLAIN, CODE, LONG, DATE, TIME, OTHER_DATE)):

@@ -25,12 +25,16 @@ _WHOLE = {"whole", "native whole", "digits", "comma 3", "point 3", "comma groups
 
 @dataclass(frozen=True)
 class Found:
-    """How often a way to write a cell occurs (never shown), with its sign of money, and where it does first."""
+    """How often a way to write a cell occurs (never shown), with its sign of money, and where it does first.
+
+    `even` tells that all these cells are of the same length.
+    """
 
     how: str
     money: str
     percent: bool
     brackets: bool
+    even: bool
     times: int
     file: int
     line: int
@@ -63,14 +67,15 @@ class Survey:
         """Read the whole column."""
         rows = connection.execute(
             f"""with cell as ({filled(name)})
-            select how, money, percent, brackets, count(*), arg_min(struct_pack(f := file, l := line, c := v),
+            select how, money, percent, brackets, min(length(v)) = max(length(v)), count(*),
+                arg_min(struct_pack(f := file, l := line, c := v),
                 struct_pack(f := file, l := line)) as place
             from (select *, {cells.class_of(words(options))} as how,
                     case when b = '' then '' else {cells.money("v")} end as money,
                     b <> '' and contains(v, '%') as percent, b <> '' and starts_with(v, '(') as brackets from cell)
             group by all order by count(*) desc, place"""
         ).fetchall()
-        return cls(name, [Found(*row[:5], *(row[5][key] for key in "flc")) for row in rows])
+        return cls(name, [Found(*row[:6], *(row[6][key] for key in "flc")) for row in rows])
 
     @property
     def filled(self) -> list[Found]:
@@ -161,6 +166,8 @@ def _number(
 ) -> Column:
     mark = options.decimals.get(survey.name, options.decimals.get("")) or _mark(survey, files, mark_elsewhere)
     numbers = [found for found in survey.filled if found.how in _NUMBERS]
+    if survey.name not in options.number:
+        _check_no_code(survey, numbers, files)
     written = [found for found in numbers if found.how not in _NATIVE]
     percent = _more_than_half(written, [f for f in written if f.percent])
     money = next((found.money for found in numbers if found.money), "")
@@ -170,6 +177,23 @@ def _number(
     notes += ["leading zeros are dropped"] if code else []
     return Column(
         survey.name, "whole number" if whole else "number", value, notes + _how_written(numbers, mark, percent)
+    )
+
+
+def _check_no_code(survey: Survey, numbers: list[Found], files: Sequence[str]) -> None:
+    """Raise InputError where numbers may be codes in groups, such as phones: 555 101 201.
+
+    Numbers of people and money differ in length sooner or later, codes do not.
+    """
+    first, *others = numbers
+    if others or first.how != "blank groups" or not first.even or first.money or first.percent or first.brackets:
+        return
+    if "'" in first.cell or "\u2019" in first.cell:
+        return
+    name = shlex.quote(survey.name)
+    raise owners(
+        f"{_place(first, files)}, column {quoted(survey.name)}: {quoted(first.cell)} may be a number or a code, such "
+        f"as a phone's, for all of the column are of one length with blanks in them: --number {name} or --text {name}"
     )
 
 

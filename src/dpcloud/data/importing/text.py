@@ -3,10 +3,12 @@
 import csv
 import io
 import re
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from dpcloud.data.importing.cells import is_value
 from dpcloud.data.importing.files import Part
 from dpcloud.data.importing.names import name_columns
 from dpcloud.data.importing.options import Options
@@ -47,7 +49,8 @@ class TextRecords:
         self._skip = max(0, (self.options.header or 1) - 1)
         if not "".join(sample.splitlines()[self._skip :]).strip():
             raise InputError.of("nothing to read", self.part.name, "a file with a line of names, or rows")
-        self._separator = self.options.separator or self._told(sample) or self._find_separator(sample)
+        told = self.options.separator or self._told(sample)
+        self._separator = told or self._find_separator(sample)
         self._first: tuple[int, list[str]] = next(self._records(io.StringIO(sample, newline="")), (0, []))
         line, cells = self._first
         self.names, self.notes, named = name_columns(cells, self.options, f"{self.part.name}, line {line}")
@@ -57,12 +60,15 @@ class TextRecords:
             f"names in line {line}" if named else "no line of names",
         ]
         self._has_names = named
+        said = {*self.options.number, *self.options.text}
+        self._may_hold_blanks = told is not None or len(cells) > 1 or self.names[0] in said
 
     def rows(self) -> Iterator[tuple[int, Cells]]:
         """Give each record's first line and its cells; raises InputError."""
         width, names = len(self.names), self._first[1] if self._has_names else None
         with open_text(self.part, self._encoding) as text:
-            for line, cells in self._records(text):
+            records = self._records(text)
+            for line, cells in records if self._may_hold_blanks else self._without_blanks(records):
                 if cells == names:
                     if line != self._first[0]:  # where files were put one after the other
                         self._tell_once("lines equal to it are left out")
@@ -74,6 +80,31 @@ class TextRecords:
                     self._tell_once("lines with another number of cells are rows whose cells are all empty")
                 else:
                     self._refuse_width(line, len(cells), width)
+
+    def _without_blanks(self, records: Iterator[tuple[int, list[str]]]) -> Iterator[tuple[int, list[str]]]:
+        """Pass on records of one cell each; raises InputError where blanks seem to separate cells in them.
+
+        `1 101` below `id v` is not the number 1101. Lines of words are one column where their numbers differ.
+        """
+        named = len(self._first[1][0].split()) if self._has_names else 0
+        counts: set[int] = set()
+        for line, cells in records:
+            parts = [part for cell in cells for part in cell.split()]
+            if line != self._first[0] or not self._has_names:
+                counts.add(len(parts))
+                if len(parts) > 1 and len(parts) == named and all(map(is_value, parts)):
+                    self._refuse_blanks(f"line {line} holds")
+            yield line, cells
+        if len(counts) == 1 and max(counts) > 1:
+            self._refuse_blanks("every line holds")
+
+    def _refuse_blanks(self, which: str) -> None:
+        name = shlex.quote(self.names[0])
+        raise InputError(
+            f"{self.part.name}: {which} several words, and no other separator is found: --separator space where "
+            f"blanks separate cells; where it is one column, --number {name} (blanks between thousands), "
+            f"--text {name}, or --separator , (dates and times)"
+        )
 
     def _tell_once(self, said: str) -> None:
         if said not in self.said:
