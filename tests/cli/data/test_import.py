@@ -423,7 +423,8 @@ def test_the_output_is_new_or_replaced_only_when_asked_for(imported: Importer) -
 @pytest.mark.parametrize(
     ("content", "name", "words", "message"),
     [
-        ("", "t.csv", [], "nothing to read"),
+        ("", "t.csv", [], "nothing to read, zero bytes: given"),
+        ("", "t.parquet", [], "nothing to read, zero bytes: given"),
         ("\n\n", "t.csv", [], "nothing to read"),
         (b"\x00\x01\x02", "t.csv", [], "not a text file"),
         (b"a,b\n\x8d\xff,1\n", "t.csv", [], "neither UTF-8 nor Latin-1"),

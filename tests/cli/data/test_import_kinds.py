@@ -84,6 +84,25 @@ def test_a_number_that_does_not_fit_is_shown_as_it_stands(imported: Importer) ->
     assert line.startswith("t.jsonl, line 3, column 'x': '0.07' is no number as other cells of it are (% taken out")
 
 
+COLUMNS = {"x": {"0": 1, "1": 2}, "y": {"0": "a", "1": "b"}}
+SPLIT = {"columns": ["x"], "index": [0, 1], "data": [[1], [2]]}
+
+
+@pytest.mark.parametrize("words", [[], ["--lenient"]])
+@pytest.mark.parametrize("made", [COLUMNS, SPLIT])
+def test_columns_of_pandas_are_no_row(imported: Importer, made: dict[str, object], words: list[str]) -> None:
+    line = imported.refused(json.dumps(made), *words, name="t.json")
+    assert line.startswith(
+        "one object of lists or objects, which is no row; pandas' to_json of columns? write it with orient='records'"
+    )
+
+
+def test_columns_of_pandas_that_are_long(imported: Importer) -> None:
+    long = json.dumps({"x": {"0": "x" * (1 << 25)}})
+    line = imported.refused(long, name="t.json")
+    assert line.startswith("an object longer than 16,777,216 characters; pandas' to_json of columns? write it with")
+
+
 def test_json_with_lists_leniently(imported: Importer) -> None:
     done = imported('{"a": 1, "b": {"c": 2}}\n{"a": 2, "b": "x"}\n', "--lenient", name="t.json")
     assert done.cells == {"a": [1, 2], "b": [None, "x"]}
