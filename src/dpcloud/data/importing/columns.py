@@ -166,6 +166,13 @@ def _number(
 ) -> Column:
     mark = options.decimals.get(survey.name, options.decimals.get("")) or _mark(survey, files, mark_elsewhere)
     numbers = [found for found in survey.filled if found.how in _NUMBERS]
+    if not numbers and not survey.hows & {"code", "long"}:
+        found = survey.first(survey.hows)
+        raise owners(
+            f"{_place(found, files)}, column {quoted(survey.name)}: {quoted(found.cell)} is no number, nor is any "
+            f"other cell of the column, which --number calls one of numbers; leave out --number "
+            f"{shlex.quote(survey.name)}"
+        )
     if survey.name not in options.number:
         _check_no_code(survey, numbers, files)
     written = [found for found in numbers if found.how not in _NATIVE]
@@ -251,13 +258,13 @@ def _place(found: Found, files: Sequence[str]) -> str:
     return f"{files[found.file]}, line {found.line}"
 
 
-def refuse(column: Column, file: str, line: int, cell: str) -> NoReturn:
+def refuse(column: Column, file: str, line: int, cell: str, below: str) -> NoReturn:
     """Raise InputError for the first cell that does not fit its column."""
     cell = cell.removeprefix(NATIVE)
     raise owners(
         f"{file}, line {line}, column {quoted(column.name)}: {quoted(cell)} is no {column.type} as other cells of it "
         f"are{_written(column)}; --empty {shlex.quote(cell)} reads this one as empty, --lenient all that do not fit, "
-        f"--text {shlex.quote(column.name)} keeps the column as text"
+        f"--text {shlex.quote(column.name)} keeps the column as text{below}"
     )
 
 

@@ -8,6 +8,8 @@ from dpcloud.data.importing.cells import WORDS
 from dpjobs.errors import InputError
 
 OWNER = "(this line quotes your table: it is for its owner)"
+END = 3
+"""So many lines at the end of a file may be totals or notes."""
 _SEPARATORS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "space": " "}
 
 
@@ -34,6 +36,11 @@ class Options:
 def owners(message: str) -> InputError:
     """Return an error that quotes a cell, and says so."""
     return InputError(f"{message} {OWNER}")
+
+
+def below_the_table(after: int) -> str:
+    """Return what to say of a line that does not fit, by how many lines come after it."""
+    return "; a total or a note below the table is no row: delete it" if after < END else ""
 
 
 def separator_of(given: str | None) -> str | None:

@@ -13,7 +13,7 @@ from dpcloud.data.importing.columns import Column, Survey, decide, filled, refus
 from dpcloud.data.importing.excel import ExcelRecords
 from dpcloud.data.importing.files import Part, find
 from dpcloud.data.importing.json_lines import JsonRecords
-from dpcloud.data.importing.options import Options
+from dpcloud.data.importing.options import Options, below_the_table
 from dpcloud.data.importing.spool import PREFIX, Records, Spool
 from dpcloud.data.importing.text import TextRecords
 from dpcloud.data.importing.typed import TYPED, source_of_parquet
@@ -166,7 +166,8 @@ def _check_fit(
             f"select file, line, v from ({filled(column.name)}) where (v in ({words(options)})) is not true "
             f"and ({column.value('v', 'b')}) is null order by file, line limit 1"
         ).fetchone() or (0, 0, "")
-        refuse(column, names[file], line, cell)
+        after = db.execute(f"select count(*) from source where file = {file} and line > {line}").fetchone() or (0,)
+        refuse(column, names[file], line, cell, below_the_table(after[0]))
 
 
 def _write(db: "DuckDBPyConnection", columns: list[Column], options: Options, made: Path) -> None:
