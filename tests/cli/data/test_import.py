@@ -404,7 +404,8 @@ def test_the_file_of_a_cell_that_does_not_fit_is_named(imported: Importer) -> No
 def test_no_count_is_shown(imported: Importer) -> None:
     """What the screen says is the same whatever the rows are, as long as their kinds are."""
     few = imported("x;y\n1;a\nn.k.;NA\n3;c\n", "--lenient")
-    many = imported("x;y\n" + "1;a\n" * 99 + "n.k.;NA\n" * 77, "--lenient", "--overwrite")
+    few.path.unlink()
+    many = imported("x;y\n" + "1;a\n" * 99 + "n.k.;NA\n" * 77, "--lenient")
     assert few.screen == many.screen
     assert few.said("x") == "whole number: cells that do not fit are empty"
 
@@ -414,7 +415,11 @@ def test_the_output_is_new_or_replaced_only_when_asked_for(imported: Importer) -
     before = done.path.read_bytes()
     assert "the output exists already" in imported.refused("x\n2\n")
     assert done.path.read_bytes() == before
-    assert imported("x\n2\n", "--overwrite").cells == {"x": [2]}
+    assert "It is another table, with a budget of its own" in done.screen
+    done = imported("x\n2\n", "--overwrite")
+    assert done.cells == {"x": [2]}
+    assert "It keeps the budget of its path" in done.screen
+    assert "budget of its own" not in done.screen
     assert "the output is one of the files" in imported.refused(None, done.path, "--overwrite")
     assert "a name that ends in .parquet" in imported.refused("x\n", "--output", imported.folder / "t.csv")
     assert "folder is not there" in imported.refused("x\n", "--output", imported.folder / "no" / "t.parquet")

@@ -3,6 +3,7 @@
 import datetime
 import json
 import zipfile
+from decimal import Decimal
 from pathlib import Path
 
 import openpyxl
@@ -231,10 +232,20 @@ def test_parquet_keeps_its_types_and_its_texts_are_looked_at(imported: Importer)
         "text",
     ]
     pq.write_table(pa.table({"i": [[1]]}), path)
-    assert "a column of the type BIGINT[]: given 'i'" in imported.refused(None, path, "--overwrite")
+    assert "no column of plain values: given 'in.parquet'" in imported.refused(None, path, "--overwrite")
     pq.write_table(pa.table({"p": ["1%", "2%", "?"]}), path)
     line = imported.refused(None, path, "--overwrite")
     assert line.startswith("in.parquet, line 3, column 'p': '?' is no whole number as other cells of it are (% taken")
+
+
+def test_lists_in_parquet_are_left_out_which_is_said(imported: Importer) -> None:
+    path = imported.folder / "in.parquet"
+    decimals = pa.array([[Decimal(1)], None], pa.list_(pa.decimal128(5, 2)))
+    pq.write_table(pa.table({"i": [1, 2], "tags": [["a"], []], "d": decimals, "s": [{"a": 1}, None]}), path)
+    done = imported(None, path)
+    assert done.cells == {"i": [1, 2]}
+    for name, type_ in (("tags", "VARCHAR[]"), ("d", "DECIMAL(5,2)[]"), ("s", "STRUCT(a BIGINT)")):
+        assert f"column '{name}' is left out: {type_} is no plain value" in done.screen
 
 
 def test_names_that_differ_by_capitals_alone(imported: Importer) -> None:

@@ -29,12 +29,13 @@ _MEMORY = "2GB"
 
 @dataclass(frozen=True)
 class Imported:
-    """What was made: its columns, and of each file what was found out about it."""
+    """What was made: its columns, and of each file what was found out about it; `replaced` another at its path."""
 
     output: Path
     columns: list[Column]
     files: dict[str, list[str]]
     left_out: list[str]
+    replaced: bool
 
 
 def import_table(given: Sequence[str], output: Path, options: Options, overwrite: bool) -> Imported:
@@ -42,6 +43,7 @@ def import_table(given: Sequence[str], output: Path, options: Options, overwrite
     _check_output(output, overwrite)
     parts = find(given)
     _check_not_an_input(output, parts)
+    replaced = output.exists()
     try:
         with (
             tempfile.TemporaryDirectory(prefix=f".{output.name}-", dir=output.parent) as name,
@@ -58,7 +60,7 @@ def import_table(given: Sequence[str], output: Path, options: Options, overwrite
             made.replace(output)
     except OSError:
         raise _unwritable(output) from None
-    return Imported(output, columns, files, left_out)
+    return Imported(output, columns, files, left_out, replaced)
 
 
 def _read(
@@ -66,8 +68,7 @@ def _read(
 ) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
     """Make the view `source`; return what was found out about each file, and about each column."""
     if parts[0].kind == "parquet":
-        source_of_parquet(db, parts)
-        return {part.name: ["Parquet"] for part in parts}, {}
+        return source_of_parquet(db, parts), {}
     spool = Spool(folder)
     files: dict[str, list[str]] = {}
     notes: dict[str, list[str]] = {}

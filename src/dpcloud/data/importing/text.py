@@ -117,8 +117,8 @@ class TextRecords:
     def _refuse_width(self, line: int, cells: int, width: int, below: str) -> None:
         raise InputError(
             f"{self.part.name}, line {line}: {cells} cells, where {width} are named; a cell with the separator in it "
-            f"must be in quotes, a title above the names takes --header LINE{below}; --lenient keeps such a line as a "
-            "row of empty cells"
+            f"must be in quotes, a title above the names takes --header LINE{below}; --lenient keeps such a line as "
+            "a row of empty cells"
         )
 
     def _records(self, text: io.TextIOBase, separator: str | None = None) -> Iterator[tuple[int, list[str]]]:
