@@ -13,7 +13,7 @@ from cli.data.importing import OWNER, Importer
         "id v\n1 101\n2\n",  # a cell that is missing
         "age   score\n 21     101\n",
         "v\n1 101\n10 102\n",  # R's row names
-        "a b\n1 21 101\n2 22 102\n",
+        "v\n1 21 101\n2 22 102\n",
         "name score\nAnn 101\nBob 102\n",
     ],
 )
@@ -33,6 +33,8 @@ def test_the_options_that_say_what_blanks_are(imported: Importer) -> None:
     assert imported("x\n1 234\n12\n", "--overwrite").cells == {"x": [1234, 12]}
     seen = imported("t\n2020-01-01 10:30\n2020-01-02 10:30\n", "--separator", ",", "--overwrite")
     assert seen.types == {"t": "timestamp[us]"}
+    text = imported("full name\nAnn B Lee\nBob C Ray\n", "--text", "full name", "--overwrite")
+    assert text.cells == {"full name": ["Ann B Lee", "Bob C Ray"]}
     assert imported("full name\nAnn Lee\nCher\n", "--overwrite").cells == {"full name": ["Ann Lee", "Cher"]}
 
 

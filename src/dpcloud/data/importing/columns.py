@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 MIXED = 0.1
 """From this share of numbers on a column with other cells, too, is a column of numbers in which some do not fit."""
 
+COUNTS = "counts only (COUNT), no SUM or MEAN"
+"""What a column of texts is good for."""
+
 _NATIVE = ("native", "native whole")
 _PLAIN = ("whole", *_NATIVE)
 _NUMBERS = {*_PLAIN, *cells.CLASSES}
@@ -70,7 +73,7 @@ class Survey:
             select how, money, percent, brackets, min(length(v)) = max(length(v)), count(*),
                 arg_min(struct_pack(f := file, l := line, c := v),
                 struct_pack(f := file, l := line)) as place
-            from (select *, {cells.class_of(words(options))} as how,
+            from (select *, {cells.class_of(words(options), options.true, options.false)} as how,
                     case when b = '' then '' else {cells.money("v")} end as money,
                     b <> '' and contains(v, '%') as percent, b <> '' and starts_with(v, '(') as brackets from cell)
             group by all order by count(*) desc, place"""
@@ -99,7 +102,14 @@ class Survey:
     @property
     def is_text(self) -> bool:
         """Whether it is text as far as its cells tell: few numbers, or codes with leading zeros or of many digits."""
-        codes = self.hows & {"code", "long"} and self.hows <= {"code", "long", "whole", "native whole", "text"}
+        codes = self.hows & {"code", "long"} and self.hows <= {
+            "code",
+            "long",
+            "whole",
+            "native whole",
+            "text",
+            *cells.LETTERS,
+        }
         return bool(codes) or self.share(_NUMBERS) < MIXED
 
     def first(self, hows: set[str]) -> Found:
@@ -137,7 +147,9 @@ def _decided(
     if is_number:
         return _number(survey, options, files, mark_elsewhere, notes)
     if survey.hows == {"truth"}:
-        return Column(survey.name, "true/false", cells.truth, [*notes, "counts as 1 and 0"])
+        return Column(
+            survey.name, "true/false", cells.Truth(options.true, options.false), [*notes, "counts as 1 and 0"]
+        )
     if survey.hows == {"date"}:
         return Column(survey.name, "date", cells.date, notes)
     if survey.hows <= {"date", "time"}:
@@ -146,7 +158,14 @@ def _decided(
 
 
 def _text(survey: Survey, notes: list[str]) -> Column:
-    return Column(survey.name, "text", cells.text, notes)
+    return Column(survey.name, "text", cells.text, [*notes, *_letters(survey), COUNTS])
+
+
+def _letters(survey: Survey) -> list[str]:
+    for how, (true, false) in cells.LETTERS.items():
+        if survey.hows == {how}:
+            return [f"--true {true} --false {false} reads it as true/false"]
+    return []
 
 
 def _why_text(survey: Survey) -> list[str]:

@@ -18,7 +18,8 @@ def name_columns(first: Sequence[str], options: Options, place: str) -> tuple[li
     if options.header == 0:
         return [f"column{i}" for i in range(1, len(first) + 1)], {}, False
     if options.header is None:
-        value = next((cell for cell in first if is_value(cell)), None)
+        truths = {word.lower() for word in (*options.true, *options.false)}
+        value = next((cell for cell in first if is_value(cell) or cell.strip().lower() in truths), None)
         if value is not None:
             line = place.rpartition(" ")[2]
             blanks = _BLANKS if len(first) == 1 and len(value.split()) > 1 else ""

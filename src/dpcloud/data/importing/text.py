@@ -198,6 +198,8 @@ class TextRecords:
             return
         for separator in separators:
             first, *others = self._sampled(sample, separator) or [[]]
+            if " ".join(first) in {*self.options.number, *self.options.text}:  # it is one column
+                continue
             named = len(first) > 1 or (separator == " " and sample.startswith('"'))
             if (
                 others
