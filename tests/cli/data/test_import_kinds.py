@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from cli.data.importing import OWNER, Importer
+from cli.data.importing import COUNTS, OWNER, Importer
 
 RECORDS = [
     {"x": 1, "y": 1.234, "z": "1,5", "ok": True, "name": "Ann"},
@@ -44,7 +44,7 @@ def test_json(imported: Importer, name: str, text: str) -> None:
     assert done.cells == CELLS
     assert done.said("y") == "number"
     assert done.said("z") == "number: decimal comma; '.' between thousands taken out"
-    assert done.said("more") == "text: 'NA' read as empty; no cell is filled"
+    assert done.said("more") == f"text: 'NA' read as empty; no cell is filled; {COUNTS}"
 
 
 def test_json_of_many_pieces_keeps_every_object_and_its_line(imported: Importer) -> None:
@@ -107,7 +107,7 @@ def test_columns_of_pandas_that_are_long(imported: Importer) -> None:
 def test_json_with_lists_leniently(imported: Importer) -> None:
     done = imported('{"a": 1, "b": {"c": 2}}\n{"a": 2, "b": "x"}\n', "--lenient", name="t.json")
     assert done.cells == {"a": [1, 2], "b": [None, "x"]}
-    assert done.said("b") == "text: lists and objects are empty"
+    assert done.said("b") == f"text: lists and objects are empty; {COUNTS}"
 
 
 @pytest.fixture
@@ -229,7 +229,7 @@ def test_parquet_keeps_its_types_and_its_texts_are_looked_at(imported: Importer)
         "date",
         "date and time",
         "true/false",
-        "text",
+        f"text: {COUNTS}",
     ]
     pq.write_table(pa.table({"i": [[1]]}), path)
     assert "no column of plain values: given 'in.parquet'" in imported.refused(None, path, "--overwrite")
