@@ -11,6 +11,7 @@ from cli.data.importing import OWNER, Importer
         "age score\n21 101\n22 102\n",
         "id v\n1 101\n",
         "id v\n1 101\n2\n",  # a cell that is missing
+        "id v w\n1 101\n2\n",
         "age   score\n 21     101\n",
         "v\n1 101\n10 102\n",  # R's row names
         "v\n1 21 101\n2 22 102\n",

@@ -96,7 +96,7 @@ class TextRecords:
             parts = [part for cell in cells for part in cell.split()]
             if line != self._first[0] or not self._has_names:
                 counts.add(len(parts))
-                if len(parts) > 1 and len(parts) == named and all(map(is_value, parts)):
+                if min(len(parts), named) > 1 and all(map(is_value, parts)):
                     self._refuse_blanks(f"line {line} holds")
             yield line, cells
         if len(counts) == 1 and max(counts) > 1:
