@@ -11,6 +11,7 @@ import pytest
 
 from dpcloud.cli import main
 
+COUNTS = "counts only (COUNT), no SUM or MEAN"
 OWNER = "(this line quotes your table: it is for its owner)"
 
 
@@ -31,8 +32,10 @@ class Done:
 
     def said(self, column: str) -> str:
         """What the table on the screen says of a column: its type and what was done."""
-        [row] = re.findall(rf"^│ {re.escape(column)} +│ (.*) │$", self.screen, flags=re.MULTILINE)
-        return ": ".join(part.strip() for part in row.split("│")).removesuffix(": ")
+        row = rf"^│ {re.escape(column)} +│ (.*) │$((?:\n│ +│ +│ .*│$)*)"
+        [(first, more)] = re.findall(row, self.screen, flags=re.MULTILINE)
+        said = ": ".join(part.strip() for part in first.split("│")).removesuffix(": ")
+        return " ".join([said, *more.replace("│", " ").split()])
 
 
 class Importer:

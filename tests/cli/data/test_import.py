@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.data.importing import OWNER, Done, Importer
+from cli.data.importing import COUNTS, OWNER, Done, Importer
 from dpcloud.cli import main
 from dpjobs.backends.base import Backend
 from dpjobs.backends.duckdb import DuckDBBackend
@@ -66,7 +66,7 @@ def test_an_american_table(imported: Importer) -> None:
     assert done.said("Share") == "number: % taken out: 13.7% is 13.7"
     assert done.said("Income") == "number: 'NA' read as empty; ',' between thousands taken out; '$' taken out"
     assert done.said("Ok") == "true/false: counts as 1 and 0"
-    assert done.said("Zip") == "text: codes with leading zeros"
+    assert done.said("Zip") == f"text: codes with leading zeros; {COUNTS}"
     assert done.said("Delta") == "whole number: (5) is −5"
     assert "--dataset" in done.screen
     assert f"Next:  dpcloud run --file {done.path} --query MEAN --column Share --lower LOWER" in done.screen
@@ -235,7 +235,8 @@ def test_every_habit_of_writing_a_number_gives_the_number(imported: Importer, to
 )
 def test_what_is_no_number(imported: Importer, cells: str, said: str) -> None:
     done = imported("x;y\n" + "".join(f"{cell};a\n" for cell in cells.split("|")))
-    assert done.said("x") == said
+    counts = (f"; {COUNTS}" if ":" in said else f": {COUNTS}") if said.startswith("text") else ""
+    assert done.said("x") == said + counts
     if said.startswith("text") and cells != "|":
         assert done.cells["x"] == cells.split("|")
 
@@ -268,18 +269,45 @@ def test_a_cell_that_does_not_fit_is_refused_or_made_empty(
     assert imported(content, "--empty", cell, "--overwrite").cells["x"] == values
     text = imported(content, "--text", "x", "--overwrite")
     assert text.cells["x"] == cells.split("|")
-    assert text.said("y") == "text"
+    assert text.said("y") == f"text: {COUNTS}"
 
 
 def test_a_word_for_empty_can_be_a_word(imported: Importer) -> None:
     content = "country;x\nNA;1\nDE;2\n"
     done = imported(content)
     assert done.cells["country"] == [None, "DE"]
-    assert done.said("country") == "text: 'NA' read as empty"
+    assert done.said("country") == f"text: 'NA' read as empty; {COUNTS}"
     assert imported(content, "--keep-words", "--overwrite").cells["country"] == ["NA", "DE"]
     done = imported("x;y\n999;a\n-1;b\n5;c\n", "--empty", "999", "--empty", "-1", "--overwrite")
     assert done.cells["x"] == [None, None, 5]
     assert done.said("x") == "whole number: '-1', '999' read as empty"
+
+
+@pytest.mark.parametrize(
+    ("cells", "true", "false"),
+    [("Y|N|y|NA", ["Y"], ["N"]), ("T|F|T|", ["t"], ["f"]), ("ja|nein|no", ["ja", "oui"], ["nein"])],
+)
+def test_the_owner_says_what_is_true_and_false(
+    imported: Importer, cells: str, true: list[str], false: list[str]
+) -> None:
+    content = "x;z\n" + "".join(f"{cell};a\n" for cell in cells.split("|"))
+    words = [word for name, given in (("--true", true), ("--false", false)) for w in given for word in (name, w)]
+    done = imported(content)
+    assert done.types["x"] == "string"
+    told = f"--true {true[0].upper()} --false {false[0].upper()} reads it as true/false"
+    assert (told in " ".join(done.screen.replace("│", " ").split())) == (len(true) == 1)
+    done = imported(content, *words, "--overwrite")
+    lowered = [word.lower() for word in true]
+    right = [None if cell in ("NA", "") else cell.lower() in lowered for cell in cells.split("|")]
+    assert done.cells == {"x": right, "z": ["a"] * len(right)}
+    assert f"'{true[0]}' may be a name or a value" in imported.refused(f"Ann;{true[0]}\n", *words, "--overwrite")
+
+
+def test_letters_among_others_are_text(imported: Importer) -> None:
+    done = imported("a;b\nY;T\nN;N\nU;Y\n")
+    assert done.said("a") == done.said("b") == f"text: {COUNTS}"
+    told = imported("a;b\nY;T\nN;N\nU;Y\n", "--true", "Y", "--false", "N", "--overwrite")
+    assert told.cells == done.cells
 
 
 def test_numbers_that_begin_with_zeros_if_the_owner_says_so(imported: Importer) -> None:
@@ -413,7 +441,8 @@ def test_the_file_of_a_cell_that_does_not_fit_is_named(imported: Importer) -> No
 def test_no_count_is_shown(imported: Importer) -> None:
     """What the screen says is the same whatever the rows are, as long as their kinds are."""
     few = imported("x;y\n1;a\nn.k.;NA\n3;c\n", "--lenient")
-    many = imported("x;y\n" + "1;a\n" * 99 + "n.k.;NA\n" * 77, "--lenient", "--overwrite")
+    few.path.unlink()
+    many = imported("x;y\n" + "1;a\n" * 99 + "n.k.;NA\n" * 77, "--lenient")
     assert few.screen == many.screen
     assert few.said("x") == "whole number: cells that do not fit are empty"
 
@@ -423,7 +452,11 @@ def test_the_output_is_new_or_replaced_only_when_asked_for(imported: Importer) -
     before = done.path.read_bytes()
     assert "the output exists already" in imported.refused("x\n2\n")
     assert done.path.read_bytes() == before
-    assert imported("x\n2\n", "--overwrite").cells == {"x": [2]}
+    assert "It is another table, with a budget of its own" in done.screen
+    done = imported("x\n2\n", "--overwrite")
+    assert done.cells == {"x": [2]}
+    assert "It keeps the budget of its path" in done.screen
+    assert "budget of its own" not in done.screen
     assert "the output is one of the files" in imported.refused(None, done.path, "--overwrite")
     assert "a name that ends in .parquet" in imported.refused("x\n", "--output", imported.folder / "t.csv")
     assert "folder is not there" in imported.refused("x\n", "--output", imported.folder / "no" / "t.parquet")
@@ -432,7 +465,8 @@ def test_the_output_is_new_or_replaced_only_when_asked_for(imported: Importer) -
 @pytest.mark.parametrize(
     ("content", "name", "words", "message"),
     [
-        ("", "t.csv", [], "nothing to read"),
+        ("", "t.csv", [], "nothing to read, zero bytes: given"),
+        ("", "t.parquet", [], "nothing to read, zero bytes: given"),
         ("\n\n", "t.csv", [], "nothing to read"),
         (b"\x00\x01\x02", "t.csv", [], "not a text file"),
         (b"a,b\n\x8d\xff,1\n", "t.csv", [], "neither UTF-8 nor Latin-1"),
@@ -445,6 +479,13 @@ def test_the_output_is_new_or_replaced_only_when_asked_for(imported: Importer) -
         ("a,b\n1,2\n", "t.csv", ["--decimal", "c=."], "no such column: given 'c'; allowed: 'a', 'b'"),
         ("a,b\n1,2\n", "t.csv", ["--text", "c"], "no such column: given 'c'; allowed: 'a', 'b'"),
         ("a,b\n1,2\n", "t.csv", ["--text", "a", "--number", "a"], "both --text and --number"),
+        ("a,b\n1,2\n", "t.csv", ["--true", "1"], "a word for true or false: given '1'"),
+        ("a,b\n1,2\n", "t.csv", ["--false", " "], "a word for true or false: given ''"),
+        ("a,b\n1,2\n", "t.csv", ["--true", "NA"], "a word for true or false: given 'NA'"),
+        ("a,b\n1,2\n", "t.csv", ["--true", "NA", "--keep-words"], "a word for true or false: given 'NA'"),
+        ("a,b\n1,2\n", "t.csv", ["--true", "Y", "--empty", "Y"], "is read as empty: given 'Y'"),
+        ("a,b\n1,2\n", "t.csv", ["--true", "Y", "--false", "y"], "stands for true and for false: given 'y'"),
+        ("a,b\n1,2\n", "t.csv", ["--false", "Yes"], "stands for true and for false: given 'yes'"),
         ("a,b\n1,2\n", "t.csv", ["--header", "0"], "the line of names: given '0'"),
         ("a,b\n1,2\n", "t.csv", ["--header", "9"], "nothing to read"),
         ("a,b\n1,2\n", "t.csv", ["/dev/zero"], "a device or a pipe"),

@@ -3,6 +3,7 @@
 import datetime
 import json
 import zipfile
+from decimal import Decimal
 from pathlib import Path
 
 import openpyxl
@@ -10,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from cli.data.importing import OWNER, Importer
+from cli.data.importing import COUNTS, OWNER, Importer
 
 RECORDS = [
     {"x": 1, "y": 1.234, "z": "1,5", "ok": True, "name": "Ann"},
@@ -43,7 +44,7 @@ def test_json(imported: Importer, name: str, text: str) -> None:
     assert done.cells == CELLS
     assert done.said("y") == "number"
     assert done.said("z") == "number: decimal comma; '.' between thousands taken out"
-    assert done.said("more") == "text: 'NA' read as empty; no cell is filled"
+    assert done.said("more") == f"text: 'NA' read as empty; no cell is filled; {COUNTS}"
 
 
 def test_json_of_many_pieces_keeps_every_object_and_its_line(imported: Importer) -> None:
@@ -84,10 +85,29 @@ def test_a_number_that_does_not_fit_is_shown_as_it_stands(imported: Importer) ->
     assert line.startswith("t.jsonl, line 3, column 'x': '0.07' is no number as other cells of it are (% taken out")
 
 
+COLUMNS = {"x": {"0": 1, "1": 2}, "y": {"0": "a", "1": "b"}}
+SPLIT = {"columns": ["x"], "index": [0, 1], "data": [[1], [2]]}
+
+
+@pytest.mark.parametrize("words", [[], ["--lenient"]])
+@pytest.mark.parametrize("made", [COLUMNS, SPLIT])
+def test_columns_of_pandas_are_no_row(imported: Importer, made: dict[str, object], words: list[str]) -> None:
+    line = imported.refused(json.dumps(made), *words, name="t.json")
+    assert line.startswith(
+        "one object of lists or objects, which is no row; pandas' to_json of columns? write it with orient='records'"
+    )
+
+
+def test_columns_of_pandas_that_are_long(imported: Importer) -> None:
+    long = json.dumps({"x": {"0": "x" * (1 << 25)}})
+    line = imported.refused(long, name="t.json")
+    assert line.startswith("an object longer than 16,777,216 characters; pandas' to_json of columns? write it with")
+
+
 def test_json_with_lists_leniently(imported: Importer) -> None:
     done = imported('{"a": 1, "b": {"c": 2}}\n{"a": 2, "b": "x"}\n', "--lenient", name="t.json")
     assert done.cells == {"a": [1, 2], "b": [None, "x"]}
-    assert done.said("b") == "text: lists and objects are empty"
+    assert done.said("b") == f"text: lists and objects are empty; {COUNTS}"
 
 
 @pytest.fixture
@@ -246,13 +266,23 @@ def test_parquet_keeps_its_types_and_its_texts_are_looked_at(imported: Importer)
         "date",
         "date and time",
         "true/false",
-        "text",
+        f"text: {COUNTS}",
     ]
     pq.write_table(pa.table({"i": [[1]]}), path)
-    assert "a column of the type BIGINT[]: given 'i'" in imported.refused(None, path, "--overwrite")
+    assert "no column of plain values: given 'in.parquet'" in imported.refused(None, path, "--overwrite")
     pq.write_table(pa.table({"p": ["1%", "2%", "?"]}), path)
     line = imported.refused(None, path, "--overwrite")
     assert line.startswith("in.parquet, line 3, column 'p': '?' is no whole number as other cells of it are (% taken")
+
+
+def test_lists_in_parquet_are_left_out_which_is_said(imported: Importer) -> None:
+    path = imported.folder / "in.parquet"
+    decimals = pa.array([[Decimal(1)], None], pa.list_(pa.decimal128(5, 2)))
+    pq.write_table(pa.table({"i": [1, 2], "tags": [["a"], []], "d": decimals, "s": [{"a": 1}, None]}), path)
+    done = imported(None, path)
+    assert done.cells == {"i": [1, 2]}
+    for name, type_ in (("tags", "VARCHAR[]"), ("d", "DECIMAL(5,2)[]"), ("s", "STRUCT(a BIGINT)")):
+        assert f"column '{name}' is left out: {type_} is no plain value" in done.screen
 
 
 def test_names_that_differ_by_capitals_alone(imported: Importer) -> None:

@@ -1,6 +1,7 @@
 """What a cell can be: patterns that Python and DuckDB read alike, and the SQL that makes a value of it."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 BLANKS = " \t\r\n\u00a0\u2007\u2009\u202f\ufeff"
@@ -67,11 +68,16 @@ WORDS = ("NA", "N/A", "n/a", "#N/A", "NULL", "null", "NaN", "nan", "<NA>", r"\N"
 """Cells that are read as empty, unless the user says which are."""
 
 TRUE, FALSE = ("true", "yes"), ("false", "no")
+LETTERS = {"Y/N": ("Y", "N"), "T/F": ("T", "F")}
+"""Pairs of letters that are often true and false, but may be codes: they stay text, and the options are named."""
 
 
 def is_value(cell: str) -> bool:
     """Tell whether a cell of the first line looks like one of a row rather than a name."""
     v = cell.strip(BLANKS)
+    words = v.split()
+    if len(words) > 1 and all(map(is_value, words)):  # a row whose cells are separated by blanks
+        return True
     if v in WORDS or v.lower() in TRUE + FALSE:
         return True
     if any(re.fullmatch(p, v) for p in (PLAIN, CODE, LONG, DATE, TIME, OTHER_DATE)):
@@ -115,15 +121,16 @@ def money(v: str) -> str:
     return f"regexp_extract({v}, {quote(CURRENCY)})"
 
 
-def class_of(words: str) -> str:
+def class_of(words: str, true: Sequence[str], false: Sequence[str]) -> str:
     """Return the SQL of a cell's class; `v` is the trimmed cell, `b` its body, `words` those for empty."""
     written = " ".join(f"when {_fits('b', pattern)} then {quote(name)}" for name, pattern in CLASSES.items())
-    truths = ", ".join(map(quote, TRUE + FALSE))
+    letters = " ".join(f"when {_is_one_of('v', pair)} then {quote(name)}" for name, pair in LETTERS.items())
     return f"""case when v in ({words}) then 'word ' || v
         when {_fits("v", PLAIN)} then 'whole'
         when {_is_native("v")} then case when {_fits("substr(v, 2)", PLAIN)} then 'native whole'
             when {_fits("substr(v, 2)", LONG)} then 'long' else 'native' end
-        when lower(v) in ({truths}) then 'truth'
+        when {_is_one_of("v", (*true, *false))} then 'truth'
+        {letters}
         when not regexp_matches(v, '[0-9]') then 'text'
         when {_fits("v", CODE)} then 'code'
         when {_fits("v", LONG)} then 'long'
@@ -161,10 +168,16 @@ class Number:
         return value if self.type == "bigint" else f"nullif(nullif({value}, 'inf'::double), '-inf'::double)"
 
 
-def truth(v: str, _: str) -> str:
-    """Return the SQL of a cell's truth."""
-    true, false = (", ".join(map(quote, words)) for words in (TRUE, FALSE))
-    return f"case when lower({v}) in ({true}) then true when lower({v}) in ({false}) then false end"
+@dataclass(frozen=True)
+class Truth:
+    """The words for true and for false, whatever their capitals."""
+
+    true: Sequence[str]
+    false: Sequence[str]
+
+    def __call__(self, v: str, _: str) -> str:
+        """Return the SQL of a cell's truth; null where it is neither."""
+        return f"case when {_is_one_of(v, self.true)} then true when {_is_one_of(v, self.false)} then false end"
 
 
 def date(v: str, _: str) -> str:
@@ -184,6 +197,10 @@ def text(v: str, _: str) -> str:
 
 def _fits(value: str, pattern: str) -> str:
     return f"regexp_full_match({value}, {quote(pattern)})"
+
+
+def _is_one_of(value: str, words: Sequence[str]) -> str:
+    return f"lower({value}) in ({', '.join(f'lower({quote(word)})' for word in words)})"
 
 
 def _is_native(value: str) -> str:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 MIXED = 0.1
 """From this share of numbers on a column with other cells, too, is a column of numbers in which some do not fit."""
 
+COUNTS = "counts only (COUNT), no SUM or MEAN"
+"""What a column of texts is good for."""
+
 _NATIVE = ("native", "native whole")
 _PLAIN = ("whole", *_NATIVE)
 _NUMBERS = {*_PLAIN, *cells.CLASSES}
@@ -25,12 +28,16 @@ _WHOLE = {"whole", "native whole", "digits", "comma 3", "point 3", "comma groups
 
 @dataclass(frozen=True)
 class Found:
-    """How often a way to write a cell occurs (never shown), with its sign of money, and where it does first."""
+    """How often a way to write a cell occurs (never shown), with its sign of money, and where it does first.
+
+    `even` tells that all these cells are of the same length.
+    """
 
     how: str
     money: str
     percent: bool
     brackets: bool
+    even: bool
     times: int
     file: int
     line: int
@@ -63,14 +70,15 @@ class Survey:
         """Read the whole column."""
         rows = connection.execute(
             f"""with cell as ({filled(name)})
-            select how, money, percent, brackets, count(*), arg_min(struct_pack(f := file, l := line, c := v),
+            select how, money, percent, brackets, min(length(v)) = max(length(v)), count(*),
+                arg_min(struct_pack(f := file, l := line, c := v),
                 struct_pack(f := file, l := line)) as place
-            from (select *, {cells.class_of(words(options))} as how,
+            from (select *, {cells.class_of(words(options), options.true, options.false)} as how,
                     case when b = '' then '' else {cells.money("v")} end as money,
                     b <> '' and contains(v, '%') as percent, b <> '' and starts_with(v, '(') as brackets from cell)
             group by all order by count(*) desc, place"""
         ).fetchall()
-        return cls(name, [Found(*row[:5], *(row[5][key] for key in "flc")) for row in rows])
+        return cls(name, [Found(*row[:6], *(row[6][key] for key in "flc")) for row in rows])
 
     @property
     def filled(self) -> list[Found]:
@@ -94,7 +102,14 @@ class Survey:
     @property
     def is_text(self) -> bool:
         """Whether it is text as far as its cells tell: few numbers, or codes with leading zeros or of many digits."""
-        codes = self.hows & {"code", "long"} and self.hows <= {"code", "long", "whole", "native whole", "text"}
+        codes = self.hows & {"code", "long"} and self.hows <= {
+            "code",
+            "long",
+            "whole",
+            "native whole",
+            "text",
+            *cells.LETTERS,
+        }
         return bool(codes) or self.share(_NUMBERS) < MIXED
 
     def first(self, hows: set[str]) -> Found:
@@ -132,7 +147,9 @@ def _decided(
     if is_number:
         return _number(survey, options, files, mark_elsewhere, notes)
     if survey.hows == {"truth"}:
-        return Column(survey.name, "true/false", cells.truth, [*notes, "counts as 1 and 0"])
+        return Column(
+            survey.name, "true/false", cells.Truth(options.true, options.false), [*notes, "counts as 1 and 0"]
+        )
     if survey.hows == {"date"}:
         return Column(survey.name, "date", cells.date, notes)
     if survey.hows <= {"date", "time"}:
@@ -141,7 +158,14 @@ def _decided(
 
 
 def _text(survey: Survey, notes: list[str]) -> Column:
-    return Column(survey.name, "text", cells.text, notes)
+    return Column(survey.name, "text", cells.text, [*notes, *_letters(survey), COUNTS])
+
+
+def _letters(survey: Survey) -> list[str]:
+    for how, (true, false) in cells.LETTERS.items():
+        if survey.hows == {how}:
+            return [f"--true {true} --false {false} reads it as true/false"]
+    return []
 
 
 def _why_text(survey: Survey) -> list[str]:
@@ -161,6 +185,15 @@ def _number(
 ) -> Column:
     mark = options.decimals.get(survey.name, options.decimals.get("")) or _mark(survey, files, mark_elsewhere)
     numbers = [found for found in survey.filled if found.how in _NUMBERS]
+    if not numbers and not survey.hows & {"code", "long"}:
+        found = survey.first(survey.hows)
+        raise owners(
+            f"{_place(found, files)}, column {quoted(survey.name)}: {quoted(found.cell)} is no number, nor is any "
+            f"other cell of the column, which --number calls one of numbers; leave out --number "
+            f"{shlex.quote(survey.name)}"
+        )
+    if survey.name not in options.number:
+        _check_no_code(survey, numbers, files)
     written = [found for found in numbers if found.how not in _NATIVE]
     percent = _more_than_half(written, [f for f in written if f.percent])
     money = next((found.money for found in numbers if found.money), "")
@@ -170,6 +203,23 @@ def _number(
     notes += ["leading zeros are dropped"] if code else []
     return Column(
         survey.name, "whole number" if whole else "number", value, notes + _how_written(numbers, mark, percent)
+    )
+
+
+def _check_no_code(survey: Survey, numbers: list[Found], files: Sequence[str]) -> None:
+    """Raise InputError where numbers may be codes in groups, such as phones: 555 101 201.
+
+    Numbers of people and money differ in length sooner or later, codes do not.
+    """
+    first, *others = numbers
+    if others or first.how != "blank groups" or not first.even or first.money or first.percent or first.brackets:
+        return
+    if "'" in first.cell or "\u2019" in first.cell:
+        return
+    name = shlex.quote(survey.name)
+    raise owners(
+        f"{_place(first, files)}, column {quoted(survey.name)}: {quoted(first.cell)} may be a number or a code, such "
+        f"as a phone's, for all of the column are of one length with blanks in them: --number {name} or --text {name}"
     )
 
 
@@ -227,13 +277,13 @@ def _place(found: Found, files: Sequence[str]) -> str:
     return f"{files[found.file]}, line {found.line}"
 
 
-def refuse(column: Column, file: str, line: int, cell: str) -> NoReturn:
+def refuse(column: Column, file: str, line: int, cell: str, below: str) -> NoReturn:
     """Raise InputError for the first cell that does not fit its column."""
     cell = cell.removeprefix(NATIVE)
     raise owners(
         f"{file}, line {line}, column {quoted(column.name)}: {quoted(cell)} is no {column.type} as other cells of it "
         f"are{_written(column)}; --empty {shlex.quote(cell)} reads this one as empty, --lenient all that do not fit, "
-        f"--text {shlex.quote(column.name)} keeps the column as text"
+        f"--text {shlex.quote(column.name)} keeps the column as text{below}"
     )
 
 

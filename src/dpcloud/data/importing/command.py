@@ -7,7 +7,7 @@ import click
 
 from dpcloud.command import Command
 from dpcloud.data.importing.cells import WORDS
-from dpcloud.data.importing.options import Options, decimals_of, encoding_named, quote_of, separator_of
+from dpcloud.data.importing.options import Options, decimals_of, encoding_named, quote_of, separator_of, truths_of
 from dpjobs.errors import InputError, InterruptError
 
 _EPILOG = """\b
@@ -23,7 +23,7 @@ Examples:
 @click.option(
     "--output", required=True, type=click.Path(path_type=Path), help="The new file, which ends in .parquet."
 )
-@click.option("--overwrite", is_flag=True, help="Replace the output where it is there already.")
+@click.option("--overwrite", is_flag=True, help="Replace the output where it is there already; its budget stays.")
 @click.option("--separator", help="Between cells: one character, or tab.  [default: found out]")
 @click.option("--quote", help="Around cells: double, single or none.  [default: double]")
 @click.option(
@@ -44,6 +44,10 @@ Examples:
 @click.option(
     "--keep-words", is_flag=True, help="Read only blank cells and the words of --empty as empty: NA is Namibia."
 )
+@click.option(
+    "--true", multiple=True, help="One more word for true beside true and yes, such as Y or T; several times."
+)
+@click.option("--false", multiple=True, help="One more word for false beside false and no; several times.")
 @click.option("--text", multiple=True, help="A column that stays text; may be given several times.")
 @click.option("--number", multiple=True, help="A column of numbers, also where they begin with zeros; several times.")
 @click.option(
@@ -82,6 +86,8 @@ def _options(
     sheet: str | None,
     empty: tuple[str, ...],
     keep_words: bool,
+    true: tuple[str, ...],
+    false: tuple[str, ...],
     text: tuple[str, ...],
     number: tuple[str, ...],
     lenient: bool,
@@ -91,6 +97,8 @@ def _options(
     both = sorted(set(text) & set(number))
     if both:
         raise InputError.of("a column is both --text and --number", both[0], "one of them")
+    empty = (*(() if keep_words else WORDS), *empty)
+    true, false = truths_of(true, false, empty)
     return Options(
         separator=separator_of(separator),
         quote=quote_of(quote),
@@ -98,7 +106,9 @@ def _options(
         encoding=encoding_named(encoding),
         header=0 if no_header else header,
         sheet=sheet,
-        empty=(*(() if keep_words else WORDS), *empty),
+        empty=empty,
+        true=true,
+        false=false,
         text=text,
         number=number,
         lenient=lenient,

@@ -56,6 +56,8 @@ def find(given: Sequence[str]) -> list[Part]:
     paths = [path for word in given for path in _paths(word)]
     seen: dict[object, Path] = {}
     for path in paths:
+        if path.stat().st_size == 0:
+            raise InputError.of("nothing to read, zero bytes", path, "a file with a line of names, or rows")
         file = identity(str(path)) or str(path)
         if file in seen:
             allowed = f"every file once: its rows would count twice; it is {str(seen[file])!r}, too"

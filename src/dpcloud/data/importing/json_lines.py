@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from typing import Any, cast
 
 from dpcloud.data.importing.files import Part
@@ -17,6 +18,7 @@ MAX_RECORD = 1 << 24
 
 _CHUNK = 1 << 18
 _BETWEEN = re.compile(r"[\s,\[\]]*")
+_PANDAS = "pandas' to_json of columns? write it with orient='records'"
 
 
 class _TwiceError(Exception):
@@ -51,7 +53,11 @@ class JsonRecords:
     def rows(self) -> Iterator[tuple[int, Cells]]:
         """Give each object's first line and its values; raises InputError."""
         places: dict[str, int] = {}
-        for line, record in self._objects():
+        objects = self._objects()
+        first = list(islice(objects, 2))
+        if len(first) == 1 and first[0][1] and all(isinstance(v, dict | list) for v in first[0][1].values()):
+            raise self._refused(f"one object of lists or objects, which is no row; {_PANDAS}")
+        for line, record in chain(first, objects):
             for key in record:
                 if key not in places:
                     if not key:
@@ -98,7 +104,9 @@ class JsonRecords:
                     what = "holds an object with one key twice" if twice else "is nested too deeply"
                     raise self._refused(f"line {line} {what}") from None
                 except ValueError:  # it is wrong, or goes on
-                    if ended or len(buffer) - at > MAX_RECORD:
+                    if len(buffer) - at > MAX_RECORD:
+                        raise self._refused(f"an object longer than {MAX_RECORD:,} characters; {_PANDAS}") from None
+                    if ended:
                         raise self._refused(f"line {line} is not JSON") from None
                 if end > at:
                     if not isinstance(value, dict):

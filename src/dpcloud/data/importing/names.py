@@ -7,6 +7,8 @@ from dpcloud.data.importing.cells import is_value
 from dpcloud.data.importing.options import Options, owners
 from dpjobs.errors import quoted
 
+_BLANKS = "; --separator space where blanks separate cells"
+
 
 def name_columns(first: Sequence[str], options: Options, place: str) -> tuple[list[str], dict[str, list[str]], bool]:
     """Return the columns' names, what was done to them, and whether the first record holds them; raises InputError.
@@ -16,12 +18,14 @@ def name_columns(first: Sequence[str], options: Options, place: str) -> tuple[li
     if options.header == 0:
         return [f"column{i}" for i in range(1, len(first) + 1)], {}, False
     if options.header is None:
-        value = next((cell for cell in first if is_value(cell)), None)
+        truths = {word.lower() for word in (*options.true, *options.false)}
+        value = next((cell for cell in first if is_value(cell) or cell.strip().lower() in truths), None)
         if value is not None:
             line = place.rpartition(" ")[2]
+            blanks = _BLANKS if len(first) == 1 and len(value.split()) > 1 else ""
             raise owners(
                 f"{place}: {quoted(value.strip())} may be a name or a value: --header {line} where this line holds "
-                "the names, --no-header where it is a row"
+                f"the names, --no-header where it is a row{blanks}"
             )
     names: list[str] = []
     notes: dict[str, list[str]] = {}

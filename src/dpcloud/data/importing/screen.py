@@ -7,6 +7,10 @@ from dpcloud.data.importing.table import Imported
 _WIDTH = 120  # of a table that goes to a file
 OWNER = "Every cell was read, which is the owner's own act; no epsilon was spent, and no count or mean is shown."
 
+_ASKED = "where these rows were asked before under another name, go on with that one's --dataset."
+_NEW = f"It is another table, with a budget of its own: {_ASKED}"
+_REPLACED = f"It keeps the budget of its path: what was spent there before counts; {_ASKED}"
+
 
 def show(imported: Imported) -> None:
     """Print it on standard output."""
@@ -29,10 +33,7 @@ def show(imported: Imported) -> None:
     for name in imported.left_out:
         console.print(f"Left out, as it has neither a name nor a filled cell: {name}.")
     console.print(f"Written: {imported.output}. {OWNER}")
-    console.print(
-        "It is another table, with a budget of its own: where these rows were asked before under another name, go on "
-        "with that one's --dataset."
-    )
+    console.print(_REPLACED if imported.replaced else _NEW)
     console.print(f"Next:  {next_command(imported)}")
     if "LOWER" in next_command(imported):
         console.print("LOWER and UPPER: between them lies what you expect of a cell, without looking at the table.")

@@ -14,7 +14,7 @@ from dpcloud.data.importing.columns import Column, Survey, decide, filled, refus
 from dpcloud.data.importing.excel import ExcelRecords
 from dpcloud.data.importing.files import Part, find
 from dpcloud.data.importing.json_lines import JsonRecords
-from dpcloud.data.importing.options import Options
+from dpcloud.data.importing.options import Options, below_the_table
 from dpcloud.data.importing.spool import PREFIX, Records, Spool
 from dpcloud.data.importing.text import TextRecords
 from dpcloud.data.importing.typed import TYPED, source_of_parquet
@@ -30,12 +30,13 @@ _MEMORY = "2GB"
 
 @dataclass(frozen=True)
 class Imported:
-    """What was made: its columns, and of each file what was found out about it."""
+    """What was made: its columns, and of each file what was found out about it; `replaced` another at its path."""
 
     output: Path
     columns: list[Column]
     files: dict[str, list[str]]
     left_out: list[str]
+    replaced: bool
 
 
 def import_table(given: Sequence[str], output: Path, options: Options, overwrite: bool) -> Imported:
@@ -43,6 +44,7 @@ def import_table(given: Sequence[str], output: Path, options: Options, overwrite
     _check_output(output, overwrite)
     parts = find(given)
     _check_not_an_input(output, parts)
+    replaced = output.exists()
     try:
         with (
             tempfile.TemporaryDirectory(prefix=f".{output.name}-", dir=output.parent) as name,
@@ -59,7 +61,7 @@ def import_table(given: Sequence[str], output: Path, options: Options, overwrite
             made.replace(output)
     except OSError:
         raise _unwritable(output) from None
-    return Imported(output, columns, files, left_out)
+    return Imported(output, columns, files, left_out, replaced)
 
 
 def _read(
@@ -67,8 +69,7 @@ def _read(
 ) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
     """Make the view `source`; return what was found out about each file, and about each column."""
     if parts[0].kind == "parquet":
-        source_of_parquet(db, parts)
-        return {part.name: ["Parquet"] for part in parts}, {}
+        return source_of_parquet(db, parts), {}
     spool = Spool(folder)
     files: dict[str, list[str]] = {}
     notes: dict[str, list[str]] = {}
@@ -166,7 +167,8 @@ def _check_fit(
             f"select file, line, v from ({filled(column.name)}) where (v in ({words(options)})) is not true "
             f"and ({column.value('v', 'b')}) is null order by file, line limit 1"
         ).fetchone() or (0, 0, "")
-        refuse(column, names[file], line, cell)
+        after = db.execute(f"select count(*) from source where file = {file} and line > {line}").fetchone() or (0,)
+        refuse(column, names[file], line, cell, below_the_table(after[0]))
 
 
 def _write(db: "DuckDBPyConnection", columns: list[Column], options: Options, made: Path) -> None:

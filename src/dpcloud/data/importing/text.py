@@ -3,13 +3,16 @@
 import csv
 import io
 import re
+import shlex
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import islice
 
+from dpcloud.data.importing.cells import is_value
 from dpcloud.data.importing.files import Part
 from dpcloud.data.importing.names import name_columns
-from dpcloud.data.importing.options import Options
+from dpcloud.data.importing.options import END, Options, below_the_table
 from dpcloud.data.importing.spool import Cells
 from dpjobs.errors import InputError
 
@@ -43,11 +46,15 @@ class TextRecords:
         self._encoding = self.options.encoding or encoding_of(self.part)
         with open_text(self.part, self._encoding) as text:
             sample = text.read(_SAMPLE_CHARACTERS)
-            self._whole = not text.read(1)
+            if text.read(1):  # its last line may be cut
+                sample = sample[: sample.rfind("\n") + 1] or sample
         self._skip = max(0, (self.options.header or 1) - 1)
         if not "".join(sample.splitlines()[self._skip :]).strip():
             raise InputError.of("nothing to read", self.part.name, "a file with a line of names, or rows")
-        self._separator = self.options.separator or self._told(sample) or self._find_separator(sample)
+        told = self.options.separator or self._told(sample)
+        self._separator = told or self._find_separator(sample)
+        if told:
+            self._check_row_names(sample, [told])
         self._first: tuple[int, list[str]] = next(self._records(io.StringIO(sample, newline="")), (0, []))
         line, cells = self._first
         self.names, self.notes, named = name_columns(cells, self.options, f"{self.part.name}, line {line}")
@@ -57,12 +64,15 @@ class TextRecords:
             f"names in line {line}" if named else "no line of names",
         ]
         self._has_names = named
+        said = {*self.options.number, *self.options.text}
+        self._may_hold_blanks = told is not None or len(cells) > 1 or self.names[0] in said
 
     def rows(self) -> Iterator[tuple[int, Cells]]:
         """Give each record's first line and its cells; raises InputError."""
         width, names = len(self.names), self._first[1] if self._has_names else None
         with open_text(self.part, self._encoding) as text:
-            for line, cells in self._records(text):
+            records = self._records(text)
+            for line, cells in records if self._may_hold_blanks else self._without_blanks(records):
                 if cells == names:
                     if line != self._first[0]:  # where files were put one after the other
                         self._tell_once("lines equal to it are left out")
@@ -73,17 +83,42 @@ class TextRecords:
                     yield line, [""] * width
                     self._tell_once("lines with another number of cells are rows whose cells are all empty")
                 else:
-                    self._refuse_width(line, len(cells), width)
+                    self._refuse_width(line, len(cells), width, below=below_the_table(_few(records)))
+
+    def _without_blanks(self, records: Iterator[tuple[int, list[str]]]) -> Iterator[tuple[int, list[str]]]:
+        """Pass on records of one cell each; raises InputError where blanks seem to separate cells in them.
+
+        `1 101` below `id v` is not the number 1101. Lines of words are one column where their numbers differ.
+        """
+        named = len(self._first[1][0].split()) if self._has_names else 0
+        counts: set[int] = set()
+        for line, cells in records:
+            parts = [part for cell in cells for part in cell.split()]
+            if line != self._first[0] or not self._has_names:
+                counts.add(len(parts))
+                if min(len(parts), named) > 1 and all(map(is_value, parts)):
+                    self._refuse_blanks(f"line {line} holds")
+            yield line, cells
+        if len(counts) == 1 and max(counts) > 1:
+            self._refuse_blanks("every line holds")
+
+    def _refuse_blanks(self, which: str) -> None:
+        name = shlex.quote(self.names[0])
+        raise InputError(
+            f"{self.part.name}: {which} several words, and no other separator is found: --separator space where "
+            f"blanks separate cells; where it is one column, --number {name} (blanks between thousands), "
+            f"--text {name}, or --separator , (dates and times)"
+        )
 
     def _tell_once(self, said: str) -> None:
         if said not in self.said:
             self.said.append(said)
 
-    def _refuse_width(self, line: int, cells: int, width: int) -> None:
+    def _refuse_width(self, line: int, cells: int, width: int, below: str) -> None:
         raise InputError(
             f"{self.part.name}, line {line}: {cells} cells, where {width} are named; a cell with the separator in it "
-            "must be in quotes, a title above the names takes --header LINE; --lenient keeps such a line as a row of "
-            "empty cells"
+            f"must be in quotes, a title above the names takes --header LINE{below}; --lenient keeps such a line as "
+            "a row of empty cells"
         )
 
     def _records(self, text: io.TextIOBase, separator: str | None = None) -> Iterator[tuple[int, list[str]]]:
@@ -131,8 +166,6 @@ class TextRecords:
         return told[1]
 
     def _find_separator(self, sample: str) -> str:
-        if self.part.kind == "text" and not self._whole:  # its last line may be cut
-            sample = sample[: sample.rfind("\n") + 1] or sample
         widths = {s: self._widths(sample, s) for s in SEPARATORS}
         even = [s for s, found in widths.items() if len(set(found)) == 1 and found[0] > 1]
         if "\t" in even and self.part.name.lower().endswith((".tsv", ".tab")):
@@ -148,6 +181,7 @@ class TextRecords:
             )
         if not any(line.strip() for line in sample.splitlines()[self._skip :]):
             return ","  # nothing to read, which the caller says
+        self._check_row_names(sample, [*SEPARATORS, " "])
         if any(widths.values()) and all(set(found) <= {1} for found in widths.values()):
             return ","
         share = {s: found.count(found[0]) / len(found) for s, found in widths.items() if found and found[0] > 1}
@@ -160,16 +194,43 @@ class TextRecords:
             "--separator and the right one; where a title stands above the names, --header and their line",
         )
 
+    def _check_row_names(self, sample: str, separators: list[str]) -> None:
+        """Raise InputError where every line has one cell more than the first, as R writes a table."""
+        if self.options.header == 0:
+            return
+        for separator in separators:
+            first, *others = self._sampled(sample, separator) or [[]]
+            if " ".join(first) in {*self.options.number, *self.options.text}:  # it is one column
+                continue
+            named = len(first) > 1 or (separator == " " and sample.startswith('"'))
+            if (
+                others
+                and named
+                and {len(cells) for cells in others} == {len(first) + 1}
+                and any(c[-1] for c in others)
+            ):
+                space = "; then --separator space" if separator == " " and not self.options.separator else ""
+                raise InputError(
+                    f"{self.part.name}: every line has one cell more than there are names: R's row names? put a name "
+                    f"before the others in line {self._skip + 1}{space}"
+                )
+
     def _widths(self, sample: str, separator: str) -> list[int]:
-        found: list[int] = []
-        try:
-            for _, cells in self._records(io.StringIO(sample, newline=""), separator):
-                found.append(len(cells))
-                if len(found) == _SAMPLE_RECORDS:
-                    break
-        except InputError:  # a wrong quote, or the end of the sample within one
-            pass
+        return [len(cells) for cells in self._sampled(sample, separator)]
+
+    def _sampled(self, sample: str, separator: str) -> list[list[str]]:
+        found: list[list[str]] = []
+        with suppress(InputError):  # a wrong quote, or the end of the sample within one
+            for _, cells in islice(self._records(io.StringIO(sample, newline=""), separator), _SAMPLE_RECORDS):
+                found.append(cells)
         return found
+
+
+def _few(records: Iterator[tuple[int, list[str]]]) -> int:
+    """How many records come after, as far as that matters."""
+    with suppress(InputError):
+        return sum(1 for _ in islice(records, END))
+    return END
 
 
 @contextmanager

@@ -24,9 +24,26 @@ TYPED = {
 """How the types of DuckDB are called on the screen."""
 
 
-def source_of_parquet(db: "DuckDBPyConnection", parts: list[Part]) -> None:
-    """Make the view `source`; raises InputError where the files differ, or hold more than plain values."""
-    columns = [_columns(db, part) for part in parts]
+def source_of_parquet(db: "DuckDBPyConnection", parts: list[Part]) -> dict[str, list[str]]:
+    """Make the view `source`; return what is to be said of each file. Raises InputError where the files differ.
+
+    Columns of lists and other things that are no plain values are left out, which is said.
+    """
+    all_ = [_columns(db, part) for part in parts]
+    columns = [{name: type_ for name, type_ in there.items() if _is_plain(type_)} for there in all_]
+    said = {
+        part.name: [
+            "Parquet",
+            *(
+                f"column {quoted(name)} is left out: {type_[:40]} is no plain value"
+                for name, type_ in there.items()
+                if not _is_plain(type_)
+            ),
+        ]
+        for part, there in zip(parts, all_, strict=True)
+    }
+    if not columns[0]:
+        raise InputError.of("no column of plain values", parts[0].name, "numbers, texts, dates, true and false")
     for part, there in zip(parts, columns, strict=True):
         other = next(iter(sorted(there.keys() ^ columns[0].keys())), None)
         if other is not None:
@@ -41,6 +58,7 @@ def source_of_parquet(db: "DuckDBPyConnection", parts: list[Part]) -> None:
             f"from {parquet(part.path, options=', file_row_number = true')}"
         )
     db.execute(f"create view source as {' union all '.join(each)}")
+    return said
 
 
 def _columns(db: "DuckDBPyConnection", part: Part) -> dict[str, str]:
@@ -57,10 +75,12 @@ def _columns(db: "DuckDBPyConnection", part: Part) -> dict[str, str]:
     if other := sorted(columns.keys() - names):  # DuckDB gives the second another name
         what = "a column whose name differs from another's by capitals alone, called"
         raise InputError.of(what, other[0], "names that differ by more")
-    for name, type_ in columns.items():
-        if type_.partition("(")[0] not in (*TYPED, "VARCHAR") and not type_.startswith("ENUM"):
-            raise InputError.of(f"a column of the type {type_[:40]}", name, "numbers, texts, dates, true and false")
     return columns
+
+
+def _is_plain(type_: str) -> bool:
+    kind = type_.partition("(")[0]
+    return not type_.endswith("]") and (kind in (*TYPED, "VARCHAR") or kind == "ENUM")
 
 
 def _plain(name: str, type_: str) -> str:
