@@ -152,10 +152,9 @@ class DuckDBBackend(Backend):
         else:
             cell = sql.cell("line", list(table.columns).index(column))
             broken = sql.is_broken("line", "commas", table.width)
-            # a blank line is mostly found by its commas, for nothing
-            text = (
-                f"select {cell} as cell, {broken} as broken from batches where commas = {table.width - 1} or {kept}"
-            )
+            if table.width > 1:  # then a blank line is mostly found by its commas, for nothing
+                kept = f"commas = {table.width - 1} or {kept}"
+            text = f"select {cell} as cell, {broken} as broken from batches where {kept}"
         files = files_of(table.root)
         open_ = self._progress.of_files(files.open, len(paths))
         batches = lines.batches(paths, open_, table.headers, files.piece)
