@@ -394,6 +394,16 @@ def test_packed_files_zips_and_patterns(imported: Importer) -> None:
     assert "broken or cut" in imported.refused(None, folder / "h.csv.gz", "--overwrite")
 
 
+def test_a_zip_that_holds_a_name_twice_is_refused(imported: Importer) -> None:
+    """Only the last of them can be opened: its rows would count twice, the others not at all."""
+    with zipfile.ZipFile(imported.folder / "t.zip", "w") as archive:
+        archive.writestr("a.csv", "x,y\n1,a\n")
+        with pytest.warns(UserWarning, match="Duplicate"):
+            archive.writestr("a.csv", "x,y\n2,b\n")
+    line = imported.refused(None, imported.folder / "t.zip")
+    assert line == "a zip that holds a name twice: given 't.zip'; allowed: every name once"
+
+
 def test_the_file_of_a_cell_that_does_not_fit_is_named(imported: Importer) -> None:
     (imported.folder / "a.csv").write_text("x,y\n1,a\n")
     (imported.folder / "b.csv").write_text("y,x\na,1\na,?\n")

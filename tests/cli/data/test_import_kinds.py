@@ -73,6 +73,12 @@ def test_json_of_many_pieces_keeps_every_object_and_its_line(imported: Importer)
         ("", "nothing to read"),
         ("[]", "nothing to read"),
         ('[{"a": 1},\n', "an array that is not closed"),
+        ('{"a": 1}\n{"a": 2, "a": 3}', "line 2: an object has a name twice"),
+        ('{"a": 1}\n{"": 2}', "line 2: a name that is empty or not printable"),
+        ('{"a": 1}\n{"b\\u0000": 2}', "line 2: a name that is empty or not printable"),
+        ('{"a": 1}\n{"\\ud800": 2}', "line 2: a name that is empty or not printable"),
+        ('{"a": 1}\n{"a": "\\ud800"}', "line 2, 'a': half of a character"),
+        ('{"a": 1}\n{"a": ' + "[" * 100_000, "line 2: lists or objects too deep in each other"),
     ],
 )
 def test_json_that_is_no_table(imported: Importer, text: str, message: str) -> None:

@@ -92,6 +92,8 @@ def _parts(path: Path) -> list[Part]:
     kept = [name for name in names if not name.startswith("__MACOSX/") and not Path(name).name.startswith(".")]
     if not kept:
         raise InputError.of("an empty zip", path, _ALLOWED)
+    if len(set(kept)) < len(kept):  # of one name only the last could be opened, and would be read for each
+        raise InputError.of("a zip that holds a name twice", path, "every name once")
     parts = [Part(f"{path}/{name}", _kind(name), path, name) for name in kept]
     for part in parts:
         if part.kind in ("excel", "parquet") or _packed(Path(part.name)):

@@ -16,9 +16,26 @@ MAX_RECORD = 1 << 24
 """Characters of one object."""
 
 _CHUNK = 1 << 18
+_HALF = re.compile("[\ud800-\udfff]")
 _BETWEEN = re.compile(r"[\s,\[\]]*")
+
+
+class _NoTable(Exception):
+    """An object that is JSON, and no record: what is wrong with it."""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    record = dict(pairs)
+    if len(record) < len(pairs):
+        raise _NoTable("an object has a name twice")
+    return record
+
+
 _DECODER = json.JSONDecoder(
-    parse_float=lambda text: NATIVE + text, parse_int=lambda text: NATIVE + text, parse_constant=lambda _: None
+    object_pairs_hook=_object,
+    parse_float=lambda text: NATIVE + text,
+    parse_int=lambda text: NATIVE + text,
+    parse_constant=lambda _: None,
 )
 
 
@@ -38,6 +55,8 @@ class JsonRecords:
         for line, record in self._objects():
             for key in record:
                 if key not in places:
+                    if not key.strip() or not key.isprintable():
+                        raise self._refused(f"line {line}: a name that is empty or not printable")
                     places[key] = len(places)
                     self.names.append(key)
             cells = [""] * len(places)
@@ -47,6 +66,8 @@ class JsonRecords:
 
     def _cell(self, value: Any, key: str, line: int) -> str:
         if isinstance(value, str):
+            if not value.isascii() and _HALF.search(value):
+                raise self._refused(f"line {line}, {quoted(key)}: half of a character (\\ud800 to \\udfff)")
             return value
         if value is None:
             return ""
@@ -72,6 +93,10 @@ class JsonRecords:
                 try:
                     if at < len(buffer):
                         value, end = _DECODER.raw_decode(buffer, at)
+                except _NoTable as error:
+                    raise self._refused(f"line {line}: {error}") from None
+                except RecursionError:
+                    raise self._refused(f"line {line}: lists or objects too deep in each other") from None
                 except ValueError:  # it is wrong, or goes on
                     if ended or len(buffer) - at > MAX_RECORD:
                         raise self._refused(f"line {line} is not JSON") from None
