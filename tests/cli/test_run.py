@@ -194,7 +194,7 @@ def test_the_interval_is_the_one_that_was_planned(place: Place, releases: list[d
     done = place.dpcloud("plan", *BOTH[:2], *MEAN[:2], *MEAN[4:], "--rows", "2940", "--json")
     for planned, release in zip(json.loads(done.stdout), releases, strict=True):
         low, high = map(float, release["interval"])
-        assert planned["even"] * 0.8 < (high - low) / 2 < planned["worst"] * 1.2
+        assert planned["typical"] * 0.8 < (high - low) / 2 < planned["worst"] * 1.2
 
 
 def test_nothing_else_is_said(place: Place, both: "subprocess.CompletedProcess[str]") -> None:
@@ -428,6 +428,7 @@ def test_nobody_reads_the_answer(place: Place, both: "subprocess.CompletedProces
     [
         (["--lower", "-1.5", "--upper", "5", "--confidence", "0.9"], {"bounds": Bounds(-1.5, 5), "confidence": 0.9}),
         (["--bounds-share", "0.25"], {"bounds_share": Decimal("0.25")}),
+        (["--check-share", "0"], {"check_share": Decimal(0)}),
         ([], {}),
     ],
 )

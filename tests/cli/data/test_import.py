@@ -147,6 +147,11 @@ def test_what_may_mean_either_is_refused_and_the_option_decides(
     assert imported(content, "--decimal", f"x={mark}", "--overwrite").cells["x"] == values
 
 
+def test_the_mark_of_a_column_goes_before_that_of_all_others(imported: Importer) -> None:
+    done = imported("x;z;y\n1.234;1.234;a\n", "--decimal", ",", "--decimal", "x=.")
+    assert (done.cells["x"], done.cells["z"]) == ([1.234], [1234])
+
+
 def test_one_late_cell_tells_what_the_others_mean(imported: Importer) -> None:
     many = "x;y\n" + "1.234;a\n" * 3000
     assert imported(many + "1.234,5;a\n").cells["x"] == [1234] * 3000 + [1234.5]
@@ -305,6 +310,39 @@ def test_lines_of_another_width(imported: Importer) -> None:
     assert "lines with another number of cells are rows whose cells are all empty" in done.screen
 
 
+def test_cells_keep_their_line_breaks_and_other_quotes_hold_separators(imported: Importer) -> None:
+    assert imported('a,b\n"x\r\ny",1\n').cells == {"a": ["x\r\ny"], "b": [1]}
+    assert imported("a;b\n'x;\"';1\n", "--quote", "single", "--overwrite").cells == {"a": ['x;"'], "b": [1]}
+
+
+@pytest.mark.parametrize("limit", ["BATCH_CELLS", "BATCH_CHARACTERS"])
+def test_no_row_is_lost_or_doubled_where_a_batch_ends(
+    imported: Importer, monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    monkeypatch.setattr(f"dpcloud.data.importing.spool.{limit}", 10)
+    rows = [(i, f"n{i}") for i in range(23)]
+    (imported.folder / "a.csv").write_text("x,y\n" + "".join(f"{x},{y}\n" for x, y in rows[:12]))
+    (imported.folder / "b.json").write_text("".join(json.dumps({"y": y, "x": x}) for x, y in rows[12:]))
+    done = imported(None, imported.folder / "a.csv", imported.folder / "b.json")
+    assert sorted(zip(done.cells["x"], done.cells["y"], strict=True)) == rows
+
+
+@pytest.mark.parametrize("piece", range(1, 9))
+def test_a_letter_that_two_pieces_share_is_one(
+    imported: Importer, monkeypatch: pytest.MonkeyPatch, piece: int
+) -> None:
+    monkeypatch.setattr("dpcloud.data.importing.text._CHUNK", piece)
+    done = imported("Stadt;x\nKöln;1\n北京;2\n")
+    assert done.cells == {"Stadt": ["Köln", "北京"], "x": [1, 2]}
+    assert "encoding UTF-8;" in done.screen
+
+
+def test_a_mark_of_the_byte_order_is_no_part_of_a_name(imported: Importer) -> None:
+    for words in ((), ("--encoding", "utf-8")):
+        done = imported(b"\xef\xbb\xbfx,y\n1,a\n", *words, "--overwrite")
+        assert list(done.cells) == ["x", "y"]
+
+
 def test_blank_lines_and_a_second_line_of_names_are_no_rows(imported: Importer) -> None:
     done = imported("\r\na,b\r\n1,2\r\n\r\na,b\r\n3,4")
     assert done.cells == {"a": [1, 3], "b": [2, 4]}
@@ -388,6 +426,9 @@ def test_packed_files_zips_and_patterns(imported: Importer) -> None:
     assert f"{folder}/d.zip/in/f.tsv: encoding UTF-8; separator tab; names in line 1." in done.screen
     assert imported.refused(None, folder / "none*.csv", "--overwrite").startswith("no such file: given ")
     assert "a file is given twice" in imported.refused(None, folder / "a.csv.gz", folder / "a*", "--overwrite")
+    (folder / "linked.csv.gz").symlink_to(folder / "a.csv.gz")
+    line = imported.refused(None, folder / "a.csv.gz", folder / "linked.csv.gz", "--overwrite")
+    assert "a file is given twice" in line
     (folder / "g.csv").write_text("x,z\n1,a\n")
     assert "g.csv has no column 'y'" in imported.refused(None, folder / "a.csv.gz", folder / "g.csv", "--overwrite")
     (folder / "h.csv.gz").write_bytes((folder / "a.csv.gz").read_bytes()[:-9])
@@ -443,6 +484,8 @@ def test_the_output_is_new_or_replaced_only_when_asked_for(imported: Importer) -
         ("a,b\n1,2\n", "t.csv", ["--separator", "ab"], "the separator: given 'ab'"),
         ("a,b\n1,2\n", "t.csv", ["--quote", "x"], "the quote: given 'x'"),
         ("a,b\n1,2\n", "t.csv", ["--decimal", ";"], "the decimal mark: given ';'"),
+        ("a,b\n1,2\n", "t.csv", ["--decimal", "a=.", "--decimal", "a=,"], "the decimal mark is given twice"),
+        ("a,b\n1,2\n", "t.csv", ["--header", "1", "--no-header"], "the line of names: given '1'"),
         ("a,b\n1,2\n", "t.csv", ["--decimal", "c=."], "no such column: given 'c'; allowed: 'a', 'b'"),
         ("a,b\n1,2\n", "t.csv", ["--text", "c"], "no such column: given 'c'; allowed: 'a', 'b'"),
         ("a,b\n1,2\n", "t.csv", ["--text", "a", "--number", "a"], "both --text and --number"),

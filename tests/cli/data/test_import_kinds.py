@@ -54,6 +54,8 @@ def test_json_of_many_pieces_keeps_every_object_and_its_line(imported: Importer)
     done = imported(f"[{text}]", name="t.json")
     assert done.cells["i"] == list(range(20_000))
     assert done.cells["y"] == [i / 8 for i in range(20_000)]
+    long = json.dumps({"text": "x" * (1 << 19)})
+    assert imported(f"[{text}, {long}]", "--overwrite", name="t.json").cells["text"][-1] == "x" * (1 << 19)
     line = imported.refused(f'[{text},\n{{"i": "n.k."}}]', "--overwrite", name="t.json")
     assert line.startswith("t.json, line 20001, column 'i': 'n.k.' is no whole number")
 
@@ -176,6 +178,42 @@ def _store_value(book: Path, formula: str, value: str) -> None:
             archive.writestr(name, content)
 
 
+def test_a_formula_is_seen_wherever_it_stands_in_the_file(imported: Importer) -> None:
+    """A sheet is looked at piece by piece: here one piece ends within the mark of a formula."""
+    made = openpyxl.Workbook()
+    made.active.append(["a", "b"])
+    made.active.append([1, "=2+3"])
+    path = imported.folder / "t.xlsx"
+    made.save(path)
+    with zipfile.ZipFile(path) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    sheet = files["xl/worksheets/sheet1.xml"]
+    for before in (1, 2):
+        blanks = b" " * ((1 << 20) - before - sheet.index(b"<f>"))
+        padded = sheet.replace(b"<sheetData>", blanks + b"<sheetData>")
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, content in files.items():
+                archive.writestr(name, padded if content is sheet else content)
+        assert "the formula '=2+3' without a stored value" in imported.refused(None, path)
+
+
+def test_a_sheet_without_names_and_one_that_says_it_is_smaller_keep_their_rows(imported: Importer) -> None:
+    made = openpyxl.Workbook()
+    for row in ([1, "a"], [2, "b"], [3, "c"]):
+        made.active.append(row)
+    path = imported.folder / "t.xlsx"
+    made.save(path)
+    assert imported(None, path, "--no-header").cells == {"column1": [1, 2, 3], "column2": ["a", "b", "c"]}
+    with zipfile.ZipFile(path) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    assert b'<dimension ref="A1:B3"' in files["xl/worksheets/sheet1.xml"]
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content.replace(b'<dimension ref="A1:B3"', b'<dimension ref="A1:A2"'))
+    done = imported(None, path, "--no-header", "--overwrite")
+    assert done.cells == {"column1": [1, 2, 3], "column2": ["a", "b", "c"]}
+
+
 def test_years_as_names_and_cells_beyond_the_names_in_excel(imported: Importer) -> None:
     made = openpyxl.Workbook()
     made.active.append(["Country", 2019, 2020])
@@ -232,6 +270,16 @@ def test_names_that_differ_by_capitals_alone(imported: Importer) -> None:
         (imported.folder / f"{number}.json").write_text(f'{{"{key}": 1}}')
     line = imported.refused(None, imported.folder / "*.json")
     assert line.startswith("a column whose name differs from 'a' by capitals alone, in 1.json: given 'A'")
+
+
+def test_parquet_files_whose_columns_differ_and_parquet_beside_others(imported: Importer) -> None:
+    for name, columns in (("a", ["x"]), ("b", ["x", "y"])):
+        pq.write_table(pa.table({column: [1] for column in columns}), imported.folder / f"{name}.parquet")
+    a, b = imported.folder / "a.parquet", imported.folder / "b.parquet"
+    assert "b.parquet has a column 'y': given" in imported.refused(None, a, b)
+    assert "a.parquet has no column 'y': given" in imported.refused(None, b, a)
+    (imported.folder / "c.csv").write_text("x\n1\n")
+    assert "Parquet beside other files" in imported.refused(None, a, imported.folder / "c.csv")
 
 
 def test_files_of_two_kinds_are_one_table(imported: Importer) -> None:
