@@ -165,6 +165,10 @@ def test_another_column_tells_of_commas_between_thousands_and_of_nothing_else(im
     # a German file with columns that a machine wrote
     assert "may be 1459 or 1.459" in imported.refused("x;y\n1,459;52.5\n", "--overwrite")
     assert "may be 1234 or 1.234" in imported.refused("x;y\n1.234;2,5\n", "--overwrite")
+    (imported.folder / "american.csv").write_text("x,y\n7,52.5\n")
+    (imported.folder / "german.csv").write_text("x;y\n1,459;52.5\n")
+    line = imported.refused(None, imported.folder / "american.csv", imported.folder / "german.csv", "--overwrite")
+    assert "may be 1459 or 1.459" in line
 
 
 @pytest.mark.parametrize(
@@ -235,6 +239,7 @@ def test_every_habit_of_writing_a_number_gives_the_number(imported: Importer, to
         ("TRUE|no|Yes", "true/false: counts as 1 and 0"),
         ("|", "text: no cell is filled"),
         ("M|F", "text"),
+        ("yes|no|maybe", "text"),
         ("1.2.3|4.5.6", "text: dates that are not year-month-day: which is the day is not guessed"),
     ],
 )
@@ -257,6 +262,7 @@ def test_what_is_no_number(imported: Importer, cells: str, said: str) -> None:
         ("1|2.5|1e999", 4, "1e999", [1, 2.5, None]),
         ("1|2|3_000", 4, "3_000", [1, 2, None]),
         ("1|2|12 34", 4, "12 34", [1, 2, None]),
+        ("1|2|(a)|(a)|(a)|(a)|(a)", 4, "(a)", [1, 2, None, None, None, None, None]),
     ],
 )
 def test_a_cell_that_does_not_fit_is_refused_or_made_empty(

@@ -222,6 +222,12 @@ def test_years_as_names_and_cells_beyond_the_names_in_excel(imported: Importer) 
     path = imported.folder / "t.xlsx"
     assert "sheet 'Sheet', row 1: '2019' may be a name or a value: --header 1" in imported.refused(None, path)
     assert imported(None, path, "--header", "1").cells == {"Country": ["Peru"], "2019": [1], "2020": [2]}
+    made.active.insert_rows(1)
+    made.active["A1"] = "Table 1"
+    made.save(path)
+    done = imported(None, path, "--header", "2", "--overwrite")
+    assert done.cells == {"Country": ["Peru"], "2019": [1], "2020": [2]}
+    made.active.delete_rows(1)
     made.active.append(["Chile", 1, 2, 3])
     made.save(path)
     line = imported.refused(None, path, "--header", "1", "--overwrite")
