@@ -263,6 +263,8 @@ def test_parquet_keeps_its_types_and_its_texts_are_looked_at(imported: Importer)
     ]
     pq.write_table(pa.table({"i": [[1]]}), path)
     assert "a column of the type BIGINT[]: given 'i'" in imported.refused(None, path, "--overwrite")
+    pq.write_table(pa.table({"File_Row_Number": [1]}), path)
+    assert "a column of a name that DuckDB gives to its own: given" in imported.refused(None, path, "--overwrite")
     pq.write_table(pa.table({"p": ["1%", "2%", "?"]}), path)
     line = imported.refused(None, path, "--overwrite")
     assert line.startswith("in.parquet, line 3, column 'p': '?' is no whole number as other cells of it are (% taken")

@@ -10,6 +10,7 @@ from dpjobs.errors import InputError, quoted
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+_LINE = "file_row_number"
 _WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
 TYPED = {
     **dict.fromkeys(_WHOLE, "whole number"),
@@ -37,8 +38,8 @@ def source_of_parquet(db: "DuckDBPyConnection", parts: list[Part]) -> None:
     for number, part in enumerate(parts):
         chosen = [f"{_plain(name, type_)} as {identifier(PREFIX + name)}" for name, type_ in columns[0].items()]
         each.append(
-            f"select {number} as file, file_row_number + 1 as line, {', '.join(chosen)} "
-            f"from read_parquet({quote(str(part.path))}, file_row_number = true)"
+            f"select {number} as file, {_LINE} + 1 as line, {', '.join(chosen)} "
+            f"from read_parquet({quote(str(part.path))}, {_LINE} = true)"
         )
     db.execute(f"create view source as {' union all '.join(each)}")
 
@@ -56,6 +57,8 @@ def _columns(db: "DuckDBPyConnection", part: Part) -> dict[str, str]:
         what = "a column whose name differs from another's by capitals alone, called"
         raise InputError.of(what, other[0], "names that differ by more")
     for name, type_ in columns.items():
+        if name.casefold() == _LINE:
+            raise InputError.of("a column of a name that DuckDB gives to its own", name, "another name")
         if type_.partition("(")[0] not in (*TYPED, "VARCHAR") and not type_.startswith("ENUM"):
             raise InputError.of(f"a column of the type {type_[:40]}", name, "numbers, texts, dates, true and false")
     return columns
