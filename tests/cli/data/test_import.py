@@ -328,9 +328,12 @@ def test_no_row_is_lost_or_doubled_where_a_batch_ends(
     monkeypatch.setattr(f"dpcloud.data.importing.spool.{limit}", 10)
     rows = [(i, f"n{i}") for i in range(23)]
     (imported.folder / "a.csv").write_text("x,y\n" + "".join(f"{x},{y}\n" for x, y in rows[:12]))
-    (imported.folder / "b.json").write_text("".join(json.dumps({"y": y, "x": x}) for x, y in rows[12:]))
+    (imported.folder / "b.json").write_text("".join(json.dumps({"y": y, "x": x}) for x, y in rows[12:-1]))
+    with (imported.folder / "b.json").open("a") as file:
+        file.write(json.dumps({"late": 5, "y": "n22", "x": 22}))  # a name that comes up in the last batch alone
     done = imported(None, imported.folder / "a.csv", imported.folder / "b.json")
     assert sorted(zip(done.cells["x"], done.cells["y"], strict=True)) == rows
+    assert dict(zip(done.cells["x"], done.cells["late"], strict=True)) == dict.fromkeys(range(22)) | {22: 5}
 
 
 @pytest.mark.parametrize("piece", range(1, 9))
