@@ -262,6 +262,7 @@ def test_what_is_no_number(imported: Importer, cells: str, said: str) -> None:
         ("1|2.5|1e999", 4, "1e999", [1, 2.5, None]),
         ("1|2|3_000", 4, "3_000", [1, 2, None]),
         ("1|2|12 34", 4, "12 34", [1, 2, None]),
+        ("1|2|1,23,45", 4, "1,23,45", [1, 2, None]),
         ("1|2|(a)|(a)|(a)|(a)|(a)", 4, "(a)", [1, 2, None, None, None, None, None]),
     ],
 )

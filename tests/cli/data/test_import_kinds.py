@@ -92,6 +92,11 @@ def test_a_number_that_does_not_fit_is_shown_as_it_stands(imported: Importer) ->
     assert line.startswith("t.jsonl, line 3, column 'x': '0.07' is no number as other cells of it are (% taken out")
 
 
+def test_an_object_is_told_by_the_line_that_it_begins_in(imported: Importer) -> None:
+    line = imported.refused('{\n"x": 1\n}\n\n{\n"x": "?"\n}', name="t.json")
+    assert line.startswith("t.json, line 5, column 'x': '?' is no whole number")
+
+
 def test_json_with_lists_leniently(imported: Importer) -> None:
     done = imported('{"a": 1, "b": {"c": 2}}\n{"a": 2, "b": "x"}\n', "--lenient", name="t.json")
     assert done.cells == {"a": [1, 2], "b": [None, "x"]}
