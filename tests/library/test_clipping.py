@@ -73,6 +73,9 @@ def test_what_was_checked_is_held_against_its_bound_as_far_as_noise_could_hide_i
     (sentence,) = warnings(plan, Estimate(10, 10, 10), sides)
     assert "up to 20 rows above 64: " in sentence
     assert "off by 26 %" in sentence  # 20 · 128 / 1,000 = 2.56 of 10
+    sides = [Share(Rows.BELOW, 15.0, 5.0, 0.0, of=1000.0), Share(Rows.ABOVE, 1.0, 2.0, 0.0, of=1000.0)]
+    (sentence,) = warnings(plan, Estimate(10, 10, 10), sides)
+    assert "up to 20 rows below -64: " in sentence
 
 
 def test_a_wide_interval_is_told() -> None:
