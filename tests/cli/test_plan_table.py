@@ -12,8 +12,8 @@ import pytest
 
 from dpcloud.cli import main
 from dpcloud.plan_chart import epsilons_of
-from dpcloud.plan_text import rounded
-from dpcloud.planning import Question, expected
+from dpcloud.plan_text import rounded, table
+from dpcloud.planning import Expected, Question, expected
 from dpjobs.answers import plan_for
 from dpjobs.engines import ENGINES
 from dpjobs.epsilon import Epsilon
@@ -126,6 +126,19 @@ def test_the_table_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     assert lines[9] == "A percentage is of the range, which is upper − lower: 20."
 
 
+def test_the_whole_range_is_said_where_it_is_and_nowhere_else() -> None:
+    for worst, said in ((19.9, "± 20 (5.0)"), (20.0, "whole range (5.0)")):
+        assert table(["P"], QUESTION, {(Epsilon(1), 900): Expected(5.0, worst)}).splitlines()[2].endswith(said)
+
+
+def test_the_line_for_people_says_both_margins(capsys: pytest.CaptureFixture[str]) -> None:
+    words = [*MEAN, "--epsilon", "1", "--engine", "opendp"]
+    [one] = in_json(capsys, *words)
+    worst, percent, typical = (rounded(x, 3) for x in (one["worst"], one["worst"] / 0.2, one["typical"]))
+    assert worst != typical
+    assert f"± {worst} at most, {percent} % of the range; typically ± {typical}\n" in shown(capsys, *words)
+
+
 def test_engines_that_draw_alike_share_a_table(capsys: pytest.CaptureFixture[str]) -> None:
     heads = [line for line in shown(capsys, *MEAN).splitlines() if "half of the" in line]
     assert [head.split(":")[0] for head in heads] == [
@@ -177,6 +190,33 @@ def test_a_chart_shows_each_number_of_rows_at_most_and_typically(
     count = ["plan", "--query", "COUNT", "--rows", "5"]
     shown(capsys, *count, "--epsilon", "1", "--chart", str(tmp_path / "c.png"))
     assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_chart_draws_the_margins_that_it_names(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from matplotlib.axes import Axes
+
+    drawn: dict[str, tuple[list[float], list[float]]] = {}
+    plot = Axes.plot
+
+    def noting(axes: Axes, x: list[float], y: list[float], **how: Any) -> Any:
+        drawn[how["label"]] = x, y
+        return plot(axes, x, y, **how)
+
+    monkeypatch.setattr(Axes, "plot", noting)
+    path = tmp_path / "c.svg"
+    shown(capsys, *MEAN, "--engine", "tumult", "--confidence", "0.9", "--check-share", "0.5", "--chart", str(path))
+    assert "half of the 90 % noise interval" in path.read_text()
+    assert "MEAN by Tumult Analytics" in path.read_text()
+    question = QUESTION._replace(engine="tumult", level=0.9, check_share=Decimal("0.5"))
+    for rows in (90, 900, 9000):
+        of = question._replace(rows=rows)
+        margins = [expected(of, epsilon) for epsilon in epsilons_of(of)]
+        x = [float(epsilon) for epsilon in epsilons_of(of)]
+        assert drawn.pop(f"{rows:,} rows, at most") == (x, [margin.worst for margin in margins])
+        assert drawn.pop(f"{rows:,} rows, typically") == (x, [margin.typical for margin in margins])
+    assert not drawn
 
 
 def test_epsilons_of_a_chart_are_all_allowed() -> None:

@@ -431,6 +431,7 @@ def test_nobody_reads_the_answer(place: Place, both: "subprocess.CompletedProces
     [
         (["--lower", "-1.5", "--upper", "5", "--confidence", "0.9"], {"bounds": Bounds(-1.5, 5), "confidence": 0.9}),
         (["--bounds-share", "0.25"], {"bounds_share": Decimal("0.25")}),
+        (["--check-share", "0"], {"check_share": Decimal(0)}),
         ([], {}),
     ],
 )

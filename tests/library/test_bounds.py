@@ -119,6 +119,13 @@ def test_a_bin_of_the_tail_has_at_most_half_of_the_one_before() -> None:
     assert found_from(shown) == (0, 2**15)  # 30, 15, 7.5, … rows
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_tail_goes_on_as_steeply_as_what_is_seen_falls(sign: int) -> None:
+    """A hundredth of ten thousand rows is followed by one, though noise shows 45."""
+    found = found_from({sign * 2.0**e: n for e, n in ((10, 10_000), (11, 100), (12, 45))})
+    assert found == ((0, 2**11) if sign > 0 else (-(2**11), 0))
+
+
 def test_a_column_without_a_tail_is_not_left_far() -> None:
     """Uniform numbers up to 1,000: the last bin is full, the next is empty, whatever the noise says of it."""
     uniform = {2.0**e: 3 * 2 ** (e - 1) for e in range(4, 11)}

@@ -6,7 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dpjobs.clipping import farther, none_found, unseen, wide
+from dpjobs.answers import plan_for
+from dpjobs.clipping import farther, hidden, none_found, unseen, wide
+from dpjobs.epsilon import Epsilon
+from dpjobs.left_out import Share
+from dpjobs.plan import Rows
 from dpjobs.query import Bounds, Query
 from dpjobs.statistics.base import Estimate, Range
 
@@ -62,6 +66,17 @@ def test_each_side_is_named_where_it_matters() -> None:
     both = told(30.0, 20.0)
     assert "up to 20 rows above 64 or 30 rows below -64: " in both
     assert "off by 38 %" in both  # 30 · 128 / 1,000 = 3.84 of 10
+
+
+def test_what_was_checked_is_held_against_its_bound_as_far_as_noise_could_hide_it() -> None:
+    plan = plan_for("opendp", MEAN, "x", Bounds(-64, 64), Epsilon(1))
+    sides = [Share(Rows.BELOW, 1.0, 2.0, 0.0, of=1000.0), Share(Rows.ABOVE, 15.0, 5.0, 0.0, of=1000.0)]
+    (sentence,) = hidden(plan, Estimate(10, 10, 10), sides)
+    assert "up to 20 rows above 64: " in sentence
+    assert "off by 26 %" in sentence  # 20 · 128 / 1,000 = 2.56 of 10
+    sides = [Share(Rows.BELOW, 15.0, 5.0, 0.0, of=1000.0), Share(Rows.ABOVE, 1.0, 2.0, 0.0, of=1000.0)]
+    (sentence,) = hidden(plan, Estimate(10, 10, 10), sides)
+    assert "up to 20 rows below -64: " in sentence
 
 
 def test_a_wide_interval_is_told() -> None:

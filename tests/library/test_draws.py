@@ -19,7 +19,7 @@ from dpjobs.epsilon import Epsilon
 from dpjobs.errors import LedgerError
 from dpjobs.ledger.base import MAX_DRAWS
 from dpjobs.noise import NOISES, RoundedLaplace, TwoSidedGeometric
-from dpjobs.plan import Plan
+from dpjobs.plan import CHECK, Plan, Rows
 from dpjobs.query import Bounds, Query
 from library.plans import plan, separate
 
@@ -174,7 +174,7 @@ def test_the_digest_covers_all_that_gives_the_integers_their_meaning() -> None:
         }.items()),
         *(replace(PLAN, cells=(cell, replace(cell, **{name: value}))) for name, value in {
             "name": "b", "lower": 1, "upper": 7, "step": Fraction(1, 3), "sensitivity": 7, "epsilon": Decimal(3),
-            "formula": PLAN.cells[0].formula,
+            "formula": PLAN.cells[0].formula, "rows": Rows.EMPTY, "vector": CHECK,
         }.items()),
     ]  # fmt: skip
     assert len({digest(one) for one in [PLAN, replace(PLAN, cells=(cell, cell)), *others]}) == 2 + len(others)

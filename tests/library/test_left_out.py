@@ -144,6 +144,20 @@ def test_an_answer_that_is_mostly_noise_is_said_to_be(query: Query) -> None:
         assert bool(said) is warned
 
 
+def test_a_percentage_is_one_and_has_no_more_digits_than_its_noise_leaves() -> None:
+    [warning] = release(spec(Query.SUM), {Rows.ABOVE: 250})["warnings"]
+    assert warning.startswith("about 25 % of the numbers (250 ± 60 rows) lie above 100 and count as 100:")
+    assert left_out.Share(Rows.ABOVE, 120.0, 60.0, 1.0, of=100.0).percent == 100
+    assert left_out.Share(Rows.ABOVE, -5.0, 60.0, 1.0, of=100.0).percent == 0
+
+
+def test_a_kind_that_noise_takes_below_0_makes_the_whole_no_smaller() -> None:
+    rows = {Rows.NO_NUMBER: 3000, Rows.EMPTY: -2000, Rows.BROKEN_LINE: 5000}
+    checks = release(spec(Query.MEAN), rows)["checks"]
+    assert checks["broken_line"]["percent"] == pytest.approx(100 * 5000 / 9000, rel=0.01)
+    assert "percent" not in checks["empty"]
+
+
 def test_without_a_share_a_sum_tells_rows_and_no_percentage() -> None:
     told = release(spec(Query.SUM, share="0"), {Rows.NO_NUMBER: 1000})
     assert set(told["checks"]) == {"epsilon", "no_number", "empty", "broken_line"}

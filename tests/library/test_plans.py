@@ -14,6 +14,7 @@ from dpjobs import bounds as private_bounds
 from dpjobs.engines.base import at_most
 from dpjobs.epsilon import LEAST, Epsilon
 from dpjobs.formula import K, of
+from dpjobs.left_out import with_checks
 from dpjobs.plan import (
     LARGEST_SCALE,
     SEPARATE,
@@ -107,6 +108,14 @@ def test_pydp_takes_the_smallest_epsilons(epsilon: Decimal, query: Query) -> Non
     from dpjobs.engines import load
 
     load("pipelinedp").check(plan(query, Bounds(-3, 1000), epsilon))  # which refuses a grid above 1 for a vector
+
+
+@pytest.mark.parametrize("epsilon", [LEAST, Decimal("0.000002"), Decimal("0.0001"), Decimal("0.015")])
+def test_so_it_does_of_a_sum_whose_tokens_left_out_rows_share(epsilon: Decimal) -> None:
+    from dpjobs.engines import load
+
+    sum_ = plan(Query.SUM, Bounds(-3, 1000), epsilon)
+    load("pipelinedp").check(with_checks(sum_, Epsilon(epsilon), Epsilon(0), has_lines=True))
 
 
 @given(bounds, epsilons)

@@ -69,6 +69,7 @@ def test_a_cell_is_told_in_the_columns_unit_and_the_confidence_is_the_one_that_w
         told = json.loads(to_json(spec, of, draws, answer, "1", given_bounds(bounds.lower, bounds.upper)))
         assert (told["confidence"], told["epsilon"], told["delta"]) == (0.75, 0.9, 0)
         assert (told["backend"], told["backend_version"], told["recipe"]) == ("duckdb", "DuckDB 2", of.recipe)
+        assert (told["origin"], told["rounding_per_row"]) == (0 if make is plan else 2**29, of.rounding_per_row)
         for said, c, sensitivity in zip(told["cells"], of.cells, sensitivities, strict=True):
             assert (said["name"], said["epsilon"], said["value"]) == (c.name, share, float(12345 * c.step))
             assert said["sensitivity"] == pytest.approx(sensitivity, rel=1e-6)

@@ -61,13 +61,16 @@ def test_a_job_names_what_was_asked(tmp_path: Path) -> None:
     table = tmp_path / "table.csv"
     table.write_text("x\n1\n")
     request = Request.parse(
-        uri=f"file://{table}", query=" Sum", epsilon="0.5", column="x", lower="0", upper="1", confidence="0.9"
-    )
+        uri=f"file://{table}", query=" Sum", epsilon="0.5", column="x", lower="0", upper="1", confidence="0.9",
+        check_share="0.2",
+    )  # fmt: skip
     first, second = request.jobs({"opendp": "a", "pipelinedp": "b"}, LocalFiles())
     assert (first.engine, first.run_id, second.engine, second.run_id) == ("opendp", "a", "pipelinedp", "b")
     assert (first.uri, first.dataset, first.format) == (str(table.resolve()), str(table.resolve()), "csv")
     assert (first.query, first.column, first.bounds, first.confidence) == (Query.SUM, "x", Bounds(0, 1), 0.9)
     assert (first.budget.epsilon, first.bounds_share) == (Decimal("0.5"), Decimal("0.1"))
+    assert first.check_share == second.check_share == Decimal("0.2")
+    assert (first.check_budget(), first.answer_budget()) == (Decimal("0.1"), Decimal("0.4"))
 
 
 @pytest.mark.parametrize(

@@ -147,6 +147,11 @@ def test_what_may_mean_either_is_refused_and_the_option_decides(
     assert imported(content, "--decimal", f"x={mark}", "--overwrite").cells["x"] == values
 
 
+def test_the_mark_of_a_column_goes_before_that_of_all_others(imported: Importer) -> None:
+    done = imported("x;z;y\n1.234;1.234;a\n", "--decimal", ",", "--decimal", "x=.")
+    assert (done.cells["x"], done.cells["z"]) == ([1.234], [1234])
+
+
 def test_one_late_cell_tells_what_the_others_mean(imported: Importer) -> None:
     many = "x;y\n" + "1.234;a\n" * 3000
     assert imported(many + "1.234,5;a\n").cells["x"] == [1234] * 3000 + [1234.5]
@@ -160,6 +165,10 @@ def test_another_column_tells_of_commas_between_thousands_and_of_nothing_else(im
     # a German file with columns that a machine wrote
     assert "may be 1459 or 1.459" in imported.refused("x;y\n1,459;52.5\n", "--overwrite")
     assert "may be 1234 or 1.234" in imported.refused("x;y\n1.234;2,5\n", "--overwrite")
+    (imported.folder / "american.csv").write_text("x,y\n7,52.5\n")
+    (imported.folder / "german.csv").write_text("x;y\n1,459;52.5\n")
+    line = imported.refused(None, imported.folder / "american.csv", imported.folder / "german.csv", "--overwrite")
+    assert "may be 1459 or 1.459" in line
 
 
 @pytest.mark.parametrize(
@@ -230,6 +239,7 @@ def test_every_habit_of_writing_a_number_gives_the_number(imported: Importer, to
         ("TRUE|no|Yes", "true/false: counts as 1 and 0"),
         ("|", "text: no cell is filled"),
         ("M|F", "text"),
+        ("yes|no|maybe", "text"),
         ("1.2.3|4.5.6", "text: dates that are not year-month-day: which is the day is not guessed"),
     ],
 )
@@ -253,6 +263,8 @@ def test_what_is_no_number(imported: Importer, cells: str, said: str) -> None:
         ("1|2.5|1e999", 4, "1e999", [1, 2.5, None]),
         ("1|2|3_000", 4, "3_000", [1, 2, None]),
         ("1|2|12 34", 4, "12 34", [1, 2, None]),
+        ("1|2|1,23,45", 4, "1,23,45", [1, 2, None]),
+        ("1|2|(a)|(a)|(a)|(a)|(a)", 4, "(a)", [1, 2, None, None, None, None, None]),
     ],
 )
 def test_a_cell_that_does_not_fit_is_refused_or_made_empty(
@@ -331,6 +343,42 @@ def test_lines_of_another_width(imported: Importer) -> None:
     done = imported(content, "--lenient")
     assert done.cells == {"a": [1, None, 6, None], "b": [2, None, 7, None]}
     assert "lines with another number of cells are rows whose cells are all empty" in done.screen
+
+
+def test_cells_keep_their_line_breaks_and_other_quotes_hold_separators(imported: Importer) -> None:
+    assert imported('a,b\n"x\r\ny",1\n').cells == {"a": ["x\r\ny"], "b": [1]}
+    assert imported("a;b\n'x;\"';1\n", "--quote", "single", "--overwrite").cells == {"a": ['x;"'], "b": [1]}
+
+
+@pytest.mark.parametrize("limit", ["BATCH_CELLS", "BATCH_CHARACTERS"])
+def test_no_row_is_lost_or_doubled_where_a_batch_ends(
+    imported: Importer, monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    monkeypatch.setattr(f"dpcloud.data.importing.spool.{limit}", 10)
+    rows = [(i, f"n{i}") for i in range(23)]
+    (imported.folder / "a.csv").write_text("x,y\n" + "".join(f"{x},{y}\n" for x, y in rows[:12]))
+    (imported.folder / "b.json").write_text("".join(json.dumps({"y": y, "x": x}) for x, y in rows[12:-1]))
+    with (imported.folder / "b.json").open("a") as file:
+        file.write(json.dumps({"late": 5, "y": "n22", "x": 22}))  # a name that comes up in the last batch alone
+    done = imported(None, imported.folder / "a.csv", imported.folder / "b.json")
+    assert sorted(zip(done.cells["x"], done.cells["y"], strict=True)) == rows
+    assert dict(zip(done.cells["x"], done.cells["late"], strict=True)) == dict.fromkeys(range(22)) | {22: 5}
+
+
+@pytest.mark.parametrize("piece", range(1, 9))
+def test_a_letter_that_two_pieces_share_is_one(
+    imported: Importer, monkeypatch: pytest.MonkeyPatch, piece: int
+) -> None:
+    monkeypatch.setattr("dpcloud.data.importing.text._CHUNK", piece)
+    done = imported("Stadt;x\nKöln;1\n北京;2\n")
+    assert done.cells == {"Stadt": ["Köln", "北京"], "x": [1, 2]}
+    assert "encoding UTF-8;" in done.screen
+
+
+def test_a_mark_of_the_byte_order_is_no_part_of_a_name(imported: Importer) -> None:
+    for words in ((), ("--encoding", "utf-8")):
+        done = imported(b"\xef\xbb\xbfx,y\n1,a\n", *words, "--overwrite")
+        assert list(done.cells) == ["x", "y"]
 
 
 def test_blank_lines_and_a_second_line_of_names_are_no_rows(imported: Importer) -> None:
@@ -416,6 +464,9 @@ def test_packed_files_zips_and_patterns(imported: Importer) -> None:
     assert f"{folder}/d.zip/in/f.tsv: encoding UTF-8; separator tab; names in line 1." in done.screen
     assert imported.refused(None, folder / "none*.csv", "--overwrite").startswith("no such file: given ")
     assert "a file is given twice" in imported.refused(None, folder / "a.csv.gz", folder / "a*", "--overwrite")
+    (folder / "linked.csv.gz").symlink_to(folder / "a.csv.gz")
+    line = imported.refused(None, folder / "a.csv.gz", folder / "linked.csv.gz", "--overwrite")
+    assert "a file is given twice" in line
     (folder / "g.csv").write_text("x,z\n1,a\n")
     assert "g.csv has no column 'y'" in imported.refused(None, folder / "a.csv.gz", folder / "g.csv", "--overwrite")
     (folder / "h.csv.gz").write_bytes((folder / "a.csv.gz").read_bytes()[:-9])
@@ -476,6 +527,8 @@ def test_the_output_is_new_or_replaced_only_when_asked_for(imported: Importer) -
         ("a,b\n1,2\n", "t.csv", ["--separator", "ab"], "the separator: given 'ab'"),
         ("a,b\n1,2\n", "t.csv", ["--quote", "x"], "the quote: given 'x'"),
         ("a,b\n1,2\n", "t.csv", ["--decimal", ";"], "the decimal mark: given ';'"),
+        ("a,b\n1,2\n", "t.csv", ["--decimal", "a=.", "--decimal", "a=,"], "the decimal mark is given twice"),
+        ("a,b\n1,2\n", "t.csv", ["--header", "1", "--no-header"], "the line of names: given '1'"),
         ("a,b\n1,2\n", "t.csv", ["--decimal", "c=."], "no such column: given 'c'; allowed: 'a', 'b'"),
         ("a,b\n1,2\n", "t.csv", ["--text", "c"], "no such column: given 'c'; allowed: 'a', 'b'"),
         ("a,b\n1,2\n", "t.csv", ["--text", "a", "--number", "a"], "both --text and --number"),

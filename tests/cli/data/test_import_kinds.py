@@ -55,6 +55,8 @@ def test_json_of_many_pieces_keeps_every_object_and_its_line(imported: Importer)
     done = imported(f"[{text}]", name="t.json")
     assert done.cells["i"] == list(range(20_000))
     assert done.cells["y"] == [i / 8 for i in range(20_000)]
+    long = json.dumps({"text": "x" * (1 << 19)})
+    assert imported(f"[{text}, {long}]", "--overwrite", name="t.json").cells["text"][-1] == "x" * (1 << 19)
     line = imported.refused(f'[{text},\n{{"i": "n.k."}}]', "--overwrite", name="t.json")
     assert line.startswith("t.json, line 20001, column 'i': 'n.k.' is no whole number")
 
@@ -74,6 +76,12 @@ def test_json_of_many_pieces_keeps_every_object_and_its_line(imported: Importer)
         ("", "nothing to read"),
         ("[]", "nothing to read"),
         ('[{"a": 1},\n', "an array that is not closed"),
+        ('{"a": 1}\n{"a": 2, "a": 3}', "line 2 holds an object with one key twice"),
+        ('{"a": 1}\n{"": 2}', "line 2: a name that is empty or not printable"),
+        ('{"a": 1}\n{"b\\u0000": 2}', "line 2: a name that is empty or not printable"),
+        ('{"a": 1}\n{"\\ud800": 2}', "line 2: a name that is empty or not printable"),
+        ('{"a": 1}\n{"a": "\\ud800"}', "line 2, 'a': no character"),
+        ('{"a": 1}\n{"a": ' + "[" * 100_000, "line 2 is nested too deeply"),
     ],
 )
 def test_json_that_is_no_table(imported: Importer, text: str, message: str) -> None:
@@ -102,6 +110,11 @@ def test_columns_of_pandas_that_are_long(imported: Importer) -> None:
     long = json.dumps({"x": {"0": "x" * (1 << 25)}})
     line = imported.refused(long, name="t.json")
     assert line.startswith("an object longer than 16,777,216 characters; pandas' to_json of columns? write it with")
+
+
+def test_an_object_is_told_by_the_line_that_it_begins_in(imported: Importer) -> None:
+    line = imported.refused('{\n"x": 1\n}\n\n{\n"x": "?"\n}', name="t.json")
+    assert line.startswith("t.json, line 5, column 'x': '?' is no whole number")
 
 
 def test_json_with_lists_leniently(imported: Importer) -> None:
@@ -197,6 +210,42 @@ def _rewrite(book: Path, changes: dict[bytes, bytes]) -> None:
             archive.writestr(name, content)
 
 
+def test_a_formula_is_seen_wherever_it_stands_in_the_file(imported: Importer) -> None:
+    """A sheet is looked at piece by piece: here one piece ends within the mark of a formula."""
+    made = openpyxl.Workbook()
+    made.active.append(["a", "b"])
+    made.active.append([1, "=2+3"])
+    path = imported.folder / "t.xlsx"
+    made.save(path)
+    with zipfile.ZipFile(path) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    sheet = files["xl/worksheets/sheet1.xml"]
+    for before in (1, 2):
+        blanks = b" " * ((1 << 20) - before - sheet.index(b"<f>"))
+        padded = sheet.replace(b"<sheetData>", blanks + b"<sheetData>")
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, content in files.items():
+                archive.writestr(name, padded if content is sheet else content)
+        assert "the formula '=2+3' without a stored value" in imported.refused(None, path)
+
+
+def test_a_sheet_without_names_and_one_that_says_it_is_smaller_keep_their_rows(imported: Importer) -> None:
+    made = openpyxl.Workbook()
+    for row in ([1, "a"], [2, "b"], [3, "c"]):
+        made.active.append(row)
+    path = imported.folder / "t.xlsx"
+    made.save(path)
+    assert imported(None, path, "--no-header").cells == {"column1": [1, 2, 3], "column2": ["a", "b", "c"]}
+    with zipfile.ZipFile(path) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    assert b'<dimension ref="A1:B3"' in files["xl/worksheets/sheet1.xml"]
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content.replace(b'<dimension ref="A1:B3"', b'<dimension ref="A1:A2"'))
+    done = imported(None, path, "--no-header", "--overwrite")
+    assert done.cells == {"column1": [1, 2, 3], "column2": ["a", "b", "c"]}
+
+
 def test_years_as_names_and_cells_beyond_the_names_in_excel(imported: Importer) -> None:
     made = openpyxl.Workbook()
     made.active.append(["Country", 2019, 2020])
@@ -205,6 +254,12 @@ def test_years_as_names_and_cells_beyond_the_names_in_excel(imported: Importer) 
     path = imported.folder / "t.xlsx"
     assert "sheet 'Sheet', row 1: '2019' may be a name or a value: --header 1" in imported.refused(None, path)
     assert imported(None, path, "--header", "1").cells == {"Country": ["Peru"], "2019": [1], "2020": [2]}
+    made.active.insert_rows(1)
+    made.active["A1"] = "Table 1"
+    made.save(path)
+    done = imported(None, path, "--header", "2", "--overwrite")
+    assert done.cells == {"Country": ["Peru"], "2019": [1], "2020": [2]}
+    made.active.delete_rows(1)
     made.active.append(["Chile", 1, 2, 3])
     made.save(path)
     line = imported.refused(None, path, "--header", "1", "--overwrite")
@@ -221,7 +276,7 @@ def test_years_as_names_and_cells_beyond_the_names_in_excel(imported: Importer) 
         ('{"y":1}\n{"x":1,"x":2}\n', "line 2 holds an object with one key twice"),
         ('{"x":Infinity}\n{"x":2}\n', "'Infinity' is no whole number"),
         ('{"x":"\\ud800"}\n', "line 1, 'x': no character"),
-        ('{"":1}\n', "line 1 has a key without a name"),
+        ('{"":1}\n', "line 1: a name that is empty or not printable"),
         ('{"x":' * 100_000, "line 1 is nested too deeply"),
     ],
 )
@@ -270,6 +325,9 @@ def test_parquet_keeps_its_types_and_its_texts_are_looked_at(imported: Importer)
     ]
     pq.write_table(pa.table({"i": [[1]]}), path)
     assert "no column of plain values: given 'in.parquet'" in imported.refused(None, path, "--overwrite")
+
+    pq.write_table(pa.table({"File_Row_Number": [1]}), path)
+    assert "a column of a name that DuckDB gives to its own: given" in imported.refused(None, path, "--overwrite")
     pq.write_table(pa.table({"p": ["1%", "2%", "?"]}), path)
     line = imported.refused(None, path, "--overwrite")
     assert line.startswith("in.parquet, line 3, column 'p': '?' is no whole number as other cells of it are (% taken")
@@ -293,6 +351,16 @@ def test_names_that_differ_by_capitals_alone(imported: Importer) -> None:
         (imported.folder / f"{number}.json").write_text(f'{{"{key}": 1}}')
     line = imported.refused(None, imported.folder / "*.json")
     assert line.startswith("a column whose name differs from 'a' by capitals alone, in 1.json: given 'A'")
+
+
+def test_parquet_files_whose_columns_differ_and_parquet_beside_others(imported: Importer) -> None:
+    for name, columns in (("a", ["x"]), ("b", ["x", "y"])):
+        pq.write_table(pa.table({column: [1] for column in columns}), imported.folder / f"{name}.parquet")
+    a, b = imported.folder / "a.parquet", imported.folder / "b.parquet"
+    assert "b.parquet has a column 'y': given" in imported.refused(None, a, b)
+    assert "a.parquet has no column 'y': given" in imported.refused(None, b, a)
+    (imported.folder / "c.csv").write_text("x\n1\n")
+    assert "Parquet beside other files" in imported.refused(None, a, imported.folder / "c.csv")
 
 
 def test_files_of_two_kinds_are_one_table(imported: Importer) -> None:

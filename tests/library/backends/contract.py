@@ -201,6 +201,13 @@ class CSVContract:
         for plan in plans(backend, "x", Bounds(0, 5)):
             assert backend.totals(source, plan) == reference.of_csv(source, plan)
 
+    def test_a_blank_line_is_no_row_of_a_single_column_either(self, backend: Backend, tmp_path: Path) -> None:
+        """It has as many commas as any other line there, which is none."""
+        for lines in ([b"1", b"", b"banana", b"   ", b"\r", b'""', b"1,2"], [b"", b""]):
+            source = source_of(write_csv(tmp_path / "t.csv", lines, header=b"x"))
+            for plan in [asked(Query.COUNT, None, None), *plans(backend, "x", Bounds(-3, 5))]:
+                assert backend.totals(source, plan) == reference.of_csv(source, plan), plan
+
     def test_a_header_alone_is_a_table_without_rows(self, backend: Backend, tmp_path: Path) -> None:
         (tmp_path / "t.csv").write_bytes(b"a,x")
         source = source_of(tmp_path / "t.csv")

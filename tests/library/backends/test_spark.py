@@ -1,11 +1,19 @@
 """The suites of every backend, on Spark."""
 
+from collections import Counter
+from pathlib import Path
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from dpjobs.answers import plan_for
 from dpjobs.backends.base import Backend
 from dpjobs.backends.spark.backend import SparkBackend
-from dpjobs.query import Bounds
+from dpjobs.backends.spark.rows import CODES, KIND
+from dpjobs.epsilon import Epsilon
+from dpjobs.left_out import with_checks
+from dpjobs.plan import LEFT_OUT, SIDES
+from dpjobs.query import Bounds, Query
 from library.backends.contract import (
     CSVContract,
     ParquetContract,
@@ -15,6 +23,7 @@ from library.backends.contract import (
     hostile_lines,
     limits,
 )
+from library.tables import source_of, write_csv
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +46,16 @@ class TestParquet(ParquetContract):
 @pytest.mark.slow
 class TestTypes(TypesContract):
     pass
+
+
+def test_a_session_is_given_the_kind_of_every_row(backend: SparkBackend, tmp_path: Path) -> None:
+    """Those without a number, too: a Session counts nothing else of what is left out."""
+    lines = {b"r,banana,z": 1, b"r,,z": 2, b"r,5": 3, b"r,-11,z": 4, b"r,-10,z": 5, b"r,11,z": 6}
+    source = source_of(write_csv(tmp_path / "t.csv", [line for line, times in lines.items() for _ in range(times)]))
+    plan = plan_for("tumult", Query.MEAN, "x", Bounds(-10, 10), Epsilon(1))
+    rows = backend.kinds(source, with_checks(plan, Epsilon(1), Epsilon(1), has_lines=True)).collect()
+    found = Counter(row[KIND] for row in rows)
+    assert [found[CODES[kind]] for kind in (*LEFT_OUT, *SIDES)] == [1, 2, 3, 4, 5, 6]
 
 
 @settings(max_examples=3, derandomize=True, suppress_health_check=list(HealthCheck))

@@ -60,8 +60,8 @@ class JsonRecords:
         for line, record in chain(first, objects):
             for key in record:
                 if key not in places:
-                    if not key:
-                        raise InputError.of(f"line {line} has a key without a name", self.part.name, "named keys")
+                    if not key.strip() or not key.isprintable():
+                        raise self._refused(f"line {line}: a name that is empty or not printable")
                     places[key] = len(places)
                     self.names.append(key)
             cells = [""] * len(places)

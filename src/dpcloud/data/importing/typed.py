@@ -23,6 +23,8 @@ TYPED = {
 }
 """How the types of DuckDB are called on the screen."""
 
+_LINE = "file_row_number"
+
 
 def source_of_parquet(db: "DuckDBPyConnection", parts: list[Part]) -> dict[str, list[str]]:
     """Make the view `source`; return what is to be said of each file. Raises InputError where the files differ.
@@ -54,8 +56,8 @@ def source_of_parquet(db: "DuckDBPyConnection", parts: list[Part]) -> dict[str, 
     for number, part in enumerate(parts):
         chosen = [f"{_plain(name, type_)} as {identifier(PREFIX + name)}" for name, type_ in columns[0].items()]
         each.append(
-            f"select {number} as file, file_row_number + 1 as line, {', '.join(chosen)} "
-            f"from {parquet(part.path, options=', file_row_number = true')}"
+            f"select {number} as file, {_LINE} + 1 as line, {', '.join(chosen)} "
+            f"from {parquet(part.path, options=f', {_LINE} = true')}"
         )
     db.execute(f"create view source as {' union all '.join(each)}")
     return said
@@ -75,6 +77,8 @@ def _columns(db: "DuckDBPyConnection", part: Part) -> dict[str, str]:
     if other := sorted(columns.keys() - names):  # DuckDB gives the second another name
         what = "a column whose name differs from another's by capitals alone, called"
         raise InputError.of(what, other[0], "names that differ by more")
+    if own := next((name for name in columns if name.casefold() == _LINE), None):
+        raise InputError.of("a column of a name that DuckDB gives to its own", own, "another name")
     return columns
 
 
