@@ -473,6 +473,11 @@ def test_packed_files_zips_and_patterns(imported: Importer) -> None:
     assert "broken or cut" in imported.refused(None, folder / "h.csv.gz", "--overwrite")
 
 
+def test_an_empty_cell_in_quotes_is_a_row_of_a_single_column(imported: Importer) -> None:
+    """As pandas writes a missing value there; a blank line is no row."""
+    assert imported('x\n1\n""\n\n3\n').cells == {"x": [1, None, 3]}
+
+
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_a_zip_with_two_members_of_one_name(imported: Importer) -> None:
     """Opened by its name, the last would be read twice, and the first never."""

@@ -126,9 +126,16 @@ class TextRecords:
         csv.field_size_limit(MAX_CELL)
         for _ in range(self._skip):
             text.readline()
-        quote = self.options.quote
+        quote, last = self.options.quote, ""
+
+        def lines() -> Iterator[str]:
+            nonlocal last
+            for line in text:
+                last = line
+                yield line
+
         reader = csv.reader(
-            text,
+            lines(),
             delimiter=separator or self._separator,
             quotechar=quote,
             quoting=csv.QUOTE_NONE if quote is None else csv.QUOTE_MINIMAL,
@@ -138,7 +145,8 @@ class TextRecords:
         before = 0
         try:
             for cells in reader:
-                if cells and (len(cells) > 1 or cells[0].strip()):
+                # a line of "" is a row with an empty cell, which pandas writes where it is the only one
+                if cells and (len(cells) > 1 or cells[0].strip() or (quote and quote in last)):
                     yield self._skip + before + 1, cells
                 before = reader.line_num
         except csv.Error as error:
