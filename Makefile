@@ -85,8 +85,8 @@ rehearsal: $(VENV)/.setup-dev $(ENVIRONMENT)  ## the same against a test server 
 test: lint  ## lint and all tests, in two processes: one holds a Spark session, the other mostly waits for what it starts
 	@$(MAKE) --no-print-directory -j2 --output-sync=target test-library test-deployment
 
-# tests/evidence goes with the deployment's tests, so that both take about as long
-OUTSIDE := tests/evidence tests/cluster tests/emr tests/deploy
+# tests/evidence and the ledgers go with the deployment's tests, so that both take about as long
+OUTSIDE := tests/evidence tests/library/ledger tests/cluster tests/emr tests/deploy
 test-library: $(VENV)/.setup-dev
 	$(BIN)/python -m pytest $(addprefix --ignore=,tests/infra $(OUTSIDE))
 

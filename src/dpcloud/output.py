@@ -99,7 +99,7 @@ _KINDS = {
 def _meaning(release: dict[str, Any], percent: str) -> str:
     """What the interval is, in a sentence."""
     if release["query"] == "COUNT":
-        what = "of filled cells, whatever stands in them" if release["column"] else "of rows"
+        what = "of filled cells (whatever stands in them)" if release["column"] else "of rows"
         return f"The noise interval holds the count {what} in {percent} of 100 runs."
     return (
         f"The noise interval holds the {release['query']} of the values as clamped (the numbers that were read, cut "

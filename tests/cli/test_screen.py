@@ -43,4 +43,4 @@ def test_a_count_leaves_nothing_out(capsys: pytest.CaptureFixture[str]) -> None:
     screen = shown(release(spec(Query.COUNT), {}), capsys)
     assert "Left out" not in screen
     assert NOT_ASKED not in screen
-    assert "The 95 % noise interval holds the true count in 95 of 100 runs." in screen
+    assert "The noise interval holds the count of filled cells (whatever stands in them) in 95 of 100 runs." in screen
