@@ -174,7 +174,8 @@ def answered(engine: Engine, table: Table, spec: JobSpec, bounds: Bounds, truth:
 
 def _warnings(plan: Plan, noisy: Sequence[Noisy], answer: Estimate, confidence: float) -> list[str]:
     shares = left_out.shares(plan, noisy, confidence)
-    return left_out.warnings(plan, shares) + clipping.warnings(plan, answer, shares)
+    wide = clipping.wide(plan.query, answer, STATISTICS[plan.query].possible(plan)) if plan.query else []
+    return left_out.warnings(plan, shares) + clipping.hidden(plan, answer, shares) + wide
 
 
 def outermost(counts: Sequence[int], limit: float) -> Bounds:
