@@ -9,13 +9,14 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from dpjobs.bounds import PRIVATE
 from dpjobs.engines import ENGINES
-from dpjobs.epsilon import plain
+from dpjobs.epsilon import percent, plain
 from dpjobs.job import Outcome
 from dpjobs.ledger import Balance
 from dpjobs.left_out import plus_minus
 from dpjobs.query import Query
-from dpjobs.release import NOT_HARDENED, PRIVATE, interval_title
+from dpjobs.release import NOT_HARDENED, interval_title
 
 _WIDTH = 120  # of a table that goes to a file
 
@@ -39,7 +40,6 @@ def show_releases(outcome: Outcome, balance: Balance | None) -> None:
     releases = [json.loads(text, parse_float=Decimal) for text in outcome.releases.values()]
     first = releases[0]
     what = first["query"] + (f" of {first['column']}" if first["column"] else " of rows")
-    percent = plain(Decimal(str(first["confidence"])) * 100)
     interval = interval_title(Query(first["query"]), float(first["confidence"])).replace(", ", ",\n")
     columns = ("engine", what, interval, "epsilon spent", "epsilon left", "seconds")
     table = Table(*columns)
@@ -62,7 +62,7 @@ def show_releases(outcome: Outcome, balance: Balance | None) -> None:
         in_all = plain(sum(spent, Decimal(0)))
         console.print(f"{len(releases)} engines: epsilon is spent once for each, {in_all} in all.")
     _show_checks(console, releases)
-    console.print(_meaning(first, percent))
+    console.print(_meaning(first))
     console.print(f"Protects {first['protects']}.")
     for r in releases:
         title = ENGINES[r["engine"]].title
@@ -96,14 +96,15 @@ _KINDS = {
 }
 
 
-def _meaning(release: dict[str, Any], percent: str) -> str:
+def _meaning(release: dict[str, Any]) -> str:
     """What the interval is, in a sentence."""
+    often = f"{percent(release['confidence'])} of 100 runs"
     if release["query"] == "COUNT":
         what = "of filled cells (whatever stands in them)" if release["column"] else "of rows"
-        return f"The noise interval holds the count {what} in {percent} of 100 runs."
+        return f"The noise interval holds the count {what} in {often}."
     return (
         f"The noise interval holds the {release['query']} of the values as clamped (the numbers that were read, cut "
-        f"to the bounds) in {percent} of 100 runs. It covers the noise only: not cells left out, not values beyond "
+        f"to the bounds) in {often}. It covers the noise only: not cells left out, not values beyond "
         "the bounds, not sampling."
     )
 

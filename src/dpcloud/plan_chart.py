@@ -7,7 +7,7 @@ from pathlib import Path
 from dpcloud.planning import Question, expected
 from dpjobs.answers import smallest_epsilon
 from dpjobs.engines import ENGINES
-from dpjobs.epsilon import MOST, Epsilon
+from dpjobs.epsilon import MOST, Epsilon, percent
 from dpjobs.errors import InputError
 from dpjobs.query import Query
 
@@ -45,7 +45,7 @@ def draw(path: Path, question: Question, rows: list[int]) -> None:
             axes.plot(x, typical, linestyle="--", color=line.get_color(), label=f"{n:,} rows, typically")
     axes.set_title(f"{question.query.value} by {ENGINES[question.engine].title}: what an epsilon gives")
     axes.set_xlabel("epsilon")
-    axes.set_ylabel(f"half of the {100 * question.level:g} % noise interval")
+    axes.set_ylabel(f"half of the {percent(question.level)} % noise interval")
     axes.grid(visible=True, which="both", alpha=0.3)
     axes.legend()
     try:

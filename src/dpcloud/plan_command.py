@@ -16,7 +16,6 @@ from dpcloud.planning import Expected, Question, epsilon_for, expected
 from dpjobs.engines import ENGINES
 from dpjobs.epsilon import Epsilon
 from dpjobs.errors import InputError
-from dpjobs.noise import Noise
 from dpjobs.query import DEFAULT_CHECK_SHARE, Bounds, Query, parse_bound, parse_check_share, parse_confidence
 from dpjobs.statistics import STATISTICS
 
@@ -126,14 +125,13 @@ def rows_of(rows: int) -> list[int]:
 
 
 def _planned(names: list[str], question: Question, given: Epsilon | None, margin: float | None) -> Iterator[Planned]:
-    by_noise: dict[tuple[type[Noise], str], tuple[Epsilon, Expected]] = {}  # the same for engines with the same noise
+    by_name: dict[str, tuple[Epsilon, Expected]] = {}
+    for group in by_group(names):
+        asked = question._replace(engine=group[0])
+        needed = given if given is not None else epsilon_for(margin or 0.0, asked)
+        by_name |= dict.fromkeys(group, (needed, expected(asked, needed)))
     for name in names:
-        asked = question._replace(engine=name)
-        noise = ENGINES[name].noise, ENGINES[name].recipe
-        if noise not in by_noise:
-            needed = given if given is not None else epsilon_for(margin or 0.0, asked)
-            by_noise[noise] = needed, expected(asked, needed)
-        yield Planned(name, question.rows, *by_noise[noise])
+        yield Planned(name, question.rows, *by_name[name])
 
 
 def _tabled(names: list[str], question: Question, given: Epsilon | None) -> Iterator[Planned]:

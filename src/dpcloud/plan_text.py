@@ -1,12 +1,12 @@
 """What `dpcloud plan` says: numbers in no more digits than anybody plans with, never rounded below what they are."""
 
 from collections.abc import Mapping, Sequence
-from decimal import ROUND_CEILING, Context, Decimal
+from decimal import ROUND_CEILING, Context
 from typing import NamedTuple
 
 from dpcloud.planning import Expected, Question
 from dpjobs.engines import ENGINES
-from dpjobs.epsilon import Epsilon, plain
+from dpjobs.epsilon import Epsilon, percent, plain
 from dpjobs.query import Query
 from dpjobs.statistics import STATISTICS
 
@@ -50,10 +50,9 @@ def meaning(question: Question, whole: Whole) -> list[str]:
             "Typically: the values spread evenly between the bounds."
         )
         if question.check_share:
-            percent = plain(question.check_share * 100)
-            lines.append(
-                f"{percent} % of epsilon goes to how many values the bounds clamp (--check-share), as in a run."
-            )
+            part = plain(question.check_share * 100)
+            clamped = "how many values the bounds clamp (--check-share), as in a run"
+            lines.append(f"{part} % of epsilon goes to {clamped}.")
     return lines
 
 
@@ -89,4 +88,4 @@ def _cell(question: Question, margin: Expected | None) -> str:
 
 
 def _level(question: Question) -> str:
-    return f"{plain(Decimal(str(question.level)) * 100)} %"
+    return f"{percent(question.level)} %"

@@ -42,11 +42,13 @@ CLIPPED = {Query.SUM: 12.0, Query.MEAN: 12.0, Query.VARIANCE: 24.0}
 _MOST = 2**200  # no draw is larger; so every count is a double
 FALLBACK = Bounds(-(2.0**20), 2.0**20)
 """What is used, and said, when no bin passes: fixed and public, whatever the column holds."""
+PRIVATE, NONE_FOUND = "private", "fallback"
+"""Where bounds are from that nobody gave, as a release has it."""
 
 
 @dataclass(frozen=True)
 class FoundBounds:
-    """Bounds from the noisy histogram; `source` is "private", or "fallback" when no bin passed.
+    """Bounds from the noisy histogram; `source` is PRIVATE, or NONE_FOUND when no bin passed.
 
     `threshold` is what a bin's noisy count has to exceed to be seen wherever it lies, `beta` the probability that any
     empty bin's does.
@@ -75,11 +77,11 @@ def from_histogram(counts: Sequence[int], noise: Noise, epsilon: Epsilon, query:
     held = {bin_: float(min(max(n, -_MOST), _MOST)) for bin_, n in zip(BINS, counts, strict=True)}
     seen = _seen(held, noise, limit)
     if not seen:
-        return FoundBounds(FALLBACK, "fallback", epsilon, limit, beta, noise)
+        return FoundBounds(FALLBACK, NONE_FOUND, epsilon, limit, beta, noise)
     few = CLIPPED[query] / float(rest)
     lower = edges(_further(held, seen[0], noise, few) if seen[0] < 0 else seen[0])[0]
     upper = edges(_further(held, seen[-1], noise, few) if seen[-1] > 0 else seen[-1])[1]
-    return FoundBounds(_from_zero(lower, upper), "private", epsilon, limit, beta, noise)
+    return FoundBounds(_from_zero(lower, upper), PRIVATE, epsilon, limit, beta, noise)
 
 
 def threshold(noise: Noise, bins: int, beta: float) -> tuple[float, float]:

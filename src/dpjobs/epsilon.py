@@ -90,6 +90,11 @@ def plain(number: Decimal) -> str:
     return f"{number.normalize():f}"
 
 
+def percent(part: float) -> str:
+    """Write a part of 1 as a percentage, in the digits that it was given in: 95, 99.9999."""
+    return plain(Decimal(str(part)) * 100)
+
+
 LEAST = Epsilon("0.000001")
 """The smallest epsilon of a single measurement (10⁻⁶)."""
 MOST = Epsilon(1000)

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from dpjobs import FORMAT, clipping, left_out
+from dpjobs.bounds import NONE_FOUND, PRIVATE
 from dpjobs.draws import Draws
 from dpjobs.engines import ENGINES
 from dpjobs.engines.base import Noisy
-from dpjobs.epsilon import plain
+from dpjobs.epsilon import percent
 from dpjobs.errors import CopyError, InputError, quoted
 from dpjobs.noise import Noise
 from dpjobs.plan import Plan
@@ -21,7 +22,6 @@ from dpjobs.query import JobSpec, Query
 from dpjobs.statistics import STATISTICS
 from dpjobs.statistics.base import Estimate
 
-PRIVATE, FALLBACK = "private", "fallback"
 HARDENED = "hardened"
 NOT_HARDENED = "not hardened, for comparison"
 """Whoever knows floating point can see through its sampler (Mironov 2012)."""
@@ -76,9 +76,11 @@ def _warnings(
 ) -> list[str]:
     """Return all that could mislead a reader of the answer, a sentence each."""
     source = bounds["source"] if bounds else None
-    none_found = source == FALLBACK and plan.grid
+    none_found = []
+    if source == NONE_FOUND and plan.grid:
+        none_found = [clipping.none_found(plan.grid.bounds, str(spec.bounds_budget()))]
     return [
-        *([clipping.none_found(plan.grid.bounds, plain(spec.bounds_budget()))] if none_found and plan.grid else []),
+        *none_found,
         *left_out.warnings(plan, shares),
         *(clipping.hidden(plan, estimate, shares) if source == PRIVATE else []),
         *clipping.wide(spec.query, estimate, STATISTICS[spec.query].possible(plan)),
@@ -95,7 +97,7 @@ def _checks(spec: JobSpec, shares: Sequence[left_out.Share]) -> dict[str, Any] |
 
 def interval_title(query: Query, confidence: float) -> str:
     """Say what an interval is: on the screen, and in the release."""
-    title = f"{plain(Decimal(str(confidence)) * 100)} % noise interval"
+    title = f"{percent(confidence)} % noise interval"
     return title if query is Query.COUNT else f"{title}, of the values as clamped"
 
 

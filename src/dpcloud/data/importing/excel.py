@@ -4,14 +4,14 @@ import datetime
 import re
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dpcloud.data.importing.files import Part
 from dpcloud.data.importing.names import name_columns
-from dpcloud.data.importing.options import Options, owners
-from dpcloud.data.importing.spool import NATIVE, Cells
+from dpcloud.data.importing.options import owners
+from dpcloud.data.importing.spool import NATIVE, Cells, Records
 from dpjobs.errors import InputError, quoted
 
 _BEYOND = "cells beyond the names are left out"
@@ -20,14 +20,8 @@ PERCENT = "Excel shows it as percent and stores the fraction, which is kept: 13.
 
 
 @dataclass
-class ExcelRecords:
+class ExcelRecords(Records):
     """One sheet of a workbook. Raises InputError where it is none, or several sheets hold something."""
-
-    part: Part
-    options: Options
-    names: list[str] = field(default_factory=list)
-    said: list[str] = field(default_factory=list)
-    notes: dict[str, list[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._sheet = self._find_sheet()

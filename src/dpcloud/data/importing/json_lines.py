@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import Any, cast
 
-from dpcloud.data.importing.files import Part
-from dpcloud.data.importing.options import Options, owners
-from dpcloud.data.importing.spool import NATIVE, Cells
+from dpcloud.data.importing.options import owners
+from dpcloud.data.importing.spool import NATIVE, Cells, Records
 from dpcloud.data.importing.text import encoding_of, open_text
 from dpjobs.errors import InputError, quoted
 
@@ -41,14 +40,10 @@ _DECODER = json.JSONDecoder(
 
 
 @dataclass
-class JsonRecords:
+class JsonRecords(Records):
     """A file of objects; its columns are all keys, in the order in which they come up."""
 
-    part: Part
-    options: Options
-    names: list[str] = field(default_factory=list)
     said: list[str] = field(default_factory=lambda: ["JSON"])
-    notes: dict[str, list[str]] = field(default_factory=dict)
 
     def rows(self) -> Iterator[tuple[int, Cells]]:
         """Give each object's first line and its values; raises InputError."""

@@ -3,14 +3,17 @@
 So every decision is made over whole columns, and memory holds one batch at a time.
 """
 
+from abc import ABC, abstractmethod
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from dpcloud.data.importing.cells import BLANKS
+from dpcloud.data.importing.files import Part
+from dpcloud.data.importing.options import Options
 
 NATIVE = "\x01"
 """Begins a cell that was a number already (JSON, Excel): its point is a decimal point, whatever others are."""
@@ -25,18 +28,23 @@ Cells = Sequence[str]
 """Of one record; an empty one is an empty text."""
 
 
-class Records(Protocol):
+@dataclass
+class Records(ABC):
     """One file's records."""
 
-    names: list[str]
+    part: Part
+    options: Options
+
+    names: list[str] = field(default_factory=list)
     """Of its columns; where they are known only at the end, it grows."""
 
-    said: list[str]
+    said: list[str] = field(default_factory=list)
     """What was found out about the file, for the screen."""
 
-    notes: dict[str, list[str]]
+    notes: dict[str, list[str]] = field(default_factory=dict)
     """What was found out about a column, by its name."""
 
+    @abstractmethod
     def rows(self) -> Iterator[tuple[int, Cells]]:
         """Give each record's first line (from 1) and its cells, in the order of `names`; raises InputError."""
 

@@ -6,14 +6,14 @@ import re
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 
 from dpcloud.data.importing.cells import is_value
 from dpcloud.data.importing.files import Part
 from dpcloud.data.importing.names import name_columns
-from dpcloud.data.importing.options import END, Options, below_the_table
-from dpcloud.data.importing.spool import Cells
+from dpcloud.data.importing.options import END, below_the_table
+from dpcloud.data.importing.spool import Cells, Records
 from dpjobs.errors import InputError
 
 SEPARATORS = {",": "','", ";": "';'", "\t": "tab", "|": "'|'"}
@@ -33,14 +33,8 @@ _SHOWN = {
 
 
 @dataclass
-class TextRecords:
+class TextRecords(Records):
     """A file of separated cells. Raises InputError where it is no such file, or a guess would be needed."""
-
-    part: Part
-    options: Options
-    names: list[str] = field(default_factory=list)
-    said: list[str] = field(default_factory=list)
-    notes: dict[str, list[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._encoding = self.options.encoding or encoding_of(self.part)

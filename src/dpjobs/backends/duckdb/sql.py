@@ -51,11 +51,10 @@ def is_broken(line: str, commas: str, width: int) -> str:
     """Whether a line has another number of cells than `width`, `commas` being how many commas it has."""
     whole = rf"regexp_matches({line}, '{_cells(width - 1)}{_CLOSED}\n\z')"
     opened = rf'\A(?:{_CLOSED},)*("(?:{_NOT_QUOTE}|"")*\n)\z'
-    emptied = rf"regexp_replace(regexp_extract({line}, '\A(?:{_CLOSED},)*', 0), '{_CLOSED},', ',', 'g')"
     in_rest = f"regexp_replace(regexp_extract({line}, '{opened}', 1), '[^,]', '', 'g')"
     return (
         f"(case when not contains({line}, '\"') then {commas} <> {width - 1} when {whole} then false "
-        f"when regexp_matches({line}, '{opened}') then length({emptied}) + length({in_rest}) <> {width - 1} "
+        f"when regexp_matches({line}, '{opened}') then length({_emptied(line)}) + length({in_rest}) <> {width - 1} "
         "else true end)"
     )
 
@@ -68,15 +67,23 @@ def cell(line: str, place: int) -> str:
     line can be split at its commas.
     """
     strict = _nth(_CLOSED, place)
-    before = rf"regexp_extract({line}, '\A(?:{_CLOSED},)*', 0)"
-    emptied = rf"regexp_replace({before}, '{_CLOSED},', ',', 'g')"
-    rest = f"substr({line}, length({before}) + 1)"
-    split = f"regexp_extract({emptied} || {rest}, '{_nth(_NOT_COMMA + '*', place)}', 1)"
+    rest = f"substr({line}, length({_before(line)}) + 1)"
+    split = f"regexp_extract({_emptied(line)} || {rest}, '{_nth(_NOT_COMMA + '*', place)}', 1)"
     found = f"regexp_extract({line}, '{strict}', 1)"
     return (
         f"(case when {found} <> '' or not contains({line}, '\"') or regexp_matches({line}, '{strict}') "
         f"then {unquoted(found)} when regexp_matches({rest}, '{_NEVER_CLOSED}') then {unquoted(split)} else '' end)"
     )
+
+
+def _before(line: str) -> str:
+    """The cells of a line that are closed, up to the last one or one that is never closed, each with its comma."""
+    return rf"regexp_extract({line}, '\A(?:{_CLOSED},)*', 0)"
+
+
+def _emptied(line: str) -> str:
+    """Their commas alone."""
+    return f"regexp_replace({_before(line)}, '{_CLOSED},', ',', 'g')"
 
 
 def _nth(cell: str, place: int) -> str:

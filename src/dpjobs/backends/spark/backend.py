@@ -44,24 +44,23 @@ class SparkBackend(Backend):
 
     def frame(self, table: Source, plan: Plan) -> DataFrame:
         """Return one row per counted row, with what it gives to each cell (see `rows.cells`)."""
-        return rows.cells(rows.read(self._spark, table, plan.column), plan)
+        return rows.cells(self._read(table, plan), plan)
 
     def kinds(self, table: Source, plan: Plan) -> DataFrame:
         """Return one row per row of the table, with its kind (see `rows.given`)."""
-        return rows.given(rows.read(self._spark, table, plan.column), plan).select(rows.KIND)
+        return rows.given(self._read(table, plan), plan).select(rows.KIND)
+
+    def _read(self, table: Source, plan: Plan) -> DataFrame:
+        return rows.read(self._spark, table, plan.column)
 
     def _totals(self, table: Source, plan: Plan) -> Sequence[int]:
-        if not plan.counts and not plan.bins:
-            return self._sums(rows.given(rows.read(self._spark, table, plan.column), plan), plan)
-        frame = self.frame(table, plan)
+        if plan.counts:
+            count = self.frame(table, plan).count()
+            return [count for _ in plan.live]
         if plan.bins:
-            counted = frame.groupBy(rows.BIN).agg(F.count(F.lit(1)).alias("rows")).collect()
+            counted = self.frame(table, plan).groupBy(rows.BIN).agg(F.count(F.lit(1)).alias("rows")).collect()
             by_bin = {row[rows.BIN]: int(row["rows"]) for row in counted}
             return [by_bin.get(cell.bin, 0) for cell in plan.live]
-        count = int(frame.count())
-        return [count for _ in plan.live]
-
-    def _sums(self, frame: DataFrame, plan: Plan) -> Sequence[int]:
         sums = (F.coalesce(F.sum(cell.name), F.lit(0)).alias(cell.name) for cell in plan.live)
-        [total] = frame.agg(*sums).collect()
+        [total] = rows.given(self._read(table, plan), plan).agg(*sums).collect()
         return [int(total[cell.name]) for cell in plan.live]
