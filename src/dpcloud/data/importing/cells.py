@@ -4,6 +4,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+NATIVE = "\x01"
+"""Begins a cell that was a number already (JSON, Excel): its point is a decimal point, whatever others are."""
+
 BLANKS = " \t\r\n\u00a0\u2007\u2009\u202f\ufeff"
 _SPACES = " \u00a0\u2007\u2009\u202f"
 _B, _GROUP = f"[{_SPACES}]", f"[{_SPACES}'\u2019]"
@@ -192,7 +195,7 @@ def time(v: str, _: str) -> str:
 
 def text(v: str, _: str) -> str:
     """Return the SQL of a cell's text."""
-    return f"ltrim({v}, chr(1))"
+    return f"ltrim({v}, chr({ord(NATIVE)}))"
 
 
 def _fits(value: str, pattern: str) -> str:
@@ -204,4 +207,4 @@ def _is_one_of(value: str, words: Sequence[str]) -> str:
 
 
 def _is_native(value: str) -> str:
-    return f"starts_with({value}, chr(1))"
+    return f"starts_with({value}, chr({ord(NATIVE)}))"

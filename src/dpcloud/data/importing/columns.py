@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NoReturn
 
 from dpcloud.data.importing import cells
-from dpcloud.data.importing.cells import COMMA, POINT, identifier, quote
+from dpcloud.data.importing.cells import COMMA, NATIVE, POINT, identifier, quote
 from dpcloud.data.importing.options import Options, owners
-from dpcloud.data.importing.spool import NATIVE, PREFIX
+from dpcloud.data.importing.spool import PREFIX
 from dpjobs.errors import quoted
 
 if TYPE_CHECKING:

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dpcloud.data.importing.cells import NATIVE
 from dpcloud.data.importing.files import Part
 from dpcloud.data.importing.names import name_columns
 from dpcloud.data.importing.options import owners
-from dpcloud.data.importing.spool import NATIVE, Cells, Records
+from dpcloud.data.importing.spool import Cells, Records
 from dpjobs.errors import InputError, quoted
 
 _BEYOND = "cells beyond the names are left out"

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import Any, cast
 
+from dpcloud.data.importing.cells import NATIVE
 from dpcloud.data.importing.options import owners
-from dpcloud.data.importing.spool import NATIVE, Cells, Records
+from dpcloud.data.importing.spool import Cells, Records
 from dpcloud.data.importing.text import encoding_of, open_text
 from dpjobs.errors import InputError, quoted
 

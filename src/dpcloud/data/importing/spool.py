@@ -15,9 +15,6 @@ from dpcloud.data.importing.cells import BLANKS
 from dpcloud.data.importing.files import Part
 from dpcloud.data.importing.options import Options
 
-NATIVE = "\x01"
-"""Begins a cell that was a number already (JSON, Excel): its point is a decimal point, whatever others are."""
-
 PREFIX = "c:"
 """Begins the spooled name of a column, beside `file` and `line`."""
 

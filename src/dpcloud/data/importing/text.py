@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 
-from dpcloud.data.importing.cells import is_value
+from dpcloud.data.importing.cells import NATIVE, is_value
 from dpcloud.data.importing.files import Part
 from dpcloud.data.importing.names import name_columns
 from dpcloud.data.importing.options import END, below_the_table
@@ -259,7 +259,7 @@ def encoding_of(part: Part) -> str:
                 if marked == "utf-16":
                     return marked
                 first = False
-            if b"\0" in chunk or b"\1" in chunk:
+            if b"\0" in chunk or NATIVE.encode() in chunk:
                 allowed = "a text file; UTF-16 without its mark takes --encoding utf-16-le or utf-16-be"
                 raise InputError.of("not a text file", part.name, allowed)
             if utf8:
