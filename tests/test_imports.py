@@ -16,6 +16,7 @@ SCRIPT_FOLDERS = ("glue_scripts", "emr_assets")
 LIBRARIES = {
     "aws_cdk": ["app", "stacks.*"],
     "constructs": ["stacks.*"],
+    "jsii": ["stacks.components.emr_definition"],
     "pyspark": ["dpjobs.backends.spark.*", "dpjobs.engines.tumult", "dpjobs.platforms.spark_submit"],
     "numpy": ["dpjobs.backends.duckdb.*"],
     "tmlt": ["dpjobs.engines.tumult", "dpjobs.engines.tumult_core"],

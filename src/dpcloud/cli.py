@@ -11,6 +11,7 @@ from dpcloud.budget import budget
 from dpcloud.command import Group, unexpected
 from dpcloud.cost import cost
 from dpcloud.data.commands import data
+from dpcloud.emr_commands import emr
 from dpcloud.plan_command import plan_command
 from dpcloud.running import run
 from dpcloud.runs_commands import logs, rerun, result, runs, status, stop
@@ -47,7 +48,7 @@ def cli() -> None:
     """Differentially private statistics of tables too large for one machine."""
 
 
-for command in (run, plan_command, budget, data, cost, upload, runs, status, logs, stop, result, rerun):
+for command in (run, plan_command, budget, data, cost, upload, runs, status, logs, stop, result, rerun, emr):
     cli.add_command(command)
 
 

@@ -12,7 +12,6 @@ from dpcloud.aws import DEFAULT_STACK
 from dpcloud.command import Command
 from dpjobs.addresses import Place, is_local, normalized
 from dpjobs.errors import BudgetError, InputError, InterruptError, LedgerError
-from dpjobs.header import IMPORT
 from dpjobs.query import check_dataset
 from dpjobs.source import FORMATS, LocalFiles, format_of, inspect, known_format
 
@@ -93,7 +92,7 @@ def upload(file: str, name: str | None, stack: str, replace: bool, progress: boo
 
 
 def table_of(file: str, name: str | None) -> Table:
-    """Return what lies at a path of this machine, to be sent under a name; raises InputError for what no job reads."""
+    """Return what lies at a path of this machine, under its name there; raises InputError for what no job reads."""
     uri = normalized(file)
     if not is_local(uri):
         raise InputError.of("not a file of this machine", file, "a CSV or Parquet file, or a folder of them")
@@ -109,14 +108,11 @@ def table_of(file: str, name: str | None) -> Table:
     for inner in filter(None, below):
         if _REFUSED.search(inner) or not inner.isprintable():
             raise InputError.of("a file's name that no job reads", inner, _NAME)
-    if not table.is_folder and _ending(table.name) != _ending(path.name):
-        raise InputError.of(
-            "the name in the bucket", table.name, f"one that ends in {_ending(path.name)}, as the file"
-        )
+    ending = _ending(path.name)
+    if not table.is_folder and _ending(table.name) != ending:
+        raise InputError.of("the name in the bucket", table.name, f"one that ends in {ending}, as the file")
     if table.is_folder and known_format(table.name) not in (None, format_):
-        raise InputError.of(
-            "the name in the bucket", table.name, f"one that says {format_}, or nothing of it{IMPORT}"
-        )
+        raise InputError.of("the name in the bucket", table.name, f"one that says {format_}, or no format")
     return table
 
 
@@ -139,9 +135,8 @@ def _check_budget(ledger: "Ledger", address: str) -> None:
     try:
         ledger.recognise(address, Place(address))
     except BudgetError as error:
-        raise BudgetError(
-            f"{error}; an upload has the budget of its address: --as with a name apart from it"
-        ) from None
+        own = "an upload has the budget of its address: --as with a name apart from it"
+        raise BudgetError(f"{error}; {own}") from None
 
 
 def _check_place(bucket: str, address: str, table: Table, replace: bool) -> None:
@@ -161,10 +156,8 @@ def _check_place(bucket: str, address: str, table: Table, replace: bool) -> None
         raise InputError.of("something lies there already", address, f"another --as, or --replace: {_COVERS}")
     others = inside - table.keys.keys()
     if others:
-        given = f"s3://{bucket}/{min(others)}"
-        raise InputError.of(
-            "a file lies there that the folder has not, and would be read with it", given, "another --as"
-        )
+        what, given = "a file lies there that the folder has not, which would be read, too", min(others)
+        raise InputError.of(what, f"s3://{bucket}/{given}", "another --as")
 
 
 def _outer(key: str) -> list[str]:

@@ -7,7 +7,7 @@ to be read back, which whoever sends tables need not be allowed to. Until its en
 
 import base64
 import hashlib
-import os
+import posixpath
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -74,7 +74,7 @@ def send(bucket: str, files: Mapping[str, Path], create_only: bool, say: Callabl
     InputError for a file that cannot be read or that changes meanwhile.
     """
     s3 = client("s3")
-    there = _under_way(s3, bucket, os.path.commonprefix(list(files)))
+    there = _under_way(s3, bucket, posixpath.commonpath(list(files)))
     sending = [_begun(s3, bucket, key, path, there) for key, path in files.items()]
     meter = _Meter(sum(one.size for one in sending), say)
     for one in sending:
@@ -88,10 +88,8 @@ def send(bucket: str, files: Mapping[str, Path], create_only: bool, say: Callabl
         except (AwsError, KeyboardInterrupt) as error:
             if number == 0:
                 raise
-            some = (
-                f"{number} of the folder's {len(sending)} files can be read, the others not; the same command with "
-            )
-            some += "--replace sends all again: let nobody ask before it is done"
+            again = "the same command with --replace sends all again: let nobody ask before it is done"
+            some = f"{number} of the folder's {len(sending)} files can be read, the others not; {again}"
             if isinstance(error, AwsError):
                 raise AwsError(f"{error}; {some}") from None
             raise InterruptError(f"was interrupted; {some}") from None
@@ -232,5 +230,7 @@ def objects(bucket: str, prefix: str, most: int | None = None) -> Iterator[tuple
     """Yield key and size of what lies below a prefix, in the order of the keys; raises AwsError."""
     with explained("look at what is in the bucket", "`dpcloud upload --help`"):
         pages = client("s3").get_paginator("list_objects_v2")
-        for page in pages.paginate(Bucket=bucket, Prefix=prefix, PaginationConfig={"MaxItems": most}):
+        for page in pages.paginate(
+            Bucket=bucket, Prefix=prefix, PaginationConfig={"MaxItems": most, "PageSize": most}
+        ):
             yield from ((told["Key"], told["Size"]) for told in page.get("Contents", []))
