@@ -73,9 +73,10 @@ def upload(file: str, name: str | None, stack: str, replace: bool, progress: boo
     table = table_of(file, name)
     deployment = Deployment(stack)
     bucket, ledger = deployment.bucket, DynamoDBLedger(deployment.ledger)
-    address = check_dataset(f"s3://{bucket}/{FOLDER}{table.name}")
+    address = f"s3://{bucket}/{FOLDER}{table.name}"
     if len(address.encode()) > _MOST_BYTES:
         raise InputError.of("the address is too long", address, f"{_MOST_BYTES} bytes in all: a shorter --as")
+    check_dataset(address)
     _check_budget(ledger, address)
     _check_place(bucket, address, table, replace)
     try:
