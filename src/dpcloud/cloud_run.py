@@ -1,10 +1,12 @@
 """`dpcloud run --on glue|emr`: the same question, counted by Spark in AWS, followed from here."""
 
+import sys
 import time
 from dataclasses import dataclass
 
 import click
 
+from dpcloud.aws.clusters import live_cluster, offer, start_cluster
 from dpcloud.aws.errors import AwsError
 from dpcloud.aws.stacks import Deployment
 from dpcloud.engines import engines_of
@@ -134,17 +136,25 @@ def _under_way(deployment: Deployment, run_id: str) -> tuple[Target, CloudRun] |
         target, run = find(deployment, run_id)
     except InputError:  # none, or none that may be looked at: a second start pays nothing
         return None
-    return None if run.phase.over else (target, run)
+    # one that has succeeded since the ledger was asked is fetched, not started once more
+    return (target, run) if not run.phase.over or run.phase is Phase.SUCCEEDED else None
 
 
 def _cluster_for(deployment: Deployment, asked: Asked) -> None:
-    """Have a cluster up: the one that lives, or one that is started when whoever asks agrees to its price."""
-    from dpcloud.aws.clusters import live_cluster
+    """Have a cluster up: the one that lives, or one that is started when whoever asks agrees to its price.
 
-    if live_cluster(deployment) is None:
-        from dpcloud.emr_commands import offer
-
-        offer(deployment, asked.yes)
+    A step may be added while it starts. Raises InputError where nobody agrees.
+    """
+    if live_cluster(deployment) is not None:
+        return
+    price = f"no cluster is up; this starts {offer(deployment).text}"
+    if asked.yes:
+        _tell(price)
+    elif not sys.stdin.isatty():
+        raise InputError(f"{price}; allowed: --yes, or `dpcloud emr start` first")
+    elif not click.confirm(f"{price}. Start it?", err=True):
+        raise InputError("no cluster is started, and nothing is asked; allowed: y")
+    _tell(f"cluster {start_cluster(deployment).id} is starting; the step waits for it")
 
 
 def _tell(text: str) -> None:

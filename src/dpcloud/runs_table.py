@@ -54,14 +54,13 @@ def collect(deployment: Deployment, ledger: Ledger, limit: int) -> Collected:
     found: list[CloudRun] = []
     for ending, kind in (("glue", Glue), ("emr", Emr)):
         found += _allowed(collected, kind.title, partial(_runs, deployment, ending, kind, limit)) or []
-    who = _allowed(collected, "who started them", starters) if found or rows else {}
+    who = _who(collected) if found else {}
     known: set[str] = set()
     for run in found:
         row = rows.get(run.name)
         known.add(run.name)
         started = run.started_at.astimezone(UTC).isoformat(timespec="seconds") if run.started_at else ""
-        told = who or {}
-        starter = told.get(run.name) or told.get(run.platform_id.rpartition("/")[2], "")
+        starter = who.get(run.name) or who.get(run.platform_id.rpartition("/")[2], "")
         collected.lines.append(Line(run.name, started, run, row, starter))
     for row in rows.values():
         if row.run_id not in known:
@@ -126,12 +125,21 @@ def _runs(deployment: Deployment, ending: str, kind: type[Target], limit: int) -
     return list(islice(runs, limit))
 
 
+def _who(collected: Collected) -> dict[str, str]:
+    """Who started the runs, where CloudTrail tells: the list is worth having without."""
+    try:
+        return starters()
+    except AwsError as error:
+        collected.notes.append(f"not shown, who started them: {error}")
+        return {}
+
+
 def _allowed(collected: Collected, what: str, look: Callable[[], _Told]) -> _Told | None:
     """Look, or note what may not be looked at."""
     try:
         return look()
     except AwsError as error:
-        if not error.denied and error.code not in ("UnknownOperation", "NotImplemented", "InternalFailure"):
+        if not error.denied:
             raise
         missing = f" (it takes {error.action})" if error.action else ""
         collected.notes.append(f"not shown, for you may not: {what}{missing}")
