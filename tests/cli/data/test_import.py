@@ -417,6 +417,16 @@ def test_names_that_are_empty_or_double(imported: Importer) -> None:
     assert "Left out, as it has neither a name nor a filled cell: column6." in done.screen
 
 
+def test_a_column_whose_name_says_that_it_has_none(imported: Importer) -> None:
+    """Whether a column has a name is not read off what is said of it."""
+    done = imported("no name,no name,b\n1,,x\n2,,y\n")
+    assert done.cells == {"no name": [1, 2], "no name_2": [None, None], "b": ["x", "y"]}
+    assert done.said("no name_2") == f"text: a second 'no name'; no cell is filled; {COUNTS}"
+    assert "Left out" not in done.screen
+    done = imported("no name;no name;b\nx;1;x\ny;2;y\n", "--overwrite")
+    assert "--query MEAN --column 'no name_2' --lower LOWER" in done.screen
+
+
 @pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
 def test_the_separator_is_found_though_cells_hold_others(imported: Importer, separator: str) -> None:
     row = separator.join(['"x, y; z|w\t"', "1", '"2"'])

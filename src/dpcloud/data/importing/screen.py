@@ -42,7 +42,7 @@ def show(imported: Imported) -> None:
 def next_command(imported: Imported) -> str:
     """Return the question to ask next, for the first column of numbers, else a count."""
     file = shlex.quote(str(imported.output))
-    named = [c for c in imported.columns if not any("no name" in note for note in c.notes)]
+    named = [c for c in imported.columns if not c.unnamed]
     numbers = sorted((c for c in named if "number" in c.type), key=lambda c: c.type != "number")
     if not numbers:
         return f"dpcloud run --file {file} --query COUNT --epsilon 0.1"
