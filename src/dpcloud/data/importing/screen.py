@@ -30,6 +30,8 @@ def show(imported: Imported) -> None:
     for column in imported.columns:
         table.add_row(column.name, column.type, "; ".join(column.notes))
     console.print(table, soft_wrap=False)
+    for name in imported.hidden:
+        console.print(f"Left out, as its name is that of a hidden file: {name}.")
     for name in imported.left_out:
         console.print(f"Left out, as it has neither a name nor a filled cell: {name}.")
     console.print(f"Written: {imported.output}. {OWNER}")

@@ -43,12 +43,16 @@ class _Read:
 
 @dataclass(frozen=True)
 class Imported:
-    """What was made: its columns, and of each file what was found out about it; `replaced` another at its path."""
+    """What was made: its columns, and of each file what was found out about it; `replaced` another at its path.
+
+    `left_out` are columns, `hidden` members of zips, which were not read.
+    """
 
     output: Path
     columns: list[Column]
     files: dict[str, list[str]]
     left_out: list[str]
+    hidden: list[str]
     replaced: bool
 
 
@@ -74,7 +78,7 @@ def import_table(given: Sequence[str], output: Path, options: Options, overwrite
             made.replace(output)
     except OSError:
         raise _unwritable(output) from None
-    return Imported(output, columns, read.files, left_out, replaced)
+    return Imported(output, columns, read.files, left_out, [name for part in parts for name in part.hidden], replaced)
 
 
 def _read(parts: list[Part], folder: Path, db: "DuckDBPyConnection", options: Options) -> _Read:
