@@ -3,6 +3,7 @@
 import sys
 import time
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import click
 
@@ -19,11 +20,13 @@ from dpjobs import answers
 from dpjobs.addresses import Place, is_local
 from dpjobs.engines import ENGINES
 from dpjobs.errors import DoubtError, InputError, InterruptError, LedgerError, RunError
-from dpjobs.job import Outcome
 from dpjobs.ledger import Ledger
 from dpjobs.ledger.base import Reservation
 from dpjobs.query import JobSpec
 from dpjobs.request import Request
+
+if TYPE_CHECKING:
+    from dpjobs.job import Outcome
 
 _SPOKEN = {"glue": "Glue", "emr": "EMR"}
 
@@ -62,12 +65,14 @@ def check_cloud(target: str, request: Request, engine: str, unhardened: bool, da
     return names
 
 
-def run_there(deployment: Deployment, ledger: Ledger, asked: Asked) -> Outcome | None:
+def run_there(deployment: Deployment, ledger: Ledger, asked: Asked) -> "Outcome | None":
     """Start what was asked, follow it, and return its releases; None when nobody waits for them.
 
     Budget and question are checked before anything is started. Raises InputError or LedgerError then, RunError when a
     run failed, DoubtError when it is not known whether one was started.
     """
+    from dpjobs.job import Outcome
+
     for spec in asked.specs:
         answers.check_epsilon(spec)
     place = Place(asked.request.address)
