@@ -65,14 +65,14 @@ def upload(file: str, name: str | None, stack: str, replace: bool, progress: boo
 
     Every part is checked by S3 against its SHA-256. A call that was cut off is typed again, and goes on where it was.
     """
+    from dpcloud.aws.ledger import deployed_ledger
     from dpcloud.aws.multipart import send
     from dpcloud.aws.stacks import Deployment
     from dpcloud.progress import saying
-    from dpjobs.ledger.dynamodb import DynamoDBLedger
 
     table = table_of(file, name)
     deployment = Deployment(stack)
-    bucket, ledger = deployment.bucket, DynamoDBLedger(deployment.ledger)
+    bucket, ledger = deployment.bucket, deployed_ledger(deployment)
     address = f"s3://{bucket}/{FOLDER}{table.name}"
     if len(address.encode()) > _MOST_BYTES:
         raise InputError.of("the address is too long", address, f"{_MOST_BYTES} bytes in all: a shorter --as")

@@ -32,11 +32,18 @@ _CHANGED = "a file that rests; the same command sends what has changed"
 
 @dataclass(frozen=True)
 class Part:
-    """A part that S3 has: its number from 1 on, its ETag, and its SHA-256 in Base64."""
+    """A part that S3 has: its number from 1 on, its ETag, and its SHA-256 in Base64, "" where that is not told."""
 
     number: int
     etag: str
     digest: str
+
+    def holds(self, body: bytes, digest: str) -> bool:
+        """Whether it is these bytes, whose SHA-256 this is."""
+        if self.digest:
+            return self.digest == digest
+        # what speaks S3's protocol elsewhere may list no checksums: there the ETag is the MD5, without encryption
+        return self.etag.strip('"') == hashlib.md5(body, usedforsecurity=False).hexdigest()
 
 
 @dataclass
@@ -145,7 +152,7 @@ def _send_parts(s3: Any, bucket: str, one: Sending, meter: _Meter) -> None:
         body = _read(one, number)
         digest = _base64(hashlib.sha256(body).digest())
         part = there.get(number)
-        if part is None or part.digest != digest:
+        if part is None or not part.holds(body, digest):
             with explained("send a part of the file into the bucket", _AGAIN):
                 told = s3.upload_part(
                     Bucket=bucket,
@@ -157,7 +164,7 @@ def _send_parts(s3: Any, bucket: str, one: Sending, meter: _Meter) -> None:
                 )
             part = Part(number, told["ETag"], digest)
         meter.add(len(body))
-        return part
+        return Part(number, part.etag, digest)
 
     pool = ThreadPoolExecutor(max(1, min(_AT_ONCE, _MEMORY // one.part_size)))
     try:
@@ -190,7 +197,8 @@ def _complete(s3: Any, bucket: str, one: Sending, create_only: bool) -> None:
             raise InputError.of("something was put there meanwhile", address, "the same command again") from None
         raise
     digests = b"".join(base64.b64decode(p.digest) for p in parts)
-    if told.get("ChecksumSHA256") != f"{_base64(hashlib.sha256(digests).digest())}-{len(parts)}":
+    whole = f"{_base64(hashlib.sha256(digests).digest())}-{len(parts)}"
+    if told.get("ChecksumSHA256", whole) != whole:  # S3 tells it; what speaks its protocol elsewhere may not
         address = f"s3://{bucket}/{one.key}"
         raise AwsError(f"S3 does not confirm the file's checksum: given {address!r}; allowed: --replace, again")
 
