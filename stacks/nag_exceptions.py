@@ -29,6 +29,10 @@ REASONS = {
         "No key pair and no Kerberos on purpose: nobody logs in but through SSM sessions, which IAM grants and "
         "CloudTrail records."
     ),
+    "AwsSolutions-SF1": (
+        "An execution's own history, which is kept for ninety days, has all that a log would have: states and ids."
+    ),
+    "AwsSolutions-SF2": "Nothing is traced in a machine that asks EMR one question and sends one e-mail.",
     "CloudFormation-Validate::W3010": (
         "The zones that the configuration names: EMR's and Glue's machines are not offered in every zone of a region."
     ),
@@ -47,6 +51,8 @@ WILDCARDS = {
     "TagInterfaces": "As above; only with the tag that Glue gives them.",
     "RemoveInterfaces": "As above; only those with that tag.",
     "ReadConnection": "Glue asks for its connection by a name that is generated.",
+    "LookAtClusters": "A step's event has its cluster's id, but not its name: any cluster's is looked up.",
+    "ListClusters": "EMR's list of clusters knows no resources.",
     "ReadLocation": "What the configuration lists in data_locations.",
 }
 """For AwsSolutions-IAM5, by the name of the statement that holds a wildcard."""

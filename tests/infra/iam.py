@@ -10,7 +10,7 @@ group's ARN ends with ":*", which the question replaces by ":log-stream:NAME". A
 answers no question that hangs on it until `managed` has its document, or NOTHING where it plays no part; a Deny in
 one that has no document is not seen.
 
-Known: identity policies; the policies of buckets, keys, tables and VPC endpoints (`through`); trust. A resource that
+Known: identity policies; the policies of buckets, keys, tables, topics and VPC endpoints (`through`); trust. A resource that
 is in none of the templates is judged by identity alone, and KMS grants play no part. Every other kind of policy,
 permissions boundaries and operators of dates and addresses raise CannotTell. Whether an action takes that kind of
 resource at all is not checked.
@@ -36,6 +36,7 @@ DOCUMENTS = {  # the properties that are read, by type
     "AWS::IAM::Role": ("AssumeRolePolicyDocument", "ManagedPolicyArns", "PermissionsBoundary", "Policies"),
     "AWS::KMS::Key": ("KeyPolicy",),
     "AWS::S3::BucketPolicy": ("Bucket", "PolicyDocument"),
+    "AWS::SNS::TopicPolicy": ("PolicyDocument", "Topics"),
 }
 
 
@@ -115,10 +116,15 @@ class Account:
                 service, document = "dynamodb", read.get("ResourcePolicy", {}).get("PolicyDocument", NOTHING)
             case "AWS::S3::BucketPolicy":
                 service, document = "s3", read["PolicyDocument"]
+            case "AWS::SNS::TopicPolicy":
+                service, document = "sns", read["PolicyDocument"]
             case _:
                 return
         bucket = "arn:{partition}:s3:::".format(**self._templates.place) + read.get("Bucket", "")
-        arn = bucket if service == "s3" else self._templates.arn(resource)
+        if service == "sns":
+            (arn,) = read["Topics"]
+        else:
+            arn = bucket if service == "s3" else self._templates.arn(resource)
         attached = Attached(arn, service, statements_of(document, attached=True))
         if service == "ec2":
             self.endpoints[f"{resource.stack}/{resource.logical_id}"] = attached

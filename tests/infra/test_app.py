@@ -14,8 +14,8 @@ from stacks.components import python_environment
 
 from infra.scenarios import OPTIONS, ROOT, STACKS, context, scenario
 
-TYPED = {"Glue::Job": "Name", "EMR::Cluster": "Name"}
-REFERENCES = {"ServiceName", "PolicyName", "LogGroupName"}  # to what has its name elsewhere
+TYPED = {"Glue::Job": "Name", "EMR::Cluster": "Name", "CloudTrail::Trail": "TrailName"}
+REFERENCES = {"ServiceName", "PolicyName", "LogGroupName", "S3BucketName"}  # to what has its name elsewhere
 
 
 def prefix(which: str) -> str:
@@ -29,7 +29,8 @@ def artifacts(which: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("which", OPTIONS)
 def test_the_stacks_and_their_names(which: str) -> None:
-    wanted = {*STACKS, *(["cost"] if "dp.cost.email" in OPTIONS[which] else [])}
+    chosen = {"cost": "dp.cost.email", "notice": "dp.notice.email", "trail": "dp.trail.enabled"}
+    wanted = {*STACKS, *(stack for stack, key in chosen.items() if key in OPTIONS[which])}
     assert set(scenario(which).templates) == wanted
     names = {key: each["properties"]["stackName"] for key, each in artifacts(which).items()}
     assert names == {key: f"{prefix(which)}-{key}" for key in wanted}
@@ -47,8 +48,8 @@ def test_only_names_that_people_type_are_given(which: str) -> None:
     typed = {value for kind, name, value in given.values() if TYPED.get(kind) == name}
     assert typed == {
         f"{prefix(which)}-{name}"
-        for name in ("tumult-ana", "pipelinedp", "emr")
-        if which != "emr-off" or name != "emr"
+        for name in ("tumult-ana", "pipelinedp", "emr", "trail")
+        if (which != "emr-off" or name != "emr") and (name != "trail" or "dp.trail.enabled" in OPTIONS[which])
     }
     rest = {(kind, name) for kind, name, _ in given.values() if TYPED.get(kind) != name}
     # the profile's must be its role's; the CDK makes the other out of the stack's, as it has to have one
@@ -62,13 +63,14 @@ TAGGABLE = {
     "DynamoDB::Table", "EC2::EIP", "EC2::FlowLog", "EC2::InternetGateway", "EC2::NatGateway", "EC2::NetworkAcl",
     "EC2::RouteTable", "EC2::SecurityGroup", "EC2::Subnet", "EC2::VPC", "EC2::VPCEndpoint", "EMR::Cluster",
     "Glue::Job", "IAM::Role", "KMS::Key", "Lambda::Function", "Logs::LogGroup", "S3::Bucket",
-    "SSM::Parameter",
+    "SSM::Parameter", "SNS::Topic", "Events::Rule", "StepFunctions::StateMachine", "CloudTrail::Trail",
 }  # fmt: skip
 NO_TAGS = {
     "CloudFormation::WaitConditionHandle", "EC2::NetworkAclEntry", "EC2::Route", "EC2::SecurityGroupEgress",
     "EC2::SecurityGroupIngress", "EC2::SubnetNetworkAclAssociation", "EC2::SubnetRouteTableAssociation",
     "EC2::VPCGatewayAttachment", "EMR::SecurityConfiguration", "Glue::Connection", "Glue::SecurityConfiguration",
     "IAM::InstanceProfile", "IAM::Policy", "Lambda::LayerVersion", "S3::BucketPolicy", "Budgets::Budget",
+    "SNS::TopicPolicy", "SNS::Subscription",
 }  # fmt: skip
 
 

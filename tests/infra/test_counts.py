@@ -35,7 +35,7 @@ def test_interface_endpoints_in_their_zones(which: str) -> None:
 @pytest.mark.parametrize("which", OPTIONS)
 def test_keys(which: str) -> None:
     found = scenario(which)
-    stacks = {"Glue": "glue", "EMR": "emr", "bucket": "storage"}
+    stacks = {"Glue": "glue", "EMR": "emr", "bucket": "storage", "notices": "notice"}
     keys = [stack for stack in found.templates for _ in found.bodies(stack, "KMS::Key")]
     assert sorted(keys) == sorted(stacks[name] for name in config_of(which).kms_keys)
 
@@ -67,7 +67,8 @@ def test_nothing_else_that_costs_by_the_hour_is_made() -> None:
         "EC2::VPCGatewayAttachment", "EMR::SecurityConfiguration", "Glue::Connection",
         "Glue::SecurityConfiguration", "IAM::InstanceProfile", "IAM::Policy", "IAM::Role", "Lambda::Function",
         "Lambda::LayerVersion", "Logs::LogGroup", "S3::Bucket", "S3::BucketPolicy", "Budgets::Budget",
-        "SSM::Parameter",
+        "SSM::Parameter", "SNS::Topic", "SNS::TopicPolicy", "SNS::Subscription", "Events::Rule",
+        "StepFunctions::StateMachine", "CloudTrail::Trail",
     }  # fmt: skip
     counted = {"EC2::NatGateway", "EC2::EIP", "EC2::VPCEndpoint", "KMS::Key", "EMR::Cluster", "Glue::Job"}
     types = {
