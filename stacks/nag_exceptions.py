@@ -8,7 +8,7 @@ from constructs import IConstruct
 REASONS = {
     "AwsSolutions-S1": (
         "Server access logs would name every object read, from a bucket of their own that has to be kept as well; "
-        "who needs them has CloudTrail data events, which cover the ledger too."
+        "who needs them has CloudTrail data events (dp.trail.enabled), which cover the ledger too."
     ),
     "AwsSolutions-VPC3": (
         "The article has a network ACL, and so have we: one, of three rules, that a NAT gateway works behind."

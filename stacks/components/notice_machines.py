@@ -50,7 +50,6 @@ def told(*, topic_arn: str, name_prefix: str) -> Definition:
 
 def watched(*, topic_arn: str, name_prefix: str) -> Definition:
     """Look which of our clusters are up, wait for the `seconds` of the input, and tell of those that still are."""
-    name = f"{name_prefix}-emr"
     return {
         "Comment": "Clusters that are older than a day, whoever started them",
         "StartAt": "WhichAreUp",
@@ -59,22 +58,20 @@ def watched(*, topic_arn: str, name_prefix: str) -> Definition:
                 "Type": "Task",
                 "Resource": f"arn:{Aws.PARTITION}:states:::aws-sdk:emr:listClusters",
                 "Parameters": {"ClusterStates": LIVE},
-                "ResultSelector": {"ids.$": f"$.Clusters[?(@.Name == '{name}')].Id"},
+                "ResultSelector": {"clusters.$": "$.Clusters"},
                 "ResultPath": "$.up",
                 "Retry": _BUSY,
                 "Catch": [{"ErrorEquals": ["States.ALL"], "ResultPath": "$.unknown", "Next": "TellOfNoLook"}],
-                "Next": "IsAnyUp",
+                "Next": "Each",
             },
-            "IsAnyUp": {
-                "Type": "Choice",
-                "Choices": [{"Variable": "$.up.ids[0]", "IsPresent": True, "Next": "ADay"}],
-                "Default": "Done",
-            },
-            "ADay": {"Type": "Wait", "SecondsPath": "$.seconds", "Next": "Each"},
             "Each": {
                 "Type": "Map",
-                "ItemsPath": "$.up.ids",
-                "ItemSelector": {"id.$": "$$.Map.Item.Value"},
+                "ItemsPath": "$.up.clusters",
+                "ItemSelector": {
+                    "id.$": "$$.Map.Item.Value.Id",
+                    "name.$": "$$.Map.Item.Value.Name",
+                    "seconds.$": "$.seconds",
+                },
                 "ItemProcessor": {"ProcessorConfig": {"Mode": "INLINE"}, **_still_up(topic_arn, name_prefix)},
                 "Next": "Done",
             },
@@ -90,8 +87,15 @@ def watched(*, topic_arn: str, name_prefix: str) -> Definition:
 
 def _still_up(topic_arn: str, name_prefix: str) -> Definition:
     return {
-        "StartAt": "Look",
+        "StartAt": "IsItOurs",
         "States": {
+            "IsItOurs": {
+                "Type": "Choice",
+                "Choices": [{"Variable": "$.name", "StringEquals": f"{name_prefix}-emr", "Next": "ADay"}],
+                "Default": "NotOurs",
+            },
+            "NotOurs": _DONE,
+            "ADay": {"Type": "Wait", "SecondsPath": "$.seconds", "Next": "Look"},
             "Look": {
                 **_describe("$.id"),
                 "ResultSelector": {"state.$": "$.Cluster.Status.State"},

@@ -242,6 +242,11 @@ def waiting_clusters(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Cluster, "create_from_cloudformation_json", classmethod(kept_alive))
 
 
+def named_parameters(patch: pytest.MonkeyPatch) -> None:
+    """CloudFormation makes the name of a parameter that has none."""
+    patch.setitem(parsing.get_name_type_map(), "AWS::SSM::Parameter", "Name")
+
+
 def apply(patch: pytest.MonkeyPatch) -> None:
     """Apply all of them until the patch is undone."""
     for part in (
@@ -254,5 +259,6 @@ def apply(patch: pytest.MonkeyPatch) -> None:
         glue_jobs,
         stopped_runs,
         waiting_clusters,
+        named_parameters,
     ):
         part(patch)

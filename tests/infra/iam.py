@@ -10,10 +10,10 @@ group's ARN ends with ":*", which the question replaces by ":log-stream:NAME". A
 answers no question that hangs on it until `managed` has its document, or NOTHING where it plays no part; a Deny in
 one that has no document is not seen.
 
-Known: identity policies; the policies of buckets, keys, tables, topics and VPC endpoints (`through`); trust. A resource that
-is in none of the templates is judged by identity alone, and KMS grants play no part. Every other kind of policy,
-permissions boundaries and operators of dates and addresses raise CannotTell. Whether an action takes that kind of
-resource at all is not checked.
+Known: identity policies; the policies of buckets, keys, tables, topics and VPC endpoints (`through`); trust. A
+resource that is in none of the templates is judged by identity alone, and KMS grants play no part. Every other kind
+of policy, permissions boundaries and operators of dates and addresses raise CannotTell. Whether an action takes that
+kind of resource at all is not checked.
 """
 
 import re
