@@ -27,6 +27,7 @@ from moto.emr.models import Cluster
 from moto.glue.models import FakeJobRun, glue_backends
 from moto.glue.responses import GlueResponse
 from moto.kms.models import Key, KmsBackend, kms_backends
+from moto.ssm.models import Parameter
 
 
 def tagged_kms_keys(patch: pytest.MonkeyPatch) -> None:
@@ -243,8 +244,15 @@ def waiting_clusters(patch: pytest.MonkeyPatch) -> None:
 
 
 def named_parameters(patch: pytest.MonkeyPatch) -> None:
-    """CloudFormation makes the name of a parameter that has none."""
-    patch.setitem(parsing.get_name_type_map(), "AWS::SSM::Parameter", "Name")
+    """A parameter without a name gets CloudFormation's, and its tags are a map there, a list in SSM."""
+    create = Parameter.create_from_cloudformation_json.__func__
+
+    def named(cls: type[Parameter], resource_name: str, cloudformation_json: Any, *args: Any, **kwargs: Any) -> Any:
+        properties = {"Name": resource_name, **cloudformation_json["Properties"]}
+        properties["Tags"] = [{"Key": k, "Value": v} for k, v in properties.get("Tags", {}).items()]
+        return create(cls, resource_name, {**cloudformation_json, "Properties": properties}, *args, **kwargs)
+
+    patch.setattr(Parameter, "create_from_cloudformation_json", classmethod(named))
 
 
 def apply(patch: pytest.MonkeyPatch) -> None:

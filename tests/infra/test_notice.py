@@ -81,12 +81,24 @@ def test_only_what_is_ours_is_listened_to() -> None:
 def test_twice_a_day_a_look_that_takes_a_day() -> None:
     found = notice()
     look = rules(found)["rate(12 hours)"]
+    assert look["State"] == "ENABLED"
     [target] = look["Targets"]
     assert json.loads(target["Input"]) == {"seconds": 86_400}
     assert found.resolved("notice", target["Arn"]).startswith(f"{PREFIX}notice-Watched")
     assert (
         machines(found)["Watched"]["States"]["Each"]["ItemProcessor"]["States"]["ADay"]["SecondsPath"] == "$.seconds"
     )
+
+
+def test_any_live_state_is_told_of() -> None:
+    """The same states as `dpcloud emr` takes for live; above all WAITING, in which clusters are forgotten."""
+    watched = machines(notice())["Watched"]["States"]
+    inner = watched["Each"]["ItemProcessor"]["States"]
+    [choice] = inner["IsItUp"]["Choices"]
+    told = {each["StringEquals"] for each in choice["Or"]}
+    assert told == set(watched["WhichAreUp"]["Parameters"]["ClusterStates"])
+    assert told == {"STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING"}
+    assert inner[choice["Next"]]["Resource"].endswith(":sns:publish")
 
 
 def test_every_task_is_tried_again_and_what_fails_for_good_is_told() -> None:
