@@ -11,16 +11,29 @@ _ALLOWED = f"a stack with the output {_OUTPUT}, such as differential-privacy-sto
 
 
 def ledger_table(stack: str) -> str:
-    """Return the ARN of the ledger table of a deployed stack, or of STACK-storage; raises InputError."""
+    """Return the ARN of the ledger table of a deployed stack, of STACK-storage or STACK-ask; raises InputError."""
     if not _STACK.fullmatch(stack):
         raise InputError.of("malformed stack name", stack, "a letter, then letters, digits and '-', 128 at most")
-    stacks = [outputs for name in (stack, f"{stack}-storage") if (outputs := _outputs(name)) is not None]
-    if not stacks:
-        raise InputError.of("no such stack in this account and region", stack, _ALLOWED)
-    for outputs in stacks:
-        if _OUTPUT in outputs:
+    refused: InputError | None = None
+    known = False
+    for name in (stack, f"{stack}-storage", f"{stack}-ask"):  # who asks may look at the last one alone
+        try:
+            outputs = _outputs(name)
+        except _RefusedError as error:
+            refused = refused or error
+            continue
+        if outputs and _OUTPUT in outputs:
             return outputs[_OUTPUT]
-    raise InputError.of("the stack has no ledger", stack, _ALLOWED)
+        known = known or outputs is not None
+    if refused:
+        raise refused
+    if known:
+        raise InputError.of("the stack has no ledger", stack, _ALLOWED)
+    raise InputError.of("no such stack in this account and region", stack, _ALLOWED)
+
+
+class _RefusedError(InputError):
+    """AWS does not let these credentials describe a stack."""
 
 
 def _outputs(stack: str) -> dict[str, str] | None:
@@ -44,7 +57,7 @@ def _outputs(stack: str) -> dict[str, str] | None:
         if code == "ValidationError":  # what CloudFormation says when there is no such stack
             return None
         named = f" ({code})" if re.fullmatch(r"[A-Za-z0-9.]{1,80}", code) else ""
-        raise InputError.of(f"AWS refuses to describe the stack{named}", stack, "a user who may") from None
+        raise _RefusedError.of(f"AWS refuses to describe the stack{named}", stack, "a user who may") from None
     except (BotoCoreError, ValueError) as error:  # ValueError: an endpoint that is no address
         what = f"AWS CloudFormation cannot be reached ({type(error).__name__})"
         raise InputError.of(what, stack, "a network and an endpoint that lead there") from None
