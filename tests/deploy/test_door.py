@@ -1,4 +1,4 @@
-"""With the keys of people who have the deployed policies, against the deployed stacks: what they can do and cannot."""
+"""With the keys of people who have the policies, against the deployed stacks: what they can do, and cannot."""
 
 import io
 import json
