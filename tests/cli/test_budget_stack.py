@@ -212,5 +212,5 @@ def test_a_user_who_may_look_at_the_ask_stack_alone(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(deployed, "_outputs", outputs)
     assert deployed.ledger_table("dp") == arn
-    with pytest.raises(deployed._RefusedError, match="^refused: other$"):
+    with pytest.raises(deployed._RefusedError, match=r"^refused: other$"):
         deployed.ledger_table("other")
