@@ -267,6 +267,19 @@ def test_a_job_that_is_not_there_is_told_by_the_errors_name_alone(door: Door) ->
     assert (told["error"], told["cause"]) == ("RunFailed", "Glue did not run it: Glue.EntityNotFoundException")
 
 
+def test_a_cause_that_is_cut_is_not_read(door: Door) -> None:
+    """AWS cuts a long one; an error about its JSON could quote it."""
+    cut = {"Error": "States.TaskFailed", "Cause": '{"Arguments":{"--s3_file":"s3://x"},"LogGroupName":"/aws-gl'}
+
+    def failed(told: Told) -> None:
+        told["States"]["Run pipelinedp"] = {
+            "Type": "Pass", "Result": cut, "ResultPath": "$.failed", "Next": "Why did it fail",
+        }  # fmt: skip
+
+    told = door.end(door.start(door.machine(failed), QUESTION))
+    assert (told["error"], told["cause"]) == ("RunFailed", "the Glue run failed and gives no reason")
+
+
 def test_a_run_that_takes_too_long_is_given_up(door: Door) -> None:
     def at_once(told: Told) -> None:
         told["States"]["Run pipelinedp"]["TimeoutSeconds"] = 1
