@@ -180,7 +180,7 @@ def _in_container(folder: Path) -> bool:
 def booted(node: Node, script: Path, archive: Path, url: str) -> Node:
     """Run the deployed bootstrap action on a node, with the deployed archive at its deployed address."""
     node.put(url, archive)
-    done = node.boot(url, script=script)
+    done = node.boot(url, action=script)
     assert done.returncode == 0, done.stderr
     return node
 

@@ -30,12 +30,12 @@ class Yarn:
 
     def application(self, tag: str) -> str | None:
         """The id of the newest application with this tag."""
-        apps = self.manager.getRMContext().getRMApps().values().toArray()
+        apps = self.manager.getRMContext().getRMApps().values()
         return max((str(app.getApplicationId()) for app in apps if tag in app.getApplicationTags()), default=None)
 
     def attempts(self, application: str) -> int:
         """How many attempts YARN has made at an application."""
-        apps = self.manager.getRMContext().getRMApps().values().toArray()
+        apps = self.manager.getRMContext().getRMApps().values()
         [app] = [app for app in apps if str(app.getApplicationId()) == application]
         return int(app.getAppAttempts().size())
 

@@ -54,7 +54,7 @@ class Node:
             path.write_bytes(content)
 
     def boot(
-        self, *arguments: str, script: Path = BOOTSTRAP, **environment: str
+        self, *arguments: str, action: Path = BOOTSTRAP, **environment: str
     ) -> subprocess.CompletedProcess[str]:
         """Run the bootstrap action; fails when it leaves a temporary file."""
         for name, script in STAND_INS.items():
@@ -63,7 +63,7 @@ class Node:
         scratch = self.home / "tmp"
         scratch.mkdir(exist_ok=True)
         done = subprocess.run(
-            [script, *arguments],
+            [action, *arguments],
             env={
                 **{k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "PYSPARK", "VIRTUAL"))},
                 "PATH": f"{self.home / 'bin'}:/usr/bin:/bin",
