@@ -15,9 +15,12 @@ def aws(packed_environment: Path, tmp_path_factory: pytest.TempPathFactory) -> I
     """The account, as an administrator sees it."""
     folder = tmp_path_factory.mktemp("aws")
     logging.getLogger("werkzeug").setLevel(logging.CRITICAL)
-    with pytest.MonkeyPatch.context() as patch, moto_server(patch) as moto:
-        with cloud(deployed(moto, packed_environment, folder), moto, packed_environment, folder) as made:
-            yield made
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        moto_server(patch) as moto,
+        cloud(deployed(moto, packed_environment, folder), moto, packed_environment, folder) as made,
+    ):
+        yield made
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,9 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+FORWARD = -1
+"""What a fault's `before` returns to let the call through after all, later than it came."""
+
 _OWN = {"connection", "keep-alive", "transfer-encoding", "content-length", "date", "server"}
 _ARN = re.compile(rb"arn:aws:dynamodb:[a-z0-9-]+:[0-9]{12}:table/")
 _KEY = re.compile(r"(Credential=)[^/]+")
@@ -36,8 +39,8 @@ class Call:
 class Fault:
     """What becomes of the next `times` calls that match, `skip` of them first let through.
 
-    `before` runs in place of the call, `after` when the server has done it; None hangs up without an answer, a status
-    answers that.
+    `before` runs in place of the call, `after` when the server has done it; where that returns None the connection
+    ends without an answer, a status is answered.
     """
 
     matches: Callable[[Call], bool]
@@ -102,8 +105,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         call = Call(target.rpartition(".")[2] or self.command, unquote(self.path), body)
         fault = self.server.fault(call)
         if fault and fault.before:
-            self._fail(fault.before())
-            return
+            answered = fault.before()
+            if answered != FORWARD:
+                self._fail(answered)
+                return
         answer = self._dynamodb(body) if target.startswith("DynamoDB_") else self._forward(self.server.moto, body)
         if fault and fault.after:
             self._fail(fault.after())

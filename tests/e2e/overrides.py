@@ -11,7 +11,7 @@ SPARK = Path(pyspark.__file__).parent
 HEAP = "700m"  # of driver and executor: two cores and other work beside; a 16xlarge has more
 
 DEPLOYED_PYTHON = "/opt/dpcloud"
-"""Where the bootstrap action puts the libraries of a node; here in the node's own folder, for the tests are no root."""
+"""Where the bootstrap action puts the libraries of a node; here in the node's own folder."""
 
 CONTAINERS_INHERIT = (
     # YARN's own list, and what a container of EMR knows without being told: its role and its region

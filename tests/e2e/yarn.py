@@ -75,7 +75,14 @@ def _java(home: Path, environment: dict[str, str]) -> Iterator[py4j.JavaGateway]
     # in another order Spark's own web proxy clashes with the mini cluster's
     classpath = ":".join([*map(str, yarn_jars()), *spark, *map(str, s3_jars())])
     opened = [f"--add-opens=java.base/{name}=ALL-UNNAMED" for name in _OPENED]
-    command = [str(Path(os.environ["JAVA_HOME"]) / "bin" / "java"), *QUICK.split(), "-Xmx700m", *opened, "-cp", classpath]
+    command = [
+        str(Path(os.environ["JAVA_HOME"]) / "bin" / "java"),
+        *QUICK.split(),
+        "-Xmx700m",
+        *opened,
+        "-cp",
+        classpath,
+    ]
     with (home / "yarn.log").open("wb") as log:
         process = subprocess.Popen(
             [*command, "py4j.GatewayServer", "--die-on-broken-pipe", "0"],
