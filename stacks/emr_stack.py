@@ -98,6 +98,7 @@ class EmrStack(Stack):
         )
         acknowledge(cluster.cluster, "AwsSolutions-EMR4", "AwsSolutions-EMR5", "AwsSolutions-EMR6")
         CfnOutput(self, "ClusterId", value=cluster.cluster.ref)
+        CfnOutput(self, "ClusterDefinition", value=cluster.definition.ref, description="What dpcloud emr start reads")
         return cluster
 
     def _service_role(self) -> iam.Role:

@@ -104,7 +104,7 @@ def _ledger(stack: str | None) -> Ledger:
     """This machine's ledger, or the deployed one of a stack."""
     if stack is None:
         return SQLiteLedger(ledger_path())
-    from dpcloud.deployed import ledger_table
+    from dpcloud.aws.stacks import ledger_table
     from dpjobs.ledger.dynamodb import DynamoDBLedger
 
     ledger = DynamoDBLedger(ledger_table(stack))

@@ -11,8 +11,10 @@ from dpcloud.budget import budget
 from dpcloud.command import Group, unexpected
 from dpcloud.cost import cost
 from dpcloud.data.commands import data
+from dpcloud.emr_commands import emr
 from dpcloud.plan_command import plan_command
 from dpcloud.running import run
+from dpcloud.runs_commands import logs, rerun, result, runs, status, stop
 from dpjobs import __version__
 from dpjobs.errors import INTERRUPTED, NOTHING_SPENT, DpError
 
@@ -45,7 +47,7 @@ def cli() -> None:
     """Differentially private statistics of tables too large for one machine."""
 
 
-for command in (run, plan_command, budget, data, cost):
+for command in (run, plan_command, budget, data, cost, runs, status, logs, stop, result, rerun, emr):
     cli.add_command(command)
 
 

@@ -164,15 +164,16 @@ def _glue(config: "AppConfig") -> Running:
 
 def _emr(config: "AppConfig") -> Running:
     emr, machines = config.emr, config.emr.machines
-    hour = machines.primary_count * prices.instance_hour("emr.primary_instance_type", machines.primary)
-    hour += machines.core_count * prices.instance_hour("emr.core_instance_type", machines.core)
-    disks = machines.primary_count * prices.disk_gb(machines.primary)
-    disks += machines.core_count * prices.disk_gb(machines.core)
-    hour += disks * prices.DISK.usd / prices.HOURS_A_MONTH
+    hour, disks = prices.cluster_hour(
+        [
+            ("emr.primary_instance_type", machines.primary, machines.primary_count),
+            ("emr.core_instance_type", machines.core, machines.core_count),
+        ]
+    )
     return Running(
         what=f"EMR cluster: {machines.primary} + {machines.core_count} × {machines.core}, {disks} GB of disks",
         hour=hour,
-        least=hour * (prices.BOOT_MINUTES * 60 + emr.idle_timeout_seconds) / 3600,
+        least=prices.least_of_cluster(hour, emr.idle_timeout_seconds),
         least_is=f"{prices.BOOT_MINUTES} minutes of boot, {_minutes(emr.idle_timeout_seconds)} idle, then it ends",
         most=None,
         most_is="while it is busy",

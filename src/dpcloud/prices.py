@@ -5,6 +5,7 @@ most of these come from pages that quote them: `second_hand` says which. To rene
 change CHECKED.
 """
 
+from collections.abc import Iterable
 from decimal import ROUND_HALF_UP, Decimal
 from typing import NamedTuple
 
@@ -121,6 +122,24 @@ def instance_hour(key: str, instance_type: str) -> Decimal:
     if instance_type not in EC2:
         raise InputError.of(f"dp.{key}: no price known", instance_type, _known_types())
     return EC2[instance_type].usd + EMR[instance_type].usd
+
+
+def cluster_hour(machines: Iterable[tuple[str, str, int]]) -> tuple[Decimal, int]:
+    """Return what an hour of a cluster costs, EC2, EMR and disks, and the GB of its disks.
+
+    Each of its machines is (what names it in an error, instance type, how many). Raises InputError for an instance
+    whose price is not known.
+    """
+    hour, disks = Decimal(0), 0
+    for key, instance_type, count in machines:
+        hour += count * instance_hour(key, instance_type)
+        disks += count * disk_gb(instance_type)
+    return hour + disks * DISK.usd / HOURS_A_MONTH, disks
+
+
+def least_of_cluster(hour: Decimal, idle_seconds: int) -> Decimal:
+    """Return the least that the start of a cluster costs: its boot, and the idle time after which it ends itself."""
+    return hour * (BOOT_MINUTES * 60 + idle_seconds) / 3600
 
 
 def disk_gb(instance_type: str) -> int:

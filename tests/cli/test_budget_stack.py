@@ -49,7 +49,12 @@ def endpoint() -> Iterator[str]:
     address = f"http://127.0.0.1:{port}"
     keys = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing", "region_name": "us-east-1"}
     cloudformation = boto3.client("cloudformation", endpoint_url=address, **keys)
-    for name, template in (("dp-storage", TEMPLATE), ("empty", EMPTY), ("foreign", FOREIGN), ("gone", GONE)):
+    for name, template in (
+        ("dp-storage", TEMPLATE),
+        ("empty-storage", EMPTY),
+        ("foreign-storage", FOREIGN),
+        ("gone-storage", GONE),
+    ):
         cloudformation.create_stack(StackName=name, TemplateBody=json.dumps(template))
     yield address
     server.stop()
@@ -94,7 +99,7 @@ def test_the_way_of_a_budget(capfd: pytest.CaptureFixture[str]) -> None:
         "other: total 1, spent 0, left 1\n"
     )
 
-    from dpcloud.deployed import ledger_table
+    from dpcloud.aws.stacks import ledger_table
 
     ledger = DynamoDBLedger(ledger_table("dp"))
     assert ledger_table("dp").startswith("arn:aws:dynamodb:us-east-1:123456789012:table/")
@@ -128,14 +133,14 @@ def test_the_region(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     ("stack", "said"),
     [
-        ("nothing", "no such stack in this account and region: given 'nothing'"),
-        ("empty", "the stack has no ledger: given 'empty'; allowed: a stack with the output LedgerTableArn"),
+        ("nothing", "no such stack in this account and region (us-east-1): given 'nothing-storage'"),
+        ("empty", "the stack has no output LedgerTableArn: given 'empty-storage'; allowed: `cdk deploy --all`"),
         ("foreign", "no name of a DynamoDB table: given 'arn:aws:s3:::a-bucket'"),
         ("gone", "no such ledger table: given 'arn:aws:dynamodb:us-east-1:123456789012:table/gone'"),
         ("", "malformed stack name: given ''"),
         ("a stack", "malformed stack name: given 'a stack'"),
         ("x" * 129, "malformed stack name: given 'xxx"),
-        ("x" * 125, "no such stack in this account and region: given 'xxx"),
+        ("x" * 118, "no such stack in this account and region (us-east-1): given 'xxx"),
     ],
 )
 def test_stacks_without_a_ledger(capfd: pytest.CaptureFixture[str], stack: str, said: str) -> None:
@@ -153,11 +158,17 @@ def test_a_file_of_this_machine_is_no_name_there(capfd: pytest.CaptureFixture[st
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"AWS_DEFAULT_REGION": None}, "no AWS region is set; allowed: AWS_REGION, or"),
-        ({"AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None}, "no AWS credentials; allowed: those"),
-        ({"AWS_ENDPOINT_URL": "no address"}, "AWS CloudFormation cannot be reached (ValueError): given 'dp'"),
-        ({"AWS_PROFILE": "nobody"}, "AWS CloudFormation cannot be reached (ProfileNotFound): given 'dp'"),
-        ({"AWS_ENDPOINT_URL": "CLOSED"}, "AWS CloudFormation cannot be reached (EndpointConnectionError): given"),
+        ({"AWS_DEFAULT_REGION": None}, "no AWS region is set, to use cloudformation; allowed: AWS_REGION, or"),
+        (
+            {"AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None},
+            "no AWS credentials, to look at the stack dp-storage; allowed: `aws sso login`",
+        ),
+        ({"AWS_ENDPOINT_URL": "no address"}, "AWS cannot be reached (ValueError), to "),
+        ({"AWS_PROFILE": "nobody"}, "AWS cannot be reached (ProfileNotFound), to "),
+        (
+            {"AWS_ENDPOINT_URL": "CLOSED"},
+            "AWS cannot be reached (EndpointConnectionError), to look at the stack dp-storage",
+        ),
     ],
     ids=["region", "credentials", "endpoint", "profile", "no reach"],
 )
@@ -194,5 +205,5 @@ def test_a_user_who_may_not_look(capfd: pytest.CaptureFixture[str], monkeypatch:
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
         line = one_line(capfd, "show", "--stack", "dp")
         server.shutdown()
-    assert "AWS refuses to describe the stack (AccessDenied): given 'dp'" in line
+    assert "AWS does not let you look at the stack dp-storage (AccessDenied); allowed: a user or role with" in line
     assert "SECRET" not in line

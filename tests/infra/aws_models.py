@@ -84,6 +84,7 @@ OPERATIONS = {
     "AWS::Lambda::LayerVersion": ("lambda", "PublishLayerVersion"),
     "AWS::Logs::LogGroup": ("logs", "CreateLogGroup"),
     "AWS::S3::Bucket": ("s3", "CreateBucket"),
+    "AWS::SSM::Parameter": ("ssm", "PutParameter"),
 }
 """The call behind each type."""
 RENAMED = [  # type, the property's path, and where the model has it: (operation, path)

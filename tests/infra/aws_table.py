@@ -22,6 +22,7 @@ GLUE = "docs.aws.amazon.com/glue/latest/dg/aws-glue-programming-etl-glue-argumen
 GLUE_LOGS = "docs.aws.amazon.com/glue/latest/dg/monitor-continuous-logging.html"
 EMR_SECURITY = "docs.aws.amazon.com/emr/latest/ManagementGuide/emr-create-security-configuration.html"
 EMR_ISSUES = "docs.aws.amazon.com/emr/latest/ReleaseGuide/emr-configure-apps.html"
+SSM = "docs.aws.amazon.com/systems-manager/latest/userguide/parameter-store-advanced-parameters.html"
 S3 = "docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html"
 S3_RULES = "docs.aws.amazon.com/AmazonS3/latest/API/API_LifecycleRule.html"
 CFN = "docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html"
@@ -206,6 +207,7 @@ LINES = [
         "MinimumInstanceMetadataServiceVersion",
         "HttpPutResponseHopLimit",
     ),
+    _text("AWS::SSM::Parameter", "Value", SSM, r"(?!.*\{\{)[ -~]+", 4096),  # free up to there
     _text("AWS::EMR::SecurityConfiguration", f"{_SECURITY}/S3Object", EMR_SECURITY, rf"{_URL}\.zip", 1100),
     # Glue
     _text("AWS::Glue::Job", f"{_AN_ARGUMENT}--({_BOOLEANS})", GLUE, "true|false"),

@@ -26,6 +26,7 @@ TYPES = {
     "AWS::Lambda::Function": ("FunctionName", "lambda:{region}:{account}:function:{name}"),
     "AWS::Logs::LogGroup": ("LogGroupName", "logs:{region}:{account}:log-group:{name}:*"),
     "AWS::S3::Bucket": ("BucketName", "s3:::{name}"),
+    "AWS::SSM::Parameter": ("Name", "ssm:{region}:{account}:parameter/{name}"),
     "AWS::SNS::Topic": ("TopicName", "sns:{region}:{account}:{name}"),
 }
 REF_IS_ARN = {"AWS::IAM::ManagedPolicy", "AWS::SNS::Topic"}

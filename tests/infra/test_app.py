@@ -62,6 +62,7 @@ TAGGABLE = {
     "DynamoDB::Table", "EC2::EIP", "EC2::FlowLog", "EC2::InternetGateway", "EC2::NatGateway", "EC2::NetworkAcl",
     "EC2::RouteTable", "EC2::SecurityGroup", "EC2::Subnet", "EC2::VPC", "EC2::VPCEndpoint", "EMR::Cluster",
     "Glue::Job", "IAM::Role", "KMS::Key", "Lambda::Function", "Logs::LogGroup", "S3::Bucket",
+    "SSM::Parameter",
 }  # fmt: skip
 NO_TAGS = {
     "CloudFormation::WaitConditionHandle", "EC2::NetworkAclEntry", "EC2::Route", "EC2::SecurityGroupEgress",

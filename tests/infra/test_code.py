@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from stacks import emr_stack
-from stacks.components import emr_spark_cluster, glue_dp_job, job_code, paths, python_environment
+from stacks.components import emr_definition, emr_spark_cluster, glue_dp_job, job_code, paths, python_environment
 from stacks.config.errors import ConfigError
 from tools import environment, pins
 
@@ -29,8 +29,8 @@ def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(pins, "CLUSTER", tmp_path / "requirements/cluster.txt")
     monkeypatch.setattr(job_code, "_LIBRARY", tmp_path / "src" / "dpjobs")
     monkeypatch.setattr(job_code.library_zip, "__defaults__", (tmp_path / "build",))
-    for name in ("SETTINGS", "BOOTSTRAP"):
-        monkeypatch.setattr(emr_spark_cluster, name, tmp_path / "emr_assets" / getattr(emr_spark_cluster, name).name)
+    for module, name in ((emr_definition, "SETTINGS"), (emr_spark_cluster, "BOOTSTRAP")):
+        monkeypatch.setattr(module, name, tmp_path / "emr_assets" / getattr(module, name).name)
     return tmp_path
 
 

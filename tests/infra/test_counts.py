@@ -67,6 +67,7 @@ def test_nothing_else_that_costs_by_the_hour_is_made() -> None:
         "EC2::VPCGatewayAttachment", "EMR::SecurityConfiguration", "Glue::Connection",
         "Glue::SecurityConfiguration", "IAM::InstanceProfile", "IAM::Policy", "IAM::Role", "Lambda::Function",
         "Lambda::LayerVersion", "Logs::LogGroup", "S3::Bucket", "S3::BucketPolicy", "Budgets::Budget",
+        "SSM::Parameter",
     }  # fmt: skip
     counted = {"EC2::NatGateway", "EC2::EIP", "EC2::VPCEndpoint", "KMS::Key", "EMR::Cluster", "Glue::Job"}
     types = {

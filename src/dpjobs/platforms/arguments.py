@@ -12,7 +12,13 @@ from dpjobs.request import Request
 BY_ADDRESS = "by-address"
 """The data set's name that stands for none: the table's address names it (the deployed jobs pin this word)."""
 
-_COMMON = ("lower", "upper", "dataset", "ledger", "releases", "run_id", "format", "engine", "unhardened")
+ROWS = "*"
+"""What stands for no column: COUNT counts rows."""
+NOT_GIVEN = "none"
+"""What stands for no value where an argument has to have one: a fixed map of them names every one."""
+
+_MAY_BE_NONE = ("lower", "upper", "bounds_share", "check_share", "confidence", "format")
+_COMMON = (*_MAY_BE_NONE, "dataset", "ledger", "releases", "run_id", "engine", "unhardened")
 _YES_OR_NO = {"yes": True, "no": False}  # Glue hands no argument on without a value
 
 
@@ -40,16 +46,16 @@ class Arguments:
         if given.unhardened not in (None, *_YES_OR_NO):
             raise InputError.of("--unhardened", given.unhardened, " or ".join(_YES_OR_NO))
         by_address = given.dataset == BY_ADDRESS
+        told = {name: None if (word := getattr(given, name)) == NOT_GIVEN else word for name in _MAY_BE_NONE}
         return cls(
             request=Request.parse(
                 uri=given.uri,
                 query=given.query,
                 epsilon=given.epsilon,
-                column=None if given.column in ("", "*") else given.column,
-                lower=given.lower,
-                upper=given.upper,
+                column=None if given.column in ("", ROWS) else given.column,
                 dataset=None if by_address else given.dataset,
-                format_=given.format,
+                format_=told.pop("format"),
+                **told,
             ),
             by_address=by_address,
             ledger=given.ledger,
