@@ -18,6 +18,7 @@ from e2e.worker import Worker, booted
 from emr.node import Node, runnable
 from library.ledger import dynamodb_local
 
+ROOT = Path(__file__).parents[2]
 PREFIX = "differential-privacy"
 JOBS = {"tumult": "tumult-ana", "pipelinedp": "pipelinedp"}
 STEPS = {"tumult": "TumultAnaStep", "pipelinedp": "PipelineDpStep"}
@@ -128,6 +129,28 @@ class Cloud:
         """Start a run and wait for its end."""
         return self.ended(self.start(*asked, **how))
 
+    def ask(
+        self, target: str, address: str, run_id: str, question: Question, engine: str, *more: str, code: int = 0
+    ) -> str:
+        """Ask by `dpcloud run --on TARGET`, wait for its end, and return what it has printed."""
+        return self.dpcloud(*asking(target, address, run_id, question, engine), *more, code=code).stdout
+
+    def found(self, run_id: str, target: str) -> Started:
+        """The newest run with this id that the worker has run, whoever started it."""
+        ids = [id_ for id_, process in self.worker.started.items() if run_id in process.args]
+        assert ids, f"nothing has run for {run_id}"
+        if target == "glue":
+            jobs = [f"{PREFIX}-{job}" for job in JOBS.values()]
+            runs = {
+                run["Id"]: job for job in jobs for run in self.client("glue").get_job_runs(JobName=job)["JobRuns"]
+            }
+            return self.ended(Started(target, run_id, ids[-1], runs[ids[-1]]))
+        emr = self.client("emr")
+        for cluster in emr.list_clusters()["Clusters"]:
+            if ids[-1] in [step["Id"] for step in emr.list_steps(ClusterId=cluster["Id"])["Steps"]]:
+                return self.ended(Started(target, run_id, ids[-1], cluster["Id"]))
+        raise AssertionError(f"no cluster has the step {ids[-1]}")
+
     def row(self, run_id: str) -> dict[str, str]:
         """The ledger's row of a run as it stands, empty where there is none."""
         key = {"pk": {"S": f"run#{run_id}"}, "sk": {"S": "run"}}
@@ -159,6 +182,15 @@ class Cloud:
         return told
 
 
+def asking(target: str, address: str, run_id: str, question: Question, engine: str) -> list[str]:
+    """The words of `dpcloud run --on TARGET`."""
+    words = ["run", "--on", target, "--stack", PREFIX, "--file", address, "--run-id", run_id, "--engine", engine]
+    words += ["--query", question.query, "--epsilon", question.epsilon]
+    if question.query != "COUNT":
+        words += ["--column", question.column, "--lower", question.lower, "--upper", question.upper]
+    return words
+
+
 @contextlib.contextmanager
 def cloud(deployment: Deployment, moto: str, packed: Path, folder: Path) -> Iterator[Cloud]:
     """One endpoint before moto and DynamoDB Local, the ledger's table as deployed, and a node that is booted."""
@@ -172,7 +204,7 @@ def cloud(deployment: Deployment, moto: str, packed: Path, folder: Path) -> Iter
     home.mkdir()
     with endpoint(moto, dynamodb) as server:
         worker = Worker(server.url, home, node=_booted(deployment, packed, folder))
-        environment = {**deployment.environment, "AWS_ENDPOINT_URL": server.url, "PYTHONPATH": "src"}
+        environment = {**deployment.environment, "AWS_ENDPOINT_URL": server.url, "PYTHONPATH": str(ROOT / "src")}
         with worker.running():
             yield Cloud(deployment, server, worker, table, outputs["BucketName"], environment)
 
