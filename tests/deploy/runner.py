@@ -58,7 +58,7 @@ class Runner:
         # runs do not go on by themselves any more
         state_manager.set_transition("glue::job_run", {"progression": "manual", "times": 10**9})
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            watcher = threading.Thread(target=self._watch, args=(pool,), daemon=True)
+            watcher = threading.Thread(target=self._watch, args=(pool, _known()), daemon=True)
             watcher.start()
             try:
                 yield self
@@ -68,8 +68,7 @@ class Runner:
         state_manager.unset_transition("glue::job_run")
         shutil.rmtree(self.home / "unpacked", ignore_errors=True)  # most of a gigabyte
 
-    def _watch(self, pool: ThreadPoolExecutor) -> None:
-        taken: set[str] = set()
+    def _watch(self, pool: ThreadPoolExecutor, taken: set[str]) -> None:
         while not self._stop.wait(0.2):
             for job in list(glue_backends[ACCOUNT][REGION].jobs.values()):
                 for run in list(job.job_runs):
@@ -265,6 +264,13 @@ class Runner:
         """A boto3 client of the server."""
         keys = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing", "region_name": REGION}
         return boto3.session.Session().client(service, endpoint_url=self.endpoint, **keys)
+
+
+def _known() -> set[str]:
+    """The runs and steps that are there already: another runner's."""
+    runs = (run.job_run_id for job in glue_backends[ACCOUNT][REGION].jobs.values() for run in job.job_runs)
+    clusters = emr_backends[ACCOUNT][REGION].clusters.values()
+    return {*runs, *(step.id for cluster in clusters for step in cluster.steps)}
 
 
 def last_line(done: subprocess.CompletedProcess[str]) -> str:

@@ -14,8 +14,8 @@ from typing import Any
 
 from deploy.conftest import Deployment
 from e2e.endpoint import Endpoint, endpoint
-from e2e.worker import Worker, booted
-from emr.node import Node, runnable
+from e2e.worker import Worker
+from emr.node import BOOTSTRAP, Node, runnable
 from library.ledger import dynamodb_local
 
 ROOT = Path(__file__).parents[2]
@@ -192,8 +192,8 @@ def asking(target: str, address: str, run_id: str, question: Question, engine: s
 
 
 @contextlib.contextmanager
-def cloud(deployment: Deployment, moto: str, packed: Path, folder: Path) -> Iterator[Cloud]:
-    """One endpoint before moto and DynamoDB Local, the ledger's table as deployed, and a node that is booted."""
+def cloud(deployment: Deployment, moto: str, node: Node, folder: Path) -> Iterator[Cloud]:
+    """One endpoint before moto and DynamoDB Local, the ledger's table as deployed, and clusters of such nodes."""
     dynamodb = dynamodb_local.endpoint()
     outputs = deployment.outputs("storage")
     table = outputs["LedgerTableName"]
@@ -203,22 +203,44 @@ def cloud(deployment: Deployment, moto: str, packed: Path, folder: Path) -> Iter
     home = folder / "worker"
     home.mkdir()
     with endpoint(moto, dynamodb) as server:
-        worker = Worker(server.url, home, node=_booted(deployment, packed, folder))
+        worker = Worker(server.url, home, node=node)
         environment = {**deployment.environment, "AWS_ENDPOINT_URL": server.url, "PYTHONPATH": str(ROOT / "src")}
         with worker.running():
             yield Cloud(deployment, server, worker, table, outputs["BucketName"], environment)
 
 
-def _booted(deployment: Deployment, packed: Path, folder: Path) -> Node:
+def boot(deployment: Deployment, packed: Path, folder: Path) -> Node:
     """A node that has run the deployed bootstrap action with the deployed archive."""
+    path, url = _bootstrap(deployment)
+    script, archive = folder / "bootstrap.sh", folder / packed.name
+    for source, target in ((path, script), (url, archive)):
+        target.write_bytes(_object(deployment, source))
+    script.chmod(0o755)
+    node = Node(folder / "node")
+    for home in (node.home, folder / "runnable"):
+        home.mkdir()
+    node.put(url, runnable(archive, folder / "runnable"))
+    done = node.boot(url, action=script)
+    assert done.returncode == 0, done.stderr
+    return node
+
+
+def check_deployed(deployment: Deployment, packed: Path) -> None:
+    """Fail unless what is deployed for nodes is this checkout's bootstrap action, and this archive."""
+    path, url = _bootstrap(deployment)
+    assert _object(deployment, path) == BOOTSTRAP.read_bytes()
+    bucket, _, key = url.removeprefix("s3://").partition("/")
+    assert deployment.client("s3").head_object(Bucket=bucket, Key=key)["ContentLength"] == packed.stat().st_size
+
+
+def _bootstrap(deployment: Deployment) -> tuple[str, str]:
     [cluster] = deployment.resources("emr", "AWS::EMR::Cluster")
     [action] = cluster["BootstrapActions"]
     told = action["ScriptBootstrapAction"]
-    script, archive = folder / "bootstrap.sh", folder / packed.name
-    for url, path in ((told["Path"], script), (told["Args"][0], archive)):
-        bucket, _, key = url.removeprefix("s3://").partition("/")
-        deployment.client("s3").download_file(bucket, key, str(path))
-    script.chmod(0o755)
-    (folder / "node").mkdir()
-    (folder / "runnable").mkdir()
-    return booted(Node(folder / "node"), script, runnable(archive, folder / "runnable"), told["Args"][0])
+    return told["Path"], told["Args"][0]
+
+
+def _object(deployment: Deployment, url: str) -> bytes:
+    bucket, _, key = url.removeprefix("s3://").partition("/")
+    content: bytes = deployment.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+    return content

@@ -13,6 +13,12 @@ from e2e.seen import TARGETS, Look, keep
 QUESTION = Question()
 
 
+def county_table() -> bytes:
+    """A table like the article's: TotalPop of 2,000 places."""
+    rows = (f"{i},Somewhere County {i},{i * 37 % 40000}\n" for i in range(2000))
+    return b"CountyId,County,TotalPop\n" + "".join(rows).encode()
+
+
 def new_id() -> str:
     """A run id of our own."""
     return f"run-{uuid.uuid4().hex[:12]}"

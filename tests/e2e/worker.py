@@ -175,14 +175,3 @@ class Worker(Runner):
 
 def _in_container(folder: Path) -> bool:
     return b"\0CONTAINER_ID=" in b"\0" + (folder / "environ").read_bytes()
-
-
-def booted(node: Node, script: Path, archive: Path, url: str) -> Node:
-    """Run the deployed bootstrap action on a node, with the deployed archive at its deployed address."""
-    node.put(url, archive)
-    done = node.boot(url, action=script)
-    assert done.returncode == 0, done.stderr
-    return node
-
-
-__all__ = ["Worker", "booted"]

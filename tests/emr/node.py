@@ -53,9 +53,7 @@ class Node:
         else:
             path.write_bytes(content)
 
-    def boot(
-        self, *arguments: str, action: Path = BOOTSTRAP, **environment: str
-    ) -> subprocess.CompletedProcess[str]:
+    def boot(self, *arguments: str, action: Path = BOOTSTRAP, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run the bootstrap action; fails when it leaves a temporary file."""
         for name, script in STAND_INS.items():
             self.stand_in(name, script)
