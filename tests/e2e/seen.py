@@ -55,3 +55,7 @@ def write() -> None:
     before, _, rest = PAGE.read_text().partition(_BEGIN)
     _, _, after = rest.partition(_END)
     PAGE.write_text(before + _BEGIN + "\n" + table(json.loads(KEPT.read_text())) + "\n" + _END + after)
+
+
+if __name__ == "__main__":
+    write()
