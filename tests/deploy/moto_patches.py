@@ -269,13 +269,11 @@ def named_parameters(patch: pytest.MonkeyPatch) -> None:
     """A stack's parameter without a name gets one, as CloudFormation gives it; its tags are a map there."""
     create = Parameter.create_from_cloudformation_json.__func__
 
-    def named(
-        cls: type[Parameter], resource_name: str, cloudformation_json: Any, *args: Any, **kwargs: Any
-    ) -> Parameter:
+    def named(cls: type[Parameter], name: str, cloudformation_json: Any, *args: Any, **more: Any) -> Any:
         properties = cloudformation_json["Properties"]
         tags = [{"Key": key, "Value": value} for key, value in properties.get("Tags", {}).items()]
-        given = {"Name": f"CFN-{resource_name}-{random.get_random_hex(12)}", **properties, "Tags": tags}
-        return create(cls, resource_name, {**cloudformation_json, "Properties": given}, *args, **more)
+        given = {"Name": f"CFN-{name}-{random.get_random_hex(12)}", **properties, "Tags": tags}
+        return create(cls, name, {**cloudformation_json, "Properties": given}, *args, **more)
 
     patch.setattr(Parameter, "create_from_cloudformation_json", classmethod(named))
 
