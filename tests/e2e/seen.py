@@ -1,5 +1,6 @@
 """What was seen of a run's faults, for the table of docs/reliability.md."""
 
+import fcntl
 import json
 import threading
 from dataclasses import asdict, dataclass
@@ -34,8 +35,9 @@ class Look:
 
 def keep(fault: str, target: str, *looks: Look) -> None:
     """Keep what was seen of a fault on a target, in place of what was seen before."""
-    with _ONE:
-        KEPT.parent.mkdir(parents=True, exist_ok=True)
+    KEPT.parent.mkdir(parents=True, exist_ok=True)
+    with _ONE, KEPT.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         seen = json.loads(KEPT.read_text()) if KEPT.exists() else {}
         seen.setdefault(fault, {})[target] = {"said": "; then ".join(map(str, looks)), "looks": [*map(asdict, looks)]}
         KEPT.write_text(json.dumps(seen, indent=1))

@@ -1,11 +1,12 @@
 """AWS has troubles, or YARN tries again, or two want the last of a budget: one charge, one draw, one release."""
 
+import json
 import threading
 import time
 
 import pytest
 
-from e2e.cloud import Cloud, Question, Started
+from e2e.cloud import PREFIX, Cloud, Question, Started, asking
 from e2e.endpoint import FORWARD, Fault
 from e2e.faults import committing, copying, reading, reserving, storing
 from e2e.seen import keep
@@ -55,6 +56,23 @@ def test_all_answers_are_lost(aws: Cloud, table: bytes, step) -> None:
         assert '"value"' not in said
         assert "with that run id" in said
         keep(f"DynamoDB's every answer lost to {named}", target, seen, again(aws, address, first))
+
+    on_both(one)
+
+
+def test_a_run_that_fails_is_explained_where_it_was_asked(aws: Cloud, table: bytes) -> None:
+    """The command ends with 3 and says why in one line; what the script has said is in the logs that it names."""
+
+    def one(target: str) -> None:
+        address, run_id = aws.data(table, "5"), new_id()
+        with aws.endpoint.failing(Fault(committing(run_id), after=lost, times=EVERY)):
+            done = aws.dpcloud(*asking(target, address, run_id, QUESTION, "pipelinedp"), code=3)
+        [reason] = [line for line in done.stderr.splitlines() if "spent" in line]
+        assert run_id in reason
+        assert "the same command with that run id" in aws.dpcloud("logs", run_id, "--stack", PREFIX).stdout
+        again = aws.dpcloud(*asking(target, address, run_id, QUESTION, "pipelinedp"), "--json")
+        assert json.loads(again.stdout) == [json.loads(aws.row(run_id)["release"])]
+        assert aws.spent(address) == 1
 
     on_both(one)
 
