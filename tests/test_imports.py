@@ -156,7 +156,7 @@ OURS = {
     "dpjobs.platforms.glue": ["glue_scripts.*"],
     "dpjobs.platforms.emr": ["emr_assets.*"],
     "dpjobs.platforms*": ["dpjobs.platforms.*", *(f"{folder}.*" for folder in SCRIPT_FOLDERS)],
-    "dpjobs.ledger.dynamodb": ["dpjobs.platforms.spark_submit", "dpcloud.budget", "smoke.check_answers"],
+    "dpjobs.ledger.dynamodb": ["dpjobs.platforms.spark_submit", "dpcloud.aws.ledger", "smoke.check_answers"],
     "dpjobs.ledger.dynamodb_table": ["dpjobs.ledger.dynamodb"],
     "dpcloud.aws*": ["dpcloud.*"],
     "dpcloud*": ["dpcloud*", "smoke.*", "tools.docs"],

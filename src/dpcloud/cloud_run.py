@@ -3,6 +3,7 @@
 import sys
 import time
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,18 +13,20 @@ from dpcloud.aws.stacks import Deployment
 from dpcloud.engines import engines_of
 from dpcloud.following import failure, follow
 from dpcloud.progress import saying
-from dpcloud.targets.base import CloudRun, Phase, Question, Target
+from dpcloud.targets.base import ROWS, CloudRun, Phase, Question, Target
 from dpcloud.targets.cloud import find, start_on_glue
 from dpcloud.targets.emr import Emr
 from dpjobs import answers
 from dpjobs.addresses import Place, is_local
 from dpjobs.engines import ENGINES
 from dpjobs.errors import DoubtError, InputError, InterruptError, LedgerError, RunError
-from dpjobs.job import Outcome
 from dpjobs.ledger import Ledger
 from dpjobs.ledger.base import Reservation
 from dpjobs.query import JobSpec
 from dpjobs.request import Request
+
+if TYPE_CHECKING:
+    from dpjobs.job import Outcome
 
 _SPOKEN = {"glue": "Glue", "emr": "EMR"}
 
@@ -51,6 +54,11 @@ def check_cloud(target: str, request: Request, engine: str, unhardened: bool, da
     if is_local(request.uri):
         allowed = "s3://bucket/key: `dpcloud upload FILE` takes a file there and prints its address"
         raise InputError.of(f"a file of this machine, which {_SPOKEN[target]} does not see", request.uri, allowed)
+    if request.column is not None and (request.column in ("", ROWS) or request.column.startswith("-")):
+        allowed = "a column whose name is not empty, not '*', and begins with no dash: `dpcloud data import` renames"
+        raise InputError.of(
+            f"a column's name that {_SPOKEN[target]} hands on as something else", request.column, allowed
+        )
     names = engines_of(engine, target, unhardened)
     if target == "glue":
         for name in names:
@@ -62,12 +70,14 @@ def check_cloud(target: str, request: Request, engine: str, unhardened: bool, da
     return names
 
 
-def run_there(deployment: Deployment, ledger: Ledger, asked: Asked) -> Outcome | None:
+def run_there(deployment: Deployment, ledger: Ledger, asked: Asked) -> "Outcome | None":
     """Start what was asked, follow it, and return its releases; None when nobody waits for them.
 
     Budget and question are checked before anything is started. Raises InputError or LedgerError then, RunError when a
     run failed, DoubtError when it is not known whether one was started.
     """
+    from dpjobs.job import Outcome
+
     for spec in asked.specs:
         answers.check_epsilon(spec)
     place = Place(asked.request.address)

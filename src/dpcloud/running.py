@@ -160,9 +160,9 @@ def _run(options: Options) -> None:
 
 
 def _run_in_aws(options: Options, target: str) -> None:
+    from dpcloud.aws.ledger import deployed_ledger
     from dpcloud.aws.stacks import Deployment
     from dpcloud.cloud_run import Asked, check_cloud, run_there
-    from dpjobs.ledger.dynamodb import DynamoDBLedger
 
     if options.memory is not None:
         allowed = "no --memory: the workers' is that of the deployment"
@@ -184,7 +184,7 @@ def _run_in_aws(options: Options, target: str) -> None:
     if copies:
         copies.check(new_run=options.run_id is None)
     deployment = Deployment(options.stack)
-    ledger = DynamoDBLedger(deployment.ledger)
+    ledger = deployed_ledger(deployment)
     outcome = run_there(deployment, ledger, asked)
     if outcome:
         _publish(outcome, lambda: ledger.balance(request.dataset), options, copies)

@@ -8,12 +8,13 @@ import click
 
 from dpcloud.aws import DEFAULT_STACK
 from dpcloud.aws.errors import AwsError
+from dpcloud.aws.ledger import deployed_ledger
 from dpcloud.aws.stacks import Deployment
 from dpcloud.command import Command
 from dpcloud.following import elapsed, spent_of, usd
 from dpcloud.targets.base import CloudRun, Phase
 from dpjobs.errors import InputError
-from dpjobs.ledger import Ledger, Run
+from dpjobs.ledger import Run
 from dpjobs.query import check_run_id
 
 _Command = TypeVar("_Command", bound=Callable[..., None])
@@ -27,12 +28,6 @@ def _of_run(command: _Command) -> _Command:
     return click.argument("run_id", metavar="ID")(_of_stack(command))
 
 
-def _ledger(deployment: Deployment) -> Ledger:
-    from dpjobs.ledger.dynamodb import DynamoDBLedger
-
-    return DynamoDBLedger(deployment.ledger)
-
-
 @click.command(cls=Command, epilog="\b\nExample:\n  dpcloud runs --limit 5")
 @_of_stack
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="How many, the newest first.")
@@ -42,7 +37,7 @@ def runs(stack: str, limit: int, as_json: bool) -> None:
     from dpcloud.runs_table import collect, show, to_json
 
     deployment = Deployment(stack)
-    collected = collect(deployment, _ledger(deployment), limit)
+    collected = collect(deployment, deployed_ledger(deployment), limit)
     if as_json:
         click.echo(to_json(collected.lines))
         return
@@ -107,7 +102,7 @@ def stop(run_id: str, stack: str) -> None:
     if run.phase.over:
         raise InputError.of("the run is over", run.state, "the id of one that runs")
     target.stop(run)
-    click.echo(f"{run.name} is being stopped; {spent_of(run.name, _ledger(deployment))}")
+    click.echo(f"{run.name} is being stopped; {spent_of(run.name, deployed_ledger(deployment))}")
 
 
 @click.command(cls=Command, epilog="\b\nExample:\n  dpcloud result run-0123456789abcdef0123456789abcdef --json")
@@ -118,7 +113,7 @@ def result(run_id: str, stack: str, as_json: bool) -> None:
     from dpjobs.job import Outcome
 
     deployment = Deployment(stack)
-    ledger = _ledger(deployment)
+    ledger = deployed_ledger(deployment)
     row = ledger.find(_our_id(deployment, run_id))
     if row is None or row.release is None:
         allowed = f"one that has succeeded: see `dpcloud status {run_id}`"
@@ -177,7 +172,7 @@ def rerun(context: click.Context, run_id: str, stack: str, yes: bool, no_wait: b
 
 
 def _row(deployment: Deployment, run_id: str) -> Run | None:
-    return _ledger(deployment).find(check_run_id(run_id))
+    return deployed_ledger(deployment).find(check_run_id(run_id))
 
 
 def _known(deployment: Deployment, run_id: str) -> CloudRun | None:

@@ -8,6 +8,7 @@ stacks and YARN are in tests/cluster and tests/deploy.
 import contextlib
 import json
 import threading
+import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -64,6 +65,10 @@ class Aws:
     def outputs(self, stack: str) -> dict[str, str]:
         [told] = self.client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
         return {o["OutputKey"]: o["OutputValue"] for o in told.get("Outputs", [])}
+
+    def forget(self) -> None:
+        """Empty the server, which is one for the whole process."""
+        urllib.request.urlopen(urllib.request.Request(f"{self.endpoint}/moto-api/reset", method="POST")).close()
 
     def deploy(self, ending: str, resources: dict[str, Any], outputs: dict[str, Any]) -> None:
         template = {

@@ -22,6 +22,7 @@ def server() -> Iterator[Aws]:
     moto.start()
     _, port = moto.get_host_and_port()
     aws = Aws(f"http://127.0.0.1:{port}")
+    aws.forget()  # what another module has left in this process
     aws.client("s3").create_bucket(Bucket=BUCKET)
     body = "TotalPop\n" + "".join(f"{i % 100}\n" for i in range(ROWS))
     aws.client("s3").put_object(Bucket=BUCKET, Key="data/census.csv", Body=body.encode())
@@ -37,6 +38,7 @@ def server() -> Iterator[Aws]:
         "emr", {}, {"TumultAnaStep": STEP.format("run_tmlt_ana_spark.py"), "PipelineDpStep": STEP.format("p.py")}
     )
     yield aws
+    aws.forget()
     moto.stop()
 
 
