@@ -108,8 +108,13 @@ class Cloud:
             "ActionOnFailure": "CONTINUE",
             "HadoopJarStep": {"Jar": "command-runner.jar", "Args": args},
         }
-        added = self.client("emr").add_job_flow_steps(JobFlowId=outputs["ClusterId"], Steps=[step])
-        return Started(target, run_id, added["StepIds"][0], outputs["ClusterId"])
+        added = self.client("emr").add_job_flow_steps(JobFlowId=self.live_cluster(), Steps=[step])
+        return Started(target, run_id, added["StepIds"][0], self.live_cluster())
+
+    def live_cluster(self) -> str:
+        """The id of the newest cluster that takes steps."""
+        clusters = self.client("emr").list_clusters(ClusterStates=["WAITING", "RUNNING"])["Clusters"]
+        return str(max(clusters, key=lambda each: each["Status"]["Timeline"]["CreationDateTime"])["Id"])
 
     def ended(self, run: Started) -> Started:
         """Wait until a run has ended, and say how."""

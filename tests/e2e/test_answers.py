@@ -88,3 +88,18 @@ def test_the_laptop_dies_while_it_follows(aws: Cloud, table: bytes) -> None:
         keep("the laptop killed while it follows", target, look(aws, address, run), again(aws, address, run))
 
     on_both(one)
+
+
+def test_a_cluster_that_has_ended_is_brought_back_as_deployed(aws: Cloud, table: bytes) -> None:
+    """`dpcloud run --on emr --yes` starts one from the deployment's own request; its steps run with its settings."""
+    emr, old = aws.client("emr"), aws.live_cluster()
+    emr.terminate_job_flows(JobFlowIds=[old])
+    address, run_id = aws.data(table, "5"), new_id()
+    [printed] = json.loads(aws.ask("emr", address, run_id, QUESTION, "pipelinedp", "--yes", "--json"))
+    run = aws.found(run_id, "emr")
+    assert run.job == aws.live_cluster() != old
+    assert aws.release(run) == printed
+    [action] = aws.deployment.resources("emr", "AWS::EMR::Cluster")[0]["BootstrapActions"]
+    [started] = emr.list_bootstrap_actions(ClusterId=run.job)["BootstrapActions"]
+    told = action["ScriptBootstrapAction"]
+    assert (started["ScriptPath"], started["Args"]) == (told["Path"], told["Args"])

@@ -9,6 +9,7 @@ import gzip
 import os
 import shlex
 import signal
+import subprocess
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -115,9 +116,17 @@ class Worker(Runner):
         if application := self.yarn.application(step.id.lower()):
             self.applications[step.id] = application
         self._log(properties["LogUri"], cluster.id, step.id)
-        step.last_state_change_reason = "" if done.returncode == 0 else last_line(done)
+        step.last_state_change_reason = "" if done.returncode == 0 else _emrs_reason(done)
         if step.state == "RUNNING":
             step.state = "COMPLETED" if done.returncode == 0 else "FAILED"
+
+    def _cluster(self, cluster: str) -> dict[str, Any]:
+        """A cluster's properties: of the deployed one its template's, of one that was started since its request's."""
+        stacks = self.client("cloudformation").describe_stacks()["Stacks"]
+        if any(o["OutputValue"] == cluster for stack in stacks for o in stack.get("Outputs", [])):
+            return super()._cluster(cluster)
+        told = self.client("emr").describe_cluster(ClusterId=cluster)["Cluster"]
+        return {"LogUri": told["LogUri"], "Configurations": _as_in_a_template(told["Configurations"])}
 
     def _primary(self, properties: dict[str, Any], step: str) -> Path:
         """Spark's folder of settings on the primary node, as EMR writes it from the cluster's configurations."""
@@ -171,6 +180,23 @@ class Worker(Runner):
             with contextlib.suppress(OSError):
                 if run_id.encode() in (folder / "cmdline").read_bytes().split(b"\0") and _in_container(folder):
                     os.kill(int(folder.name), signal.SIGKILL)
+
+
+def _as_in_a_template(blocks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        {
+            "Classification": block["Classification"],
+            "ConfigurationProperties": block.get("Properties") or {},
+            "Configurations": _as_in_a_template(block.get("Configurations") or []),
+        }
+        for block in blocks
+    ]
+
+
+def _emrs_reason(done: subprocess.CompletedProcess[str]) -> str:
+    """What EMR tells of a step that failed: the exception at the end of its log, else its last line."""
+    thrown = [line for line in done.stderr.splitlines() if line.startswith("Exception in thread")]
+    return thrown[-1] if thrown else last_line(done)
 
 
 def _in_container(folder: Path) -> bool:
