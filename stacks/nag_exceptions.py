@@ -30,9 +30,10 @@ REASONS = {
         "CloudTrail records."
     ),
     "AwsSolutions-SF1": (
-        "An execution's own history, which is kept for ninety days, has all that a log would have: states and ids."
+        "A log of the state machine would hold every question and every job run once more, in a place that needs its "
+        "own readers and its own end; the executions themselves are kept for 90 days, and the ledger for good."
     ),
-    "AwsSolutions-SF2": "Nothing is traced in a machine that asks EMR one question and sends one e-mail.",
+    "AwsSolutions-SF2": "A trace would show how long each run took, to whoever reads traces in the account.",
     "CloudFormation-Validate::W3010": (
         "The zones that the configuration names: EMR's and Glue's machines are not offered in every zone of a region."
     ),
@@ -53,6 +54,10 @@ WILDCARDS = {
     "ReadConnection": "Glue asks for its connection by a name that is generated.",
     "LookAtClusters": "A step's event has its cluster's id, but not its name: any cluster's is looked up.",
     "ListClusters": "EMR's list of clusters knows no resources.",
+    "SeeAnswers": "Executions of our own state machine, whose names those who ask choose.",
+    "ReadReleases": "The releases: what was answered, to whoever may ask.",
+    "BringTables": "Tables under data/, whose names their owner chooses.",
+    "FindNames": "CloudFormation gives a stack's ARN an ending of its own.",
     "ReadLocation": "What the configuration lists in data_locations.",
 }
 """For AwsSolutions-IAM5, by the name of the statement that holds a wildcard."""

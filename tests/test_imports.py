@@ -45,7 +45,7 @@ PLAIN = {
     "stacks.config.parsing": ["stacks.config.errors"],
     **{
         f"stacks.config.{block}": ["stacks.config.errors", "stacks.config.offers", "stacks.config.rules"]
-        for block in ("storage", "glue", "emr", "cost", "notice", "trail")
+        for block in ("storage", "glue", "emr", "ask", "cost", "notice", "trail")
     },
     "stacks.config.app": ["stacks.config", "stacks.config.*"],
     # what packs the libraries runs with any Python, and tells the stacks what it has packed
@@ -156,7 +156,7 @@ OURS = {
     "dpjobs.platforms.glue": ["glue_scripts.*"],
     "dpjobs.platforms.emr": ["emr_assets.*"],
     "dpjobs.platforms*": ["dpjobs.platforms.*", *(f"{folder}.*" for folder in SCRIPT_FOLDERS)],
-    "dpjobs.ledger.dynamodb": ["dpjobs.platforms.spark_submit", "dpcloud.budget", "smoke.check_answers"],
+    "dpjobs.ledger.dynamodb": ["dpjobs.platforms.spark_submit", "dpcloud.aws.ledger", "smoke.check_answers"],
     "dpjobs.ledger.dynamodb_table": ["dpjobs.ledger.dynamodb"],
     "dpcloud.aws*": ["dpcloud.*"],
     "dpcloud*": ["dpcloud*", "smoke.*", "tools.docs"],

@@ -104,12 +104,9 @@ def _ledger(stack: str | None) -> Ledger:
     """This machine's ledger, or the deployed one of a stack."""
     if stack is None:
         return SQLiteLedger(ledger_path())
-    from dpcloud.aws.stacks import ledger_table
-    from dpjobs.ledger.dynamodb import DynamoDBLedger
+    from dpcloud.aws.ledger import ledger_of_stack
 
-    ledger = DynamoDBLedger(ledger_table(stack))
-    ledger.ready()
-    return ledger
+    return ledger_of_stack(stack)
 
 
 def _name(dataset: str | None, uri: str | None, stack: str | None) -> str:

@@ -14,6 +14,8 @@ from dpcloud.data.commands import data
 from dpcloud.emr_commands import emr
 from dpcloud.plan_command import plan_command
 from dpcloud.running import run
+from dpcloud.runs_commands import logs, rerun, result, runs, status, stop
+from dpcloud.upload import upload
 from dpjobs import __version__
 from dpjobs.errors import INTERRUPTED, NOTHING_SPENT, DpError
 
@@ -46,7 +48,7 @@ def cli() -> None:
     """Differentially private statistics of tables too large for one machine."""
 
 
-for command in (run, plan_command, budget, data, cost, emr):
+for command in (run, plan_command, budget, data, cost, upload, runs, status, logs, stop, result, rerun, emr):
     cli.add_command(command)
 
 

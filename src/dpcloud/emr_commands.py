@@ -10,6 +10,7 @@ from typing import NoReturn, TypeVar
 
 import click
 
+from dpcloud.aws import DEFAULT_STACK
 from dpcloud.aws.cluster_definition import Definition
 from dpcloud.aws.clusters import (
     UP,
@@ -26,7 +27,7 @@ from dpcloud.aws.clusters import (
     why_ended,
 )
 from dpcloud.aws.session import client
-from dpcloud.aws.stacks import DEFAULT_STACK, Deployment
+from dpcloud.aws.stacks import Deployment
 from dpcloud.command import Group
 from dpjobs.errors import InputError, InterruptError
 

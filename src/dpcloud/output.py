@@ -72,13 +72,19 @@ def show_releases(outcome: Outcome, balance: Balance | None) -> None:
 
 
 def _show_checks(console: Console, releases: Sequence[dict[str, Any]]) -> None:
-    """Print what the answer leaves out and clamps, loudly where it is beyond noise, as the first release tells."""
+    """Print every warning, loudly, and what the answer leaves out and clamps, as the first release tells."""
+    several = len(releases) > 1
+    warned: dict[str, list[str]] = {}
+    for release in releases:
+        for warning in release.get("warnings", []):  # of the first versions none has any
+            warned.setdefault(warning, []).append(ENGINES[release["engine"]].title)
+    for warning, titles in warned.items():
+        whose = f", by {', '.join(titles)}" if several else ""
+        console.print(f"WARNING{whose}: {warning}.", style="bold yellow")
     told = next((r for r in releases if r.get("checks")), None)
     if told is None:
         return
-    by = f", by {ENGINES[told['engine']].title}" if len(releases) > 1 else ""
-    for warning in told["warnings"]:
-        console.print(f"WARNING{by}: {warning}.", style="bold yellow")
+    by = f", by {ENGINES[told['engine']].title}" if several else ""
     found = {kind: told["checks"][kind] for kind in _KINDS if kind in told["checks"]}
     parts = [f"{plus_minus(float(f['rows']), float(f['half_width']))} {_KINDS[kind]}" for kind, f in found.items()]
     if parts:

@@ -3,29 +3,35 @@
 import contextlib
 import logging
 import os
-import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from dpcloud.aws import DEFAULT_STACK
 from dpcloud.command import Command, one_of, unexpected
 from dpcloud.engines import engines_help, engines_of
-from dpcloud.targets import backends_of, check_target
+from dpcloud.progress import saying
+from dpcloud.targets import IN_AWS, backends_of, check_target
 from dpjobs.addresses import is_local
 from dpjobs.engines import ENGINES
 from dpjobs.errors import CopyError, DoubtError, DpError, InputError, InterruptError, RunError, quoted
 from dpjobs.home import ledger_path
-from dpjobs.ledger import SQLiteLedger
+from dpjobs.ledger import Balance, SQLiteLedger
 from dpjobs.query import Query, check_run_id, new_run_id
 from dpjobs.release import Copies, array
 from dpjobs.request import Request
 from dpjobs.source import LocalFiles
 
+if TYPE_CHECKING:
+    from dpjobs.job import Outcome
+
 _READABLE = ("s3://", "s3a://")
 _UNHARDENED = one_of(name for name, engine in ENGINES.items() if not engine.hardened)
+
+_ON = "laptop (DuckDB), spark (Spark on this machine), glue or emr (Spark in AWS, as deployed)."
 
 _EPILOG = """\b
 What is read of CSV: one record a line, cells separated by commas, UTF-8, a header line.
@@ -36,6 +42,7 @@ Not read: other separators, cells that span lines, thousands separators, percent
 Examples:
   dpcloud run --engine tumult --query MEAN --column TotalPop --epsilon 1 --lower 0 --upper 20000 --file census.csv
   dpcloud run --engine all --query COUNT --epsilon 0.1 --file s3://my-bucket/census/ --format parquet --json
+  dpcloud run --on glue --query COUNT --epsilon 0.1 --file s3://my-bucket/data/census.csv
 """
 
 
@@ -46,7 +53,10 @@ Examples:
 @click.option("--column", help="The column; COUNT without one counts rows.")
 @click.option("--engine", default="pipelinedp", show_default=True, help=engines_help())
 @click.option("--unhardened", is_flag=True, help=f"Allow {_UNHARDENED}: a sampler that is not made for an adversary.")
-@click.option("--on", "target", default="laptop", show_default=True, help="laptop (DuckDB) or spark (local Spark).")
+@click.option("--on", "target", default="laptop", show_default=True, help=_ON)
+@click.option("--stack", default=DEFAULT_STACK, show_default=True, help="On glue and emr: the stacks' prefix.")
+@click.option("--no-wait", is_flag=True, help="On glue and emr: start it, print its run id, and leave it going.")
+@click.option("--yes", is_flag=True, help="On emr: start a cluster where none is up, without asking.")
 @click.option("--memory", help="What counting may use, such as 2GB; more is spilled to a private folder.")
 @click.option("--lower", help="Smallest value that counts in full; without bounds they are found privately.")
 @click.option("--upper", help="Largest value that counts in full.")
@@ -83,6 +93,9 @@ class Options:
     engine: str
     unhardened: bool
     target: str
+    stack: str
+    no_wait: bool
+    yes: bool
     memory: str | None
     lower: str | None
     upper: str | None
@@ -118,9 +131,14 @@ class Options:
 
 def _run(options: Options) -> None:
     target = check_target(options.target)
+    if target in IN_AWS:
+        _run_in_aws(options, target)
+        return
+    if options.no_wait:
+        raise InputError.of("--no-wait where a run ends with its command", target, f"--on {' or '.join(IN_AWS)}")
     names = engines_of(options.engine, target, options.unhardened)
-    base = check_run_id(options.run_id) if options.run_id is not None else new_run_id()
-    run_ids = {name: f"{base}-{name}" if len(names) > 1 else base for name in names}
+    base = _base(options)
+    run_ids = _run_ids(base, names)
     request = options.request()
     specs = request.jobs(run_ids, LocalFiles() if is_local(request.uri) else None)
     copies = Copies(options.output) if options.output is not None else None
@@ -131,24 +149,71 @@ def _run(options: Options) -> None:
     warnings.filterwarnings("ignore")  # the libraries' warnings mean nothing to someone who runs a query
     logging.disable(logging.CRITICAL)  # py4j logs Java's texts, which can quote cells
     with _one_line(base, names):
-        with _saying(options.progress) as say:
+        with saying(options.progress) as say:
             from dpjobs import job
 
             with _in_doubt(ledger, list(run_ids.values())):
                 outcome = job.run(specs, ledger, backends_of(target, options.memory, say), say)
-        with _stored(outcome.releases):
-            if copies:
-                copies.write(outcome.releases)
-            if options.as_json:
-                click.echo(array(list(outcome.releases.values())))
-            else:
-                from dpcloud.output import show_releases
+        _publish(outcome, lambda: ledger.balance(request.dataset), options, copies)
+        if first_use:
+            click.echo(_new_data_set(request.dataset, ledger), err=True)
 
-                show_releases(outcome, ledger.balance(request.dataset))
-            for notice in outcome.notices:
-                click.echo(f"note: {notice}", err=True)
-            if first_use:
-                click.echo(_new_data_set(request.dataset, ledger), err=True)
+
+def _run_in_aws(options: Options, target: str) -> None:
+    from dpcloud.aws.ledger import deployed_ledger
+    from dpcloud.aws.stacks import Deployment
+    from dpcloud.cloud_run import Asked, check_cloud, run_there
+
+    if options.memory is not None:
+        allowed = "no --memory: the workers' is that of the deployment"
+        raise InputError.of(f"--memory on {target}", options.memory, allowed)
+    request = options.request()
+    names = check_cloud(target, request, options.engine, options.unhardened, options.dataset)
+    run_ids = _run_ids(_base(options), names)
+    asked = Asked(
+        target=target,
+        request=request,
+        specs=tuple(request.jobs(run_ids, None)),
+        unhardened=options.unhardened,
+        again=options.run_id is not None,
+        wait=not options.no_wait,
+        yes=options.yes,
+        progress=options.progress,
+    )
+    copies = Copies(options.output) if options.output is not None else None
+    if copies:
+        copies.check(new_run=options.run_id is None)
+    deployment = Deployment(options.stack)
+    ledger = deployed_ledger(deployment)
+    outcome = run_there(deployment, ledger, asked)
+    if outcome:
+        _publish(outcome, lambda: ledger.balance(request.dataset), options, copies)
+
+
+def _base(options: Options) -> str:
+    return check_run_id(options.run_id) if options.run_id is not None else new_run_id()
+
+
+def _run_ids(base: str, engines: Sequence[str]) -> dict[str, str]:
+    """Name the run of each engine after that of the command."""
+    return {name: f"{base}-{name}" if len(engines) > 1 else base for name in engines}
+
+
+def _publish(
+    outcome: "Outcome", balance: Callable[[], Balance | None], options: Options, copies: Copies | None
+) -> None:
+    """Copy and print releases, which the ledger holds by now; `balance` is what is left after them."""
+    with _stored(outcome.releases):
+        if copies:
+            copies.write(outcome.releases)
+        if options.as_json:
+            click.echo(array(list(outcome.releases.values())))
+        else:
+            from dpcloud.output import show_releases
+
+            show_releases(outcome, balance())
+        for notice in outcome.notices:
+            click.echo(f"note: {notice}", err=True)
 
 
 def _new_data_set(dataset: str, ledger: SQLiteLedger) -> str:
@@ -204,21 +269,3 @@ def _stored(run_ids: Iterable[str]) -> Iterator[None]:
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         what = "the output was closed" if isinstance(error, OSError) else unexpected(error)
         raise CopyError(f"the release is stored but could not be shown ({what}); {again}") from None
-
-
-@contextlib.contextmanager
-def _saying(progress: bool | None) -> Iterator[Callable[[str], None]]:
-    """Show what is going on: a moving line on a terminal, plain lines when asked for elsewhere."""
-    if progress is False or (progress is None and not sys.stderr.isatty()):
-        yield lambda _: None
-        return
-    from rich.console import Console
-
-    # a descriptor of its own: standard error is closed while the JVM starts, when progress matters most
-    with os.fdopen(os.dup(2), "w") as stream:
-        console = Console(file=stream)
-        if not console.is_terminal:
-            yield lambda text: console.print(f"… {text}", soft_wrap=True, highlight=False, markup=False)
-            return
-        with console.status("starting") as status:
-            yield lambda text: status.update(text.replace("[", r"\["))

@@ -33,6 +33,28 @@ def test_each_warning_of_the_release_and_each_kind_with_its_noise(capsys: pytest
     assert NOT_ASKED not in screen
 
 
+def test_a_count_that_is_mostly_noise_is_said_to_be(capsys: pytest.CaptureFixture[str]) -> None:
+    told = release(spec(Query.COUNT), {}, 2)
+    [warning] = told["warnings"]
+    assert f"WARNING: {warning}.\n" in shown(told, capsys)
+    del told["warnings"]  # as the first versions wrote it
+    assert "WARNING" not in shown(told, capsys)
+
+
+def test_the_warnings_of_every_engine_each_once(capsys: pytest.CaptureFixture[str]) -> None:
+    """A sentence that several say is printed once, with their names."""
+    few, many = {Rows.NO_NUMBER: 3000}, {Rows.NO_NUMBER: 3000, Rows.EMPTY: 1000}
+    releases = {"a": release(spec(Query.MEAN), few), "b": release(spec(Query.MEAN, "tumult"), many)}
+    releases["c"] = {**releases["a"], "engine": "pipelinedp"}
+    show_releases(job.Outcome({name: json.dumps(told) for name, told in releases.items()}, {}), None)
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("WARNING")]
+    first, second = releases["a"]["warnings"], releases["b"]["warnings"]
+    assert lines == [f"WARNING, by OpenDP, PipelineDP: {w}." for w in first] + [
+        f"WARNING, by Tumult Analytics: {w}." for w in second
+    ]
+    assert (len(first), len(second)) == (1, 2)
+
+
 def test_what_was_not_asked_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     screen = shown(release(spec(Query.MEAN, share="0"), {}), capsys)
     assert NOT_ASKED in screen

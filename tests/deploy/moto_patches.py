@@ -12,6 +12,7 @@ from moto.cloudformation import parsing
 from moto.cloudformation.exceptions import ValidationError
 from moto.cloudformation.models import CloudFormationBackend, Stack
 from moto.cloudformation.responses import CloudFormationResponse
+from moto.core import config
 from moto.core.common_models import CloudFormationModel
 from moto.core.responses import ActionResult
 from moto.ec2.models import ec2_backends
@@ -28,6 +29,11 @@ from moto.glue.models import FakeJobRun, glue_backends
 from moto.glue.responses import GlueResponse
 from moto.kms.models import Key, KmsBackend, kms_backends
 from moto.ssm.models import Parameter
+from moto.stepfunctions import models as stepfunctions_models
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_glue import (
+    StateTaskServiceGlue,
+)
+from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 
 
 def tagged_kms_keys(patch: pytest.MonkeyPatch) -> None:
@@ -255,6 +261,21 @@ def named_parameters(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Parameter, "create_from_cloudformation_json", classmethod(named))
 
 
+def executed_state_machines(patch: pytest.MonkeyPatch) -> None:
+    """State machines run, a stack's too; a task that waits for its job run does wait, where moto runs into None."""
+    patch.setitem(config.default_user_config, "stepfunctions", {"execute_state_machine": True})
+    patch.setattr(stepfunctions_models, "stepfunctions_backends", stepfunctions_parser_backends)
+
+    def waited(
+        self: StateTaskServiceGlue, env: Any, resource_runtime_part: Any, normalised_parameters: Any, **more: Any
+    ) -> None:
+        resolver = self._build_sync_resolver(env, resource_runtime_part, normalised_parameters, **more)
+        nothing = {"timeout_seconds": None, "callback_endpoint": None, "heartbeat_endpoint": None}
+        env.stack.append(self._eval_sync(env, resolver, **nothing))
+
+    patch.setattr(StateTaskServiceGlue, "_eval_integration_pattern", waited)
+
+
 def apply(patch: pytest.MonkeyPatch) -> None:
     """Apply all of them until the patch is undone."""
     for part in (
@@ -268,5 +289,6 @@ def apply(patch: pytest.MonkeyPatch) -> None:
         stopped_runs,
         waiting_clusters,
         named_parameters,
+        executed_state_machines,
     ):
         part(patch)

@@ -19,7 +19,7 @@ from infra.iam import Account
 from infra.intrinsics import Templates
 
 ROOT = Path(__file__).parents[2]
-STACKS = ("network", "storage", "glue", "emr")
+STACKS = ("network", "storage", "glue", "emr", "ask")
 KEY = "arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 LONG_PREFIX = "a" + "-b" * 19 + "c"
 SNAPSHOTS: dict[str, dict[str, str]] = {
@@ -69,6 +69,7 @@ OPTIONS = SNAPSHOTS | {
         "dp.trail.enabled": "true",
     },
     "trail-destroy": {"dp.trail.enabled": "true", "dp.trail.keep_days": "30", "dp.data_retention": "destroy"},
+    "ask-off": {"dp.ask.enabled": "false"},
     "pins": {"dp.glue.python_modules": "pins"},
     "loud": {"dp.glue.daemon_logs": "true"},
     "sized": {

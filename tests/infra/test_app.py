@@ -14,7 +14,12 @@ from stacks.components import python_environment
 
 from infra.scenarios import OPTIONS, ROOT, STACKS, context, scenario
 
-TYPED = {"Glue::Job": "Name", "EMR::Cluster": "Name", "CloudTrail::Trail": "TrailName"}
+TYPED = {
+    "Glue::Job": "Name",
+    "EMR::Cluster": "Name",
+    "StepFunctions::StateMachine": "StateMachineName",
+    "CloudTrail::Trail": "TrailName",
+}
 REFERENCES = {"ServiceName", "PolicyName", "LogGroupName", "S3BucketName"}  # to what has its name elsewhere
 
 
@@ -31,6 +36,7 @@ def artifacts(which: str) -> dict[str, Any]:
 def test_the_stacks_and_their_names(which: str) -> None:
     chosen = {"cost": "dp.cost.email", "notice": "dp.notice.email", "trail": "dp.trail.enabled"}
     wanted = {*STACKS, *(stack for stack, key in chosen.items() if key in OPTIONS[which])}
+    wanted -= {"ask"} if which == "ask-off" else set()
     assert set(scenario(which).templates) == wanted
     names = {key: each["properties"]["stackName"] for key, each in artifacts(which).items()}
     assert names == {key: f"{prefix(which)}-{key}" for key in wanted}
@@ -48,8 +54,8 @@ def test_only_names_that_people_type_are_given(which: str) -> None:
     typed = {value for kind, name, value in given.values() if TYPED.get(kind) == name}
     assert typed == {
         f"{prefix(which)}-{name}"
-        for name in ("tumult-ana", "pipelinedp", "emr", "trail")
-        if (which != "emr-off" or name != "emr") and (name != "trail" or "dp.trail.enabled" in OPTIONS[which])
+        for name in ("tumult-ana", "pipelinedp", "emr", "ask", "trail")
+        if which != f"{name}-off" and (name != "trail" or "dp.trail.enabled" in OPTIONS[which])
     }
     rest = {(kind, name) for kind, name, _ in given.values() if TYPED.get(kind) != name}
     # the profile's must be its role's; the CDK makes the other out of the stack's, as it has to have one
@@ -69,7 +75,8 @@ NO_TAGS = {
     "CloudFormation::WaitConditionHandle", "EC2::NetworkAclEntry", "EC2::Route", "EC2::SecurityGroupEgress",
     "EC2::SecurityGroupIngress", "EC2::SubnetNetworkAclAssociation", "EC2::SubnetRouteTableAssociation",
     "EC2::VPCGatewayAttachment", "EMR::SecurityConfiguration", "Glue::Connection", "Glue::SecurityConfiguration",
-    "IAM::InstanceProfile", "IAM::Policy", "Lambda::LayerVersion", "S3::BucketPolicy", "Budgets::Budget",
+    "IAM::InstanceProfile", "IAM::ManagedPolicy", "IAM::Policy", "Lambda::LayerVersion", "S3::BucketPolicy",
+    "Budgets::Budget",
     "SNS::TopicPolicy", "SNS::Subscription",
 }  # fmt: skip
 

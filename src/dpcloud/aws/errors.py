@@ -34,6 +34,8 @@ _BUSY = {
     "503",
     "500",
 }
+NO_ANSWER = "NoAnswer"
+"""The code of a call of which nobody knows whether AWS has carried it out."""
 RENEW = "`aws sso login`, or however you get AWS credentials, and the same command again"
 
 
@@ -43,6 +45,11 @@ class AwsError(InputError):
     code: str = ""
     action: str | None = None
     """The permission that is missing, such as glue:StartJobRun, where that is why."""
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether AWS may have done what it was asked all the same."""
+        return self.code == NO_ANSWER or self.code in _BUSY
 
     @property
     def denied(self) -> bool:
@@ -56,6 +63,8 @@ def explained(what: str, next_: str = "") -> Iterator[None]:
     from botocore.exceptions import (
         BotoCoreError,
         ClientError,
+        ConnectTimeoutError,
+        EndpointConnectionError,
         NoCredentialsError,
         NoRegionError,
         SSOTokenLoadError,
@@ -63,6 +72,7 @@ def explained(what: str, next_: str = "") -> Iterator[None]:
         UnauthorizedSSOTokenError,
     )
 
+    not_sent = (ConnectTimeoutError, EndpointConnectionError, ValueError)
     try:
         yield
     except NoRegionError:
@@ -75,7 +85,10 @@ def explained(what: str, next_: str = "") -> Iterator[None]:
         raise of_client_error(error, what, next_) from None
     except (BotoCoreError, ValueError) as error:  # ValueError: an endpoint that is no address
         allowed = "a network that leads there, and the same command again"
-        raise _error(f"AWS cannot be reached ({type(error).__name__}), to {what}", allowed) from None
+        made = _error(f"AWS cannot be reached ({type(error).__name__}), to {what}", allowed)
+        # what was not sent was not done
+        made.code = "" if isinstance(error, not_sent) else NO_ANSWER
+        raise made from None
 
 
 def of_client_error(error: Exception, what: str, next_: str = "") -> AwsError:

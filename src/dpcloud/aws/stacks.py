@@ -8,9 +8,6 @@ from dpcloud.aws.errors import AwsError, explained
 from dpcloud.aws.session import client
 from dpjobs.errors import InputError
 
-DEFAULT_STACK = "differential-privacy"
-"""The prefix of the stacks' names, where the configuration says nothing else."""
-
 _LEDGER = "LedgerTableArn"
 _STACK = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,127}", re.ASCII)
 _WHERE = "`cdk deploy --all`, or AWS_PROFILE and AWS_REGION of where it is deployed, or its prefix with --stack"

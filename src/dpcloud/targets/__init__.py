@@ -15,8 +15,10 @@ Start = Callable[[Source | None], AbstractContextManager["Backend"]]
 
 _SMALL = 100 * 2**20  # bytes: below this a run on Spark is mostly its start
 
-TARGETS = {"laptop": ("duckdb", "spark"), "spark": ("spark",)}
+TARGETS = {"laptop": ("duckdb", "spark"), "spark": ("spark",), "glue": ("spark",), "emr": ("spark",)}
 """The backends of each target, the first one the default of all engines that run on it."""
+IN_AWS = ("glue", "emr")
+"""The targets that AWS runs: their runs are started, followed and fetched."""
 
 
 def check_target(name: str) -> str:

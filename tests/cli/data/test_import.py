@@ -6,6 +6,7 @@ import gzip
 import json
 import lzma
 import random
+import re
 import shlex
 import signal
 import subprocess
@@ -415,6 +416,28 @@ def test_names_that_are_empty_or_double(imported: Importer) -> None:
     assert done.said("column2") == "whole number: had no name"
     assert done.said("A_3") == "whole number: a second 'A'"
     assert "Left out, as it has neither a name nor a filled cell: column6." in done.screen
+
+
+def test_a_hidden_member_of_a_zip_is_said_to_be_left_out(imported: Importer) -> None:
+    path = imported.folder / "t.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in ("a.csv", "in/.b.csv", "__MACOSX/._a.csv"):
+            archive.writestr(name, "x\n1\n")
+    done = imported(None, path)
+    assert done.cells == {"x": [1]}
+    assert re.findall("Left out.*", done.screen) == [
+        f"Left out, as its name is that of a hidden file: {path}/in/.b.csv."
+    ]
+
+
+def test_a_column_whose_name_says_that_it_has_none(imported: Importer) -> None:
+    """Whether a column has a name is not read off what is said of it."""
+    done = imported("no name,no name,b\n1,,x\n2,,y\n")
+    assert done.cells == {"no name": [1, 2], "no name_2": [None, None], "b": ["x", "y"]}
+    assert done.said("no name_2") == f"text: a second 'no name'; no cell is filled; {COUNTS}"
+    assert "Left out" not in done.screen
+    done = imported("no name;no name;b\nx;1;x\ny;2;y\n", "--overwrite")
+    assert "--query MEAN --column 'no name_2' --lower LOWER" in done.screen
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t", "|"])

@@ -49,13 +49,14 @@ class Column:
     """A column of the new table.
 
     `value` gives the SQL of its value from the names of the trimmed cell and its body (see `cells`), null where a
-    cell does not fit; it is None where the column is kept as it is.
+    cell does not fit; it is None where the column is kept as it is. `unnamed` says that its name was made up.
     """
 
     name: str
     type: str
     value: Callable[[str, str], str] | None
     notes: list[str] = field(default_factory=list)
+    unnamed: bool = False
 
 
 @dataclass

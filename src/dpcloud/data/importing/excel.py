@@ -34,9 +34,10 @@ class ExcelRecords(Records):
             cells = cells[:-1]
         first = [_text(cell).removeprefix(NATIVE) for cell in cells]
         place = f"{self.part.name}, sheet {quoted(self._sheet)}, row {line}"
-        self.names, self.notes, named = name_columns(first, self.options, place)
-        self._after = line if named else line - 1
-        self.said += [f"sheet {quoted(self._sheet)}", f"names in row {line}" if named else "no row of names"]
+        named = name_columns(first, self.options, place)
+        self.names, self.notes, self.unnamed = named.names, named.notes, named.unnamed
+        self._after = line if named.in_file else line - 1
+        self.said += [f"sheet {quoted(self._sheet)}", f"names in row {line}" if named.in_file else "no row of names"]
 
     def rows(self) -> Iterator[tuple[int, Cells]]:
         """Give each row's number and its cells, without rows that are empty; raises InputError."""

@@ -31,12 +31,16 @@ _OLD = {".xls": "save it as .xlsx", ".ods": "save it as .xlsx", ".xlsb": "save i
 
 @dataclass(frozen=True)
 class Part:
-    """One file, or one member of a zip: `name` is how it is shown, `kind` one of text, json, excel, parquet."""
+    """One file, or one member of a zip: `name` is how it is shown, `kind` one of text, json, excel, parquet.
+
+    The first member of a zip tells which others are `hidden`, by names that begin with a dot, and not read.
+    """
 
     name: str
     kind: str
     path: Path
     member: str | None = None
+    hidden: tuple[str, ...] = ()
 
     @contextlib.contextmanager
     def open(self) -> Iterator[IO[bytes]]:
@@ -91,12 +95,14 @@ def _parts(path: Path) -> list[Part]:
         return [Part(str(path), _kind(path.name), path)]
     with _readable(str(path)), zipfile.ZipFile(path) as archive:
         names = [info.filename for info in archive.infolist() if not info.is_dir()]
-    kept = [name for name in names if not name.startswith("__MACOSX/") and not Path(name).name.startswith(".")]
+    names = [name for name in names if not name.startswith("__MACOSX/")]
+    hidden = tuple(f"{path}/{name}" for name in names if Path(name).name.startswith("."))
+    kept = [name for name in names if not Path(name).name.startswith(".")]
     if not kept:
         raise InputError.of("an empty zip", path, _ALLOWED)
     if twice := next((name for name in kept if kept.count(name) > 1), None):  # opened by name, the last would be read
         raise InputError.of("a zip with two members of one name", f"{path}/{twice}", "unpack it first")
-    parts = [Part(f"{path}/{name}", _kind(name), path, name) for name in kept]
+    parts = [Part(f"{path}/{name}", _kind(name), path, name, () if i else hidden) for i, name in enumerate(kept)]
     for part in parts:
         if part.kind in ("excel", "parquet") or _packed(Path(part.name)):
             raise InputError.of("a packed file inside a zip", part.name, "text files in it; unpack it first")

@@ -45,6 +45,7 @@ class JsonRecords(Records):
     """A file of objects; its columns are all keys, in the order in which they come up."""
 
     said: list[str] = field(default_factory=lambda: ["JSON"])
+    separator: str | None = ","
 
     def rows(self) -> Iterator[tuple[int, Cells]]:
         """Give each object's first line and its values; raises InputError."""

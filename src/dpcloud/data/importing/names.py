@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from dpcloud.data.importing.cells import is_value
 from dpcloud.data.importing.options import Options, owners
@@ -10,13 +11,23 @@ from dpjobs.errors import quoted
 _BLANKS = "; --separator space where blanks separate cells"
 
 
-def name_columns(first: Sequence[str], options: Options, place: str) -> tuple[list[str], dict[str, list[str]], bool]:
-    """Return the columns' names, what was done to them, and whether the first record holds them; raises InputError.
+@dataclass
+class Named:
+    """The columns' names, what was done to them, which had none, and whether the first record holds them."""
+
+    names: list[str] = field(default_factory=list)
+    notes: dict[str, list[str]] = field(default_factory=dict)
+    unnamed: set[str] = field(default_factory=set)
+    in_file: bool = True
+
+
+def name_columns(first: Sequence[str], options: Options, place: str) -> Named:
+    """Name the columns after the first record; raises InputError.
 
     A first record with a number, a date or a truth in it may be a row, or hold years as names: the user says which.
     """
     if options.header == 0:
-        return [f"column{i}" for i in range(1, len(first) + 1)], {}, False
+        return Named([f"column{i}" for i in range(1, len(first) + 1)], in_file=False)
     if options.header is None:
         truths = {word.lower() for word in (*options.true, *options.false)}
         value = next((cell for cell in first if is_value(cell) or cell.strip().lower() in truths), None)
@@ -27,21 +38,21 @@ def name_columns(first: Sequence[str], options: Options, place: str) -> tuple[li
                 f"{place}: {quoted(value.strip())} may be a name or a value: --header {line} where this line holds "
                 f"the names, --no-header where it is a row{blanks}"
             )
-    names: list[str] = []
-    notes: dict[str, list[str]] = {}
+    named = Named()
     taken: set[str] = {" ".join(cell.split()).casefold() for cell in first}
     used: set[str] = set()
     for i, cell in enumerate(first, 1):
         name = plain = " ".join(re.sub(r"[\x00-\x1f\x7f]", " ", cell).split())
         if not plain:
             name = _free(f"column{i}", taken | used)
-            notes[name] = ["had no name" + (" (pandas' index?)" if i == 1 and len(first) > 1 else "")]
+            named.unnamed.add(name)
+            named.notes[name] = ["had no name" + (" (pandas' index?)" if i == 1 and len(first) > 1 else "")]
         elif plain.casefold() in used:  # Spark does not tell capitals from small letters
             name = _free(plain, taken | used)
-            notes[name] = [f"a second {quoted(plain)}"]
+            named.notes[name] = [f"a second {quoted(plain)}"]
         used.add(name.casefold())
-        names.append(name)
-    return names, notes, True
+        named.names.append(name)
+    return named
 
 
 def _free(name: str, taken: set[str]) -> str:

@@ -30,6 +30,8 @@ def show(imported: Imported) -> None:
     for column in imported.columns:
         table.add_row(column.name, column.type, "; ".join(column.notes))
     console.print(table, soft_wrap=False)
+    for name in imported.hidden:
+        console.print(f"Left out, as its name is that of a hidden file: {name}.")
     for name in imported.left_out:
         console.print(f"Left out, as it has neither a name nor a filled cell: {name}.")
     console.print(f"Written: {imported.output}. {OWNER}")
@@ -42,7 +44,7 @@ def show(imported: Imported) -> None:
 def next_command(imported: Imported) -> str:
     """Return the question to ask next, for the first column of numbers, else a count."""
     file = shlex.quote(str(imported.output))
-    named = [c for c in imported.columns if not any("no name" in note for note in c.notes)]
+    named = [c for c in imported.columns if not c.unnamed]
     numbers = sorted((c for c in named if "number" in c.type), key=lambda c: c.type != "number")
     if not numbers:
         return f"dpcloud run --file {file} --query COUNT --epsilon 0.1"

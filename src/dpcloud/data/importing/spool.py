@@ -41,6 +41,12 @@ class Records(ABC):
     notes: dict[str, list[str]] = field(default_factory=dict)
     """What was found out about a column, by its name."""
 
+    separator: str | None = None
+    """What stands between cells; None where nothing tells, as in a sheet, or there is one cell a line."""
+
+    unnamed: set[str] = field(default_factory=set)
+    """The names that were made up for columns without one."""
+
     @abstractmethod
     def rows(self) -> Iterator[tuple[int, Cells]]:
         """Give each record's first line (from 1) and its cells, in the order of `names`; raises InputError."""

@@ -4,7 +4,7 @@ import contextlib
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,14 +28,31 @@ if TYPE_CHECKING:
 _MEMORY = "2GB"
 
 
+@dataclass
+class _Read:
+    """What was found out about each file, and about each column; the columns without a name of their own.
+
+    `comma` says that commas separate all cells, so that none of them stands in a number without quotes.
+    """
+
+    files: dict[str, list[str]] = field(default_factory=dict)
+    notes: dict[str, list[str]] = field(default_factory=dict)
+    unnamed: set[str] = field(default_factory=set)
+    comma: bool = True
+
+
 @dataclass(frozen=True)
 class Imported:
-    """What was made: its columns, and of each file what was found out about it; `replaced` another at its path."""
+    """What was made: its columns, and of each file what was found out about it; `replaced` another at its path.
+
+    `left_out` are columns, `hidden` members of zips, which were not read.
+    """
 
     output: Path
     columns: list[Column]
     files: dict[str, list[str]]
     left_out: list[str]
+    hidden: list[str]
     replaced: bool
 
 
@@ -50,9 +67,9 @@ def import_table(given: Sequence[str], output: Path, options: Options, overwrite
             tempfile.TemporaryDirectory(prefix=f".{output.name}-", dir=output.parent) as name,
             _connection(name) as db,
         ):
-            files, notes = _read(parts, Path(name), db, options)
+            read = _read(parts, Path(name), db, options)
             names, made = [part.name for part in parts], Path(name) / "made.parquet"
-            surveys, columns, left_out = _columns(db, options, names, files, notes)
+            surveys, columns, left_out = _columns(db, options, names, read)
             _write(db, columns, options, made)
             _check_fit(db, surveys, columns, options, names, made)
             _check_readable(made)
@@ -61,18 +78,15 @@ def import_table(given: Sequence[str], output: Path, options: Options, overwrite
             made.replace(output)
     except OSError:
         raise _unwritable(output) from None
-    return Imported(output, columns, files, left_out, replaced)
+    return Imported(output, columns, read.files, left_out, [name for part in parts for name in part.hidden], replaced)
 
 
-def _read(
-    parts: list[Part], folder: Path, db: "DuckDBPyConnection", options: Options
-) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
-    """Make the view `source`; return what was found out about each file, and about each column."""
+def _read(parts: list[Part], folder: Path, db: "DuckDBPyConnection", options: Options) -> _Read:
+    """Make the view `source`; return what was found out."""
     if parts[0].kind == "parquet":
-        return source_of_parquet(db, parts), {}
+        return _Read(source_of_parquet(db, parts))
     spool = Spool(folder)
-    files: dict[str, list[str]] = {}
-    notes: dict[str, list[str]] = {}
+    read = _Read()
     first: list[str] | None = None
     capitals: dict[str, str] = {}
     for number, part in enumerate(parts):
@@ -82,11 +96,14 @@ def _read(
             _check_same(records.names, first, part, parts[0])
         spool.take(number, records)
         _check_capitals(records.names, capitals, part)
-        files[part.name] = records.said
+        read.files[part.name] = records.said
+        read.unnamed |= records.unnamed
+        read.comma = read.comma and records.separator == ","
         for name, said in records.notes.items():
-            notes.setdefault(name, []).extend(text for text in said if text not in notes.get(name, []))
+            noted = read.notes.setdefault(name, [])
+            noted.extend(text for text in said if text not in noted)
     db.execute(f"create view source as select * from {parquet_files(*spool.files, options=', union_by_name = true')}")
-    return files, notes
+    return read
 
 
 def _records(part: Part, options: Options) -> Records:
@@ -117,8 +134,7 @@ def _columns(
     db: "DuckDBPyConnection",
     options: Options,
     names: list[str],
-    files: dict[str, list[str]],
-    notes: dict[str, list[str]],
+    read: _Read,
 ) -> tuple[list[Survey], list[Column], list[str]]:
     """Decide what each column is; raises InputError."""
     there = {
@@ -131,16 +147,16 @@ def _columns(
     for wanted in {*options.text, *options.number, *(set(options.decimals) - {""})} - there.keys():
         raise InputError.of("no such column", wanted, ", ".join(map(quoted, there)))
     surveys = [Survey.of(db, name, options) for name, type_ in there.items() if type_ == "VARCHAR"]
-    comma = all("separator ','" in said or "JSON" in said or "Parquet" in said for said in files.values())
-    decided = {column.name: column for column in decide(surveys, options, names, comma)}
+    decided = {column.name: column for column in decide(surveys, options, names, read.comma)}
     empty = {survey.name for survey in surveys if not survey.found}
-    left_out = [name for name in there if name in empty and any("no name" in said for said in notes.get(name, []))]
+    left_out = [name for name in there if name in empty and name in read.unnamed]
     columns = []
     for name, type_ in there.items():
         if name in left_out:
             continue
         column = decided.get(name) or Column(name, TYPED.get(type_.partition("(")[0], type_.lower()), None)
-        column.notes[:0] = notes.get(name, [])
+        column.notes[:0] = read.notes.get(name, [])
+        column.unnamed = name in read.unnamed
         columns.append(column)
     return surveys, columns, left_out
 

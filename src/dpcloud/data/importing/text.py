@@ -51,13 +51,15 @@ class TextRecords(Records):
             self._check_row_names(sample, [told])
         self._first: tuple[int, list[str]] = next(self._records(io.StringIO(sample, newline="")), (0, []))
         line, cells = self._first
-        self.names, self.notes, named = name_columns(cells, self.options, f"{self.part.name}, line {line}")
+        named = name_columns(cells, self.options, f"{self.part.name}, line {line}")
+        self.names, self.notes, self.unnamed = named.names, named.notes, named.unnamed
+        self.separator = self._separator if len(cells) > 1 else None
         self.said += [
             f"encoding {_SHOWN.get(self._encoding, self._encoding)}",
-            "one column" if len(cells) == 1 else f"separator {SEPARATORS.get(self._separator, self._separator)}",
-            f"names in line {line}" if named else "no line of names",
+            f"separator {SEPARATORS.get(self.separator, self.separator)}" if self.separator else "one column",
+            f"names in line {line}" if named.in_file else "no line of names",
         ]
-        self._has_names = named
+        self._has_names = named.in_file
         said = {*self.options.number, *self.options.text}
         self._may_hold_blanks = told is not None or len(cells) > 1 or self.names[0] in said
 

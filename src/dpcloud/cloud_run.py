@@ -1,0 +1,171 @@
+"""`dpcloud run --on glue|emr`: the same question, counted by Spark in AWS, followed from here."""
+
+import sys
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import click
+
+from dpcloud.aws.clusters import live_cluster, offer, start_cluster
+from dpcloud.aws.errors import AwsError
+from dpcloud.aws.stacks import Deployment
+from dpcloud.engines import engines_of
+from dpcloud.following import failure, follow
+from dpcloud.progress import saying
+from dpcloud.targets.base import ROWS, CloudRun, Phase, Question, Target
+from dpcloud.targets.cloud import find, start_on_glue
+from dpcloud.targets.emr import Emr
+from dpjobs import answers
+from dpjobs.addresses import Place, is_local
+from dpjobs.engines import ENGINES
+from dpjobs.errors import DoubtError, InputError, InterruptError, LedgerError, RunError
+from dpjobs.ledger import Ledger
+from dpjobs.ledger.base import Reservation
+from dpjobs.query import JobSpec
+from dpjobs.request import Request
+
+if TYPE_CHECKING:
+    from dpjobs.job import Outcome
+
+_SPOKEN = {"glue": "Glue", "emr": "EMR"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """A question that was checked word by word, and how its run goes by.
+
+    `again` says that the run id was given, so that a run by that id may be there; `yes` that nothing is asked at the
+    terminal.
+    """
+
+    target: str
+    request: Request
+    specs: tuple[JobSpec, ...]
+    unhardened: bool
+    again: bool
+    wait: bool
+    yes: bool
+    progress: bool | None
+
+
+def check_cloud(target: str, request: Request, engine: str, unhardened: bool, dataset: str | None) -> list[str]:
+    """Return the engines of a question for Glue or EMR; raises InputError for what cannot be asked there."""
+    if is_local(request.uri):
+        allowed = "s3://bucket/key: `dpcloud upload FILE` takes a file there and prints its address"
+        raise InputError.of(f"a file of this machine, which {_SPOKEN[target]} does not see", request.uri, allowed)
+    if request.column is not None and (request.column in ("", ROWS) or request.column.startswith("-")):
+        allowed = "a column whose name is not empty, not '*', and begins with no dash: `dpcloud data import` renames"
+        raise InputError.of(
+            f"a column's name that {_SPOKEN[target]} hands on as something else", request.column, allowed
+        )
+    names = engines_of(engine, target, unhardened)
+    if target == "glue":
+        for name in names:
+            if not ENGINES[name].hardened:
+                raise InputError.of("an engine that the Glue jobs do not run", name, "a hardened one, or --on emr")
+        if dataset is not None and request.dataset != request.address:
+            allowed = "no --dataset: the table's address names its budget there, whoever asks"
+            raise InputError.of("a data set's name on Glue", dataset, allowed)
+    return names
+
+
+def run_there(deployment: Deployment, ledger: Ledger, asked: Asked) -> "Outcome | None":
+    """Start what was asked, follow it, and return its releases; None when nobody waits for them.
+
+    Budget and question are checked before anything is started. Raises InputError or LedgerError then, RunError when a
+    run failed, DoubtError when it is not known whether one was started.
+    """
+    from dpjobs.job import Outcome
+
+    for spec in asked.specs:
+        answers.check_epsilon(spec)
+    place = Place(asked.request.address)
+    reservations = [Reservation(s.run_id, s.dataset, s.budget, s.digest(), place) for s in asked.specs]
+    outcome = Outcome(dict(ledger.check(reservations)))
+    open_ = [spec for spec in asked.specs if spec.run_id not in outcome.releases]
+    if len(open_) > 1 and not asked.wait:
+        given, allowed = ", ".join(s.engine for s in open_), "one --engine, or without --no-wait"
+        raise InputError.of("several runs without waiting, which go one after another", given, allowed)
+    if asked.target == "emr" and open_:
+        _cluster_for(deployment, asked)
+    with saying(asked.progress) as say:
+        for spec in open_:
+            began = time.monotonic()
+            target, run = _started(deployment, asked, spec)
+            if not asked.wait:
+                click.echo(spec.run_id)
+                return None
+            run = follow(target, run, ledger, say)
+            if run.phase is not Phase.SUCCEEDED:
+                raise failure(run, ledger)
+            outcome.releases[spec.run_id] = release_of(spec.run_id, ledger)
+            outcome.seconds[spec.run_id] = run.seconds or time.monotonic() - began
+    return Outcome({s.run_id: outcome.releases[s.run_id] for s in asked.specs}, outcome.seconds)
+
+
+def release_of(run_id: str, ledger: Ledger) -> str:
+    """Return the release of a run that has succeeded; raises RunError when it cannot be fetched now."""
+    later = f"`dpcloud result {run_id}` fetches it later, at no cost"
+    try:
+        row = ledger.find(run_id)
+    except LedgerError as error:
+        raise RunError(f"the run has succeeded, but its release could not be fetched ({error}); {later}") from None
+    if row is None or row.release is None:
+        raise RunError(f"the run has succeeded, but its release is not in this ledger; {later}")
+    return row.release
+
+
+def _started(deployment: Deployment, asked: Asked, spec: JobSpec) -> tuple[Target, CloudRun]:
+    """Start a run, or find the one that is under way by this id, and say where it is."""
+    if asked.again and (known := _under_way(deployment, spec.run_id)):
+        target, run = known
+        _tell(f"{spec.run_id} is under way on {target.title} already; it is followed")
+        return known
+    question = Question.of(spec, asked.unhardened)
+    try:
+        if asked.target == "glue":
+            target, run = start_on_glue(deployment, question)
+        else:
+            target = Emr(deployment)
+            run = target.start(question)
+    except AwsError as error:
+        if not error.in_doubt:
+            raise
+        again = f"whether it was started is not known; the same command with --run-id {spec.run_id} pays once"
+        raise DoubtError(f"{error}; {again}") from None
+    except KeyboardInterrupt:
+        again = f"the same command with --run-id {spec.run_id} pays once"
+        raise InterruptError(f"was interrupted while the run was started, which it may be; {again}") from None
+    _tell(f"{spec.run_id} is started on {target.title}; from elsewhere: `dpcloud status {spec.run_id}`")
+    return target, run
+
+
+def _under_way(deployment: Deployment, run_id: str) -> tuple[Target, CloudRun] | None:
+    try:
+        target, run = find(deployment, run_id)
+    except InputError:  # none, or none that may be looked at: a second start pays nothing
+        return None
+    # one that has succeeded since the ledger was asked is fetched, not started once more
+    return (target, run) if not run.phase.over or run.phase is Phase.SUCCEEDED else None
+
+
+def _cluster_for(deployment: Deployment, asked: Asked) -> None:
+    """Have a cluster up: the one that lives, or one that is started when whoever asks agrees to its price.
+
+    A step may be added while it starts. Raises InputError where nobody agrees.
+    """
+    if live_cluster(deployment) is not None:
+        return
+    price = f"no cluster is up; this starts {offer(deployment).text}"
+    if asked.yes:
+        _tell(price)
+    elif not sys.stdin.isatty():
+        raise InputError(f"{price}; allowed: --yes, or `dpcloud emr start` first")
+    elif not click.confirm(f"{price}. Start it?", err=True):
+        raise InputError("no cluster is started, and nothing is asked; allowed: y")
+    _tell(f"cluster {start_cluster(deployment).id} is starting; the step waits for it")
+
+
+def _tell(text: str) -> None:
+    click.echo(text, err=True)
