@@ -10,6 +10,7 @@ if "JSII_NODE" not in os.environ and (wheel := importlib.util.find_spec("nodejs_
 
 from aws_cdk import App, Environment, Stack, Tags
 from stacks.arguments import StackArguments
+from stacks.ask_stack import AskStack
 from stacks.config.app import AppConfig
 from stacks.config.errors import ConfigError
 from stacks.cost_stack import CostStack
@@ -56,6 +57,17 @@ def build(app: App, config: AppConfig) -> list[Stack]:
         **arguments("emr", "EMR cluster"),
     )
     stacks: list[Stack] = [network, storage, jobs, cluster]
+    if config.ask.enabled:
+        ask = AskStack(
+            app,
+            "ask",
+            config=config,
+            storage=storage.jobs,
+            storage_stack=storage.stack_name,
+            **arguments("ask", "the door for questions, policies for people"),
+        )
+        ask.add_stack_dependency(jobs)
+        stacks.append(ask)
     email, limit = config.cost.email, config.cost.monthly_limit_usd
     if email is not None and limit is not None:
         alarm = arguments("cost", "monthly alarm")

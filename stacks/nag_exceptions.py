@@ -29,6 +29,11 @@ REASONS = {
         "No key pair and no Kerberos on purpose: nobody logs in but through SSM sessions, which IAM grants and "
         "CloudTrail records."
     ),
+    "AwsSolutions-SF1": (
+        "A log of the state machine would hold every question and every job run once more, in a place that needs its "
+        "own readers and its own end; the executions themselves are kept for 90 days, and the ledger for good."
+    ),
+    "AwsSolutions-SF2": "A trace would show how long each run took, to whoever reads traces in the account.",
     "CloudFormation-Validate::W3010": (
         "The zones that the configuration names: EMR's and Glue's machines are not offered in every zone of a region."
     ),
@@ -47,6 +52,10 @@ WILDCARDS = {
     "TagInterfaces": "As above; only with the tag that Glue gives them.",
     "RemoveInterfaces": "As above; only those with that tag.",
     "ReadConnection": "Glue asks for its connection by a name that is generated.",
+    "SeeAnswers": "Executions of our own state machine, whose names those who ask choose.",
+    "ReadReleases": "The releases: what was answered, to whoever may ask.",
+    "BringTables": "Tables under data/, whose names their owner chooses.",
+    "FindNames": "CloudFormation gives a stack's ARN an ending of its own.",
     "ReadLocation": "What the configuration lists in data_locations.",
 }
 """For AwsSolutions-IAM5, by the name of the statement that holds a wildcard."""

@@ -35,6 +35,7 @@ TITLES = {
     "storage": "Storage: the bucket and the ledger",
     "glue": "Glue: the two jobs",
     "emr": "EMR: the cluster",
+    "ask": "Ask: the door for questions",
     "cost": "Cost: a monthly alarm",
 }
 """The heading of each block of settings; the empty name is that of the outermost."""
@@ -80,6 +81,7 @@ MEANINGS = {
     "emr.hadoop": "whether the cluster has this application",
     "emr.zeppelin": "whether the cluster has this application",
     "emr.tls_certificate_s3": "encryption in transit, with this certificate",
+    "ask.enabled": "the state machine that takes questions, and the policies Analyst and Owner; costs nothing idle",
     "cost.monthly_limit_usd": "an alarm over the whole account's monthly cost; needs `cost.email`",
     "cost.email": "who gets the alarm; needs `cost.monthly_limit_usd`",
 }

@@ -13,7 +13,7 @@ from dpcloud.aws.stacks import Deployment
 from dpcloud.engines import engines_of
 from dpcloud.following import failure, follow
 from dpcloud.progress import saying
-from dpcloud.targets.base import CloudRun, Phase, Question, Target
+from dpcloud.targets.base import ROWS, CloudRun, Phase, Question, Target
 from dpcloud.targets.cloud import find, start_on_glue
 from dpcloud.targets.emr import Emr
 from dpjobs import answers
@@ -54,6 +54,11 @@ def check_cloud(target: str, request: Request, engine: str, unhardened: bool, da
     if is_local(request.uri):
         allowed = "s3://bucket/key: `dpcloud upload FILE` takes a file there and prints its address"
         raise InputError.of(f"a file of this machine, which {_SPOKEN[target]} does not see", request.uri, allowed)
+    if request.column is not None and (request.column in ("", ROWS) or request.column.startswith("-")):
+        allowed = "a column whose name is not empty, not '*', and begins with no dash: `dpcloud data import` renames"
+        raise InputError.of(
+            f"a column's name that {_SPOKEN[target]} hands on as something else", request.column, allowed
+        )
     names = engines_of(engine, target, unhardened)
     if target == "glue":
         for name in names:

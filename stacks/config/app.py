@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from stacks.config import parsing
+from stacks.config.ask import AskConfig
 from stacks.config.cost import CostConfig
 from stacks.config.emr import EmrConfig
 from stacks.config.errors import ConfigError
@@ -60,6 +61,7 @@ class AppConfig:
     storage: StorageConfig = field(default_factory=StorageConfig)
     glue: GlueConfig = field(default_factory=GlueConfig)
     emr: EmrConfig = field(default_factory=EmrConfig)
+    ask: AskConfig = field(default_factory=AskConfig)
     cost: CostConfig = field(default_factory=CostConfig)
 
     @classmethod

@@ -115,6 +115,7 @@ def moto_server(patch: pytest.MonkeyPatch) -> Iterator[str]:
     server.start()
     try:
         _, port = server.get_host_and_port()
+        patch.setenv("MOTO_PORT", str(port))  # where a state machine's tasks find the other services
         yield f"http://localhost:{port}"
     finally:
         server.stop()

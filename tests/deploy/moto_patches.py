@@ -12,6 +12,7 @@ from moto.cloudformation import parsing
 from moto.cloudformation.exceptions import ValidationError
 from moto.cloudformation.models import CloudFormationBackend, Stack
 from moto.cloudformation.responses import CloudFormationResponse
+from moto.core import config
 from moto.core.common_models import CloudFormationModel
 from moto.core.responses import ActionResult
 from moto.ec2.models import ec2_backends
@@ -27,6 +28,11 @@ from moto.emr.models import Cluster
 from moto.glue.models import FakeJobRun, glue_backends
 from moto.glue.responses import GlueResponse
 from moto.kms.models import Key, KmsBackend, kms_backends
+from moto.stepfunctions import models as stepfunctions_models
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_glue import (
+    StateTaskServiceGlue,
+)
+from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 
 
 def tagged_kms_keys(patch: pytest.MonkeyPatch) -> None:
@@ -242,6 +248,21 @@ def waiting_clusters(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Cluster, "create_from_cloudformation_json", classmethod(kept_alive))
 
 
+def executed_state_machines(patch: pytest.MonkeyPatch) -> None:
+    """State machines run, a stack's too; a task that waits for its job run does wait, where moto runs into None."""
+    patch.setitem(config.default_user_config, "stepfunctions", {"execute_state_machine": True})
+    patch.setattr(stepfunctions_models, "stepfunctions_backends", stepfunctions_parser_backends)
+
+    def waited(
+        self: StateTaskServiceGlue, env: Any, resource_runtime_part: Any, normalised_parameters: Any, **more: Any
+    ) -> None:
+        resolver = self._build_sync_resolver(env, resource_runtime_part, normalised_parameters, **more)
+        nothing = {"timeout_seconds": None, "callback_endpoint": None, "heartbeat_endpoint": None}
+        env.stack.append(self._eval_sync(env, resolver, **nothing))
+
+    patch.setattr(StateTaskServiceGlue, "_eval_integration_pattern", waited)
+
+
 def apply(patch: pytest.MonkeyPatch) -> None:
     """Apply all of them until the patch is undone."""
     for part in (
@@ -254,5 +275,6 @@ def apply(patch: pytest.MonkeyPatch) -> None:
         glue_jobs,
         stopped_runs,
         waiting_clusters,
+        executed_state_machines,
     ):
         part(patch)

@@ -10,6 +10,8 @@ group's ARN ends with ":*", which the question replaces by ":log-stream:NAME". A
 answers no question that hangs on it until `managed` has its document, or NOTHING where it plays no part; a Deny in
 one that has no document is not seen.
 
+People are users with managed policies: `account.may(account.holder("Analyst"), …)`.
+
 Known: identity policies; the policies of buckets, keys, tables and VPC endpoints (`through`); trust. A resource that
 is in none of the templates is judged by identity alone, and KMS grants play no part. Every other kind of policy,
 permissions boundaries and operators of dates and addresses raise CannotTell. Whether an action takes that kind of
@@ -75,6 +77,7 @@ class Account:
         self._root = "arn:{partition}:iam::{account}:root".format(**templates.place)
         self.attached: list[Attached] = []
         self.endpoints: dict[str, Attached] = {}
+        self._managed: dict[str, list[Statement]] = {}  # by ARN
         read: list[tuple[Resource, dict[str, Any]]] = []
         for resource in templates.resources():
             if resource.type not in DOCUMENTS:
@@ -127,7 +130,7 @@ class Account:
 
     def _roles(self, read: list[tuple[Resource, dict[str, Any]]], managed: Mapping[str, Any]) -> list[Role]:
         """Every role with the statements of its inline, attached and managed policies."""
-        ours: dict[str, list[Statement]] = {}  # managed policies of these stacks by ARN
+        ours = self._managed  # of these stacks
         by_role: dict[str, list[Statement]] = {}  # by the role's name
         for resource, policy in read:
             if resource.type in {"AWS::IAM::Policy", "AWS::IAM::ManagedPolicy"}:
@@ -168,6 +171,13 @@ class Account:
         if isinstance(which, str):
             return _the_one(which, {f"{role.stack}/{role.logical_id}": role for role in self.roles})
         return _the_one("", {f"{role.stack}/{role.logical_id}": role for role in self.roles if which(role)})
+
+    def holder(self, *policies: str) -> Role:
+        """A user who has these managed policies of the templates (fragments of their logical ids), no more."""
+        arns = [self.arn(policy, "AWS::IAM::ManagedPolicy") for policy in policies]
+        user = "arn:{partition}:iam::{account}:user/somebody".format(**self._templates.place)
+        told = tuple(statement for arn in arns for statement in self._managed[arn])
+        return Role("", "somebody", user, statements=told)
 
     def arn(self, fragment: str, type: str = "") -> str:
         """The ARN of the one resource with this (fragment of a) logical id, of this type where it is given."""

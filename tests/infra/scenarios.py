@@ -19,7 +19,7 @@ from infra.iam import Account
 from infra.intrinsics import Templates
 
 ROOT = Path(__file__).parents[2]
-STACKS = ("network", "storage", "glue", "emr")
+STACKS = ("network", "storage", "glue", "emr", "ask")
 KEY = "arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 LONG_PREFIX = "a" + "-b" * 19 + "c"
 SNAPSHOTS: dict[str, dict[str, str]] = {
@@ -65,6 +65,7 @@ OPTIONS = SNAPSHOTS | {
         "dp.cost.monthly_limit_usd": "10000000",
         "dp.cost.email": f"{'owner' * 12}@{'example' * 8}.org",
     },
+    "ask-off": {"dp.ask.enabled": "false"},
     "pins": {"dp.glue.python_modules": "pins"},
     "loud": {"dp.glue.daemon_logs": "true"},
     "sized": {

@@ -14,7 +14,7 @@ from stacks.components import python_environment
 
 from infra.scenarios import OPTIONS, ROOT, STACKS, context, scenario
 
-TYPED = {"Glue::Job": "Name", "EMR::Cluster": "Name"}
+TYPED = {"Glue::Job": "Name", "EMR::Cluster": "Name", "StepFunctions::StateMachine": "StateMachineName"}
 REFERENCES = {"ServiceName", "PolicyName", "LogGroupName"}  # to what has its name elsewhere
 
 
@@ -30,6 +30,7 @@ def artifacts(which: str) -> dict[str, Any]:
 @pytest.mark.parametrize("which", OPTIONS)
 def test_the_stacks_and_their_names(which: str) -> None:
     wanted = {*STACKS, *(["cost"] if "dp.cost.email" in OPTIONS[which] else [])}
+    wanted -= {"ask"} if which == "ask-off" else set()
     assert set(scenario(which).templates) == wanted
     names = {key: each["properties"]["stackName"] for key, each in artifacts(which).items()}
     assert names == {key: f"{prefix(which)}-{key}" for key in wanted}
@@ -46,9 +47,7 @@ def test_only_names_that_people_type_are_given(which: str) -> None:
                     given[stack, key] = (body["Type"].removeprefix("AWS::"), name, value)
     typed = {value for kind, name, value in given.values() if TYPED.get(kind) == name}
     assert typed == {
-        f"{prefix(which)}-{name}"
-        for name in ("tumult-ana", "pipelinedp", "emr")
-        if which != "emr-off" or name != "emr"
+        f"{prefix(which)}-{name}" for name in ("tumult-ana", "pipelinedp", "emr", "ask") if which != f"{name}-off"
     }
     rest = {(kind, name) for kind, name, _ in given.values() if TYPED.get(kind) != name}
     # the profile's must be its role's; the CDK makes the other out of the stack's, as it has to have one
@@ -63,12 +62,14 @@ TAGGABLE = {
     "EC2::RouteTable", "EC2::SecurityGroup", "EC2::Subnet", "EC2::VPC", "EC2::VPCEndpoint", "EMR::Cluster",
     "Glue::Job", "IAM::Role", "KMS::Key", "Lambda::Function", "Logs::LogGroup", "S3::Bucket",
     "SSM::Parameter",
+    "StepFunctions::StateMachine",
 }  # fmt: skip
 NO_TAGS = {
     "CloudFormation::WaitConditionHandle", "EC2::NetworkAclEntry", "EC2::Route", "EC2::SecurityGroupEgress",
     "EC2::SecurityGroupIngress", "EC2::SubnetNetworkAclAssociation", "EC2::SubnetRouteTableAssociation",
     "EC2::VPCGatewayAttachment", "EMR::SecurityConfiguration", "Glue::Connection", "Glue::SecurityConfiguration",
-    "IAM::InstanceProfile", "IAM::Policy", "Lambda::LayerVersion", "S3::BucketPolicy", "Budgets::Budget",
+    "IAM::InstanceProfile", "IAM::ManagedPolicy", "IAM::Policy", "Lambda::LayerVersion", "S3::BucketPolicy",
+    "Budgets::Budget",
 }  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from cdk_nag import AwsSolutionsChecks
 from stacks import nag_exceptions
 
 from infra import scenarios
-from infra.scenarios import OPTIONS, ROOT, scenario, synthesize
+from infra.scenarios import OPTIONS, ROOT, STACKS, scenario, synthesize
 
 HEADING = "## Where we depart from AWS's rules"
 Row = tuple[str, str, str]
@@ -100,6 +100,10 @@ def readable(rule: str) -> tuple[str, str]:
     on = re.sub(rf"^({bucket})/", "BUCKET/", on)
     on = re.sub(r"^arn:<AWS::Partition>:s3:::(census-tables/2017/tracts|open-data)/", "LOCATION/", on)
     on = re.sub(r"^arn:<AWS::Partition>:s3:::cdk-hnb659fds-assets-<[^/]*/", "ASSETS/", on)
+    prefixes = "|".join(
+        {"differential-privacy", *(o["dp.name_prefix"] for o in OPTIONS.values() if "dp.name_prefix" in o)}
+    )
+    on = re.sub(rf"(?<=[:/])({prefixes})-", "PREFIX-", on)
     return name, re.sub(
         r"^arn:<AWS::Partition>:(iam::aws:policy/|(\w+):<AWS::Region>:<AWS::AccountId>:)", r"\2 ", on
     ).strip()
@@ -114,7 +118,7 @@ def rows() -> list[Row]:
             on_these = found.setdefault((path, name, reason), [])
             if on and on not in on_these:
                 on_these.append(on)
-    order = sorted(found, key=lambda key: (["network", "storage", "glue", "emr"].index(key[0].split("/")[0]), key[1]))
+    order = sorted(found, key=lambda key: (STACKS.index(key[0].split("/")[0]), key[1]))
     return [
         (
             rule,

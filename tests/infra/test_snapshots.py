@@ -14,9 +14,9 @@ from infra.scenarios import SNAPSHOTS, STACKS, masked, scenario
 FOLDER = Path(__file__).parent / "snapshots"
 DEFAULTS = "defaults"
 UNCHANGED = {
-    "isolated": ("storage", "emr"),
-    "emr-off": ("storage", "glue"),
-    "destroy": ("network", "glue", "emr"),
+    "isolated": ("storage", "emr", "ask"),
+    "emr-off": ("storage", "glue", "ask"),
+    "destroy": ("network", "glue", "emr", "ask"),
 }
 """Which stacks are the same in a scenario as with the defaults, and so have no snapshot of their own."""
 

@@ -87,7 +87,8 @@ class Glue(Target):
             for group in self._groups(logs):
                 asked = {"logGroupName": group, "logStreamNamePrefix": id_}
                 for page in logs.get_paginator("filter_log_events").paginate(**asked):
-                    yield from (event["message"].rstrip() for event in page["events"])
+                    mine = (event for event in page["events"] if event["logStreamName"].startswith(id_))
+                    yield from (event["message"].rstrip() for event in mine)
 
     def _groups(self, logs: Any) -> Iterator[str]:
         for begins in (f"/aws-glue/{self.deployment.prefix}/", f"/aws-glue/jobs/{self.deployment.prefix}"):

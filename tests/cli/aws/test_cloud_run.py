@@ -163,6 +163,9 @@ def test_a_failure_after_the_charge_says_so(capfd: pytest.CaptureFixture[str], a
         (("--epsilon", "1", "--stack", "none"), "no such stack in this account and region (us-east-1)"),
         (("--epsilon", "1", "--engine", "pipelinedp,opendp", "--no-wait"), "several runs without waiting"),
         (("--epsilon", "0.0000001"), "epsilon"),
+        (("--column", "*"), "a column's name that Glue hands on as something else: given '*'"),
+        (("--column", ""), "a column's name that Glue hands on as something else: given ''"),
+        (("--column", "--ledger"), "a column's name that Glue hands on as something else: given '--ledger'"),
     ],
 )
 def test_what_cannot_be_asked_starts_nothing(

@@ -1,0 +1,104 @@
+"""A question keeps its meaning on its way: from the command line to the words of a script, and back."""
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dpcloud.targets.base import Phase, Question, one_line
+from dpcloud.targets.emr import PHASES as STEP_PHASES
+from dpcloud.targets.glue import PHASES as RUN_PHASES
+from dpjobs.engines import ENGINES
+from dpjobs.epsilon import Epsilon
+from dpjobs.errors import InputError
+from dpjobs.platforms.arguments import NOT_GIVEN, ROWS
+from dpjobs.platforms.emr import parse as parse_step
+from dpjobs.platforms.glue import parse as parse_run
+from dpjobs.query import Bounds, JobSpec, PrivacyBudget, Query
+
+URI = "s3://bucket/data/census.csv"
+SHARES = st.integers(1, 400_000_000).map(lambda n: Decimal(n) / 10**9)
+COLUMNS = st.text(
+    st.characters(codec="utf-8", exclude_categories=["C", "Z"], exclude_characters="-"), min_size=1, max_size=8
+).filter(lambda name: name not in (ROWS, ""))
+
+
+@st.composite
+def specs(draw: st.DrawFn) -> JobSpec:
+    query = draw(st.sampled_from(list(Query)))
+    ends = sorted(draw(st.lists(st.floats(-(2.0**100), 2.0**100), min_size=2, max_size=2)))
+    given_bounds = query is not Query.COUNT and draw(st.booleans())
+    return JobSpec(
+        run_id="run-1",
+        dataset=URI,
+        engine=draw(st.sampled_from(sorted(set(ENGINES) - {"diffprivlib"}))),
+        query=query,
+        column=draw(COLUMNS) if query is not Query.COUNT or draw(st.booleans()) else None,
+        budget=PrivacyBudget(Epsilon.of_billionths(draw(st.integers(1000, 10**12)))),
+        uri=URI,
+        format="csv",
+        bounds=Bounds(*ends) if given_bounds else None,
+        bounds_share=draw(SHARES) if query is not Query.COUNT and not given_bounds else Decimal("0.1"),
+        check_share=draw(SHARES) if query is not Query.COUNT else Decimal("0.05"),
+        confidence=draw(st.floats(0.5, 0.999999)),
+    )
+
+
+@settings(max_examples=300)
+@given(specs())
+def test_the_script_reads_the_very_question(spec: JobSpec) -> None:
+    """The digest that the ledger binds a run id to is the same here, where it is checked, and there."""
+    words = Question.of(spec).words
+    for parse in (parse_run, parse_step):
+        arguments = parse([word for name, value in words.items() for word in (f"--{name}", value)])
+        [read] = arguments.request.jobs({arguments.engine or "": arguments.run_id or ""}, None)
+        assert (read, read.digest()) == (spec, spec.digest())
+
+
+@settings(max_examples=300)
+@given(specs())
+def test_a_question_is_read_back_from_its_run(spec: JobSpec) -> None:
+    question = Question.of(spec)
+    read = Question.of_words({f"--{name}": word for name, word in question.words.items()})
+    assert read.words == question.words
+
+
+def test_the_words_are_those_of_the_scripts() -> None:
+    from dpcloud.targets import base
+
+    assert (base.NONE, base.ROWS) == (NOT_GIVEN, ROWS)
+
+
+@pytest.mark.parametrize("missing", ["--run_id", "--s3_file", "--query", "--epsilon", "--column_name"])
+def test_a_run_of_others_does_not_say_what_it_asked(missing: str) -> None:
+    spec = JobSpec("r", URI, "opendp", Query.COUNT, None, PrivacyBudget(Epsilon(1)), URI, "csv")
+    words = {f"--{name}": word for name, word in Question.of(spec).words.items() if f"--{name}" != missing}
+    with pytest.raises(InputError, match=f"was not started by dpcloud: it does not say: given '{missing[2:]}'"):
+        Question.of_words(words)
+
+
+def test_none_stands_for_no_value_where_it_may() -> None:
+    honest = ["--column_name", "none", "--epsilon", "1", "--s3_file", URI, "--query", "sum"]
+    absent = [
+        word for name in ("lower", "upper", "format", "bounds_share", "check_share") for word in (f"--{name}", "none")
+    ]
+    request = parse_run([*honest, *absent]).request
+    assert (request.column, request.bounds, request.format) == ("none", None, None)
+    with pytest.raises(InputError, match="only one bound: given 'lower 1'"):
+        parse_run([*honest, "--lower", "1", "--upper", "none"])
+
+
+def test_every_state_has_its_meaning() -> None:
+    """Glue's and EMR's own lists: a state that is over must never be waited for, nor a live one given up."""
+    over = {"FAILED", "TIMEOUT", "ERROR", "EXPIRED", "INTERRUPTED", "STOPPED", "SUCCEEDED", "COMPLETED", "CANCELLED"}
+    for phases in (RUN_PHASES, STEP_PHASES):
+        assert not over & {state for state, phase in phases.items() if not phase.over}
+    assert {s for s, p in RUN_PHASES.items() if not p.over} == {"STARTING", "WAITING", "RUNNING", "STOPPING"}
+    assert {s for s, p in STEP_PHASES.items() if not p.over} == {"PENDING", "RUNNING", "CANCEL_PENDING"}
+    assert {p for p in Phase if p.over} == {Phase.SUCCEEDED, Phase.FAILED, Phase.STOPPED}
+
+
+def test_a_reason_is_one_short_line() -> None:
+    assert one_line("a\n b\t\nc" + "x" * 500) == "a b c" + "x" * 395 + "…"
+    assert one_line(None) == ""
