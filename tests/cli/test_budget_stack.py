@@ -164,13 +164,14 @@ def test_a_file_of_this_machine_is_no_name_there(capfd: pytest.CaptureFixture[st
             "no AWS credentials, to look at the stack dp-storage; allowed: `aws sso login`",
         ),
         ({"AWS_ENDPOINT_URL": "no address"}, "AWS cannot be reached (ValueError), to "),
-        ({"AWS_PROFILE": "nobody"}, "AWS cannot be reached (ProfileNotFound), to "),
+        ({"AWS_PROFILE": "nobody"}, "the AWS settings cannot be used (ProfileNotFound), to "),
+        ({"AWS_REGION": "no region"}, "the AWS region that is set is none, to "),
         (
             {"AWS_ENDPOINT_URL": "CLOSED"},
             "AWS cannot be reached (EndpointConnectionError), to look at the stack dp-storage",
         ),
     ],
-    ids=["region", "credentials", "endpoint", "profile", "no reach"],
+    ids=["region", "credentials", "endpoint", "profile", "no region", "no reach"],
 )
 def test_a_machine_that_is_not_set_up(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, changed: dict[str, str | None], said: str

@@ -13,6 +13,7 @@ _UNKNOWN = {
     "UnrecognizedClientException",
     "InvalidClientTokenId",
     "InvalidAccessKeyId",
+    "InvalidToken",
     "InvalidSignatureException",
     "SignatureDoesNotMatch",
     "AuthFailure",
@@ -63,24 +64,37 @@ def explained(what: str, next_: str = "") -> Iterator[None]:
     from botocore.exceptions import (
         BotoCoreError,
         ClientError,
+        ConfigNotFound,
+        ConfigParseError,
         ConnectTimeoutError,
+        CredentialRetrievalError,
         EndpointConnectionError,
+        InvalidRegionError,
+        LoginError,
         NoCredentialsError,
         NoRegionError,
-        SSOTokenLoadError,
+        PartialCredentialsError,
+        ProfileNotFound,
+        ProxyConnectionError,
+        SSOError,
         TokenRetrievalError,
-        UnauthorizedSSOTokenError,
     )
 
-    not_sent = (ConnectTimeoutError, EndpointConnectionError, ValueError)
+    not_sent = (ConnectTimeoutError, EndpointConnectionError, ProxyConnectionError, ValueError)
     try:
         yield
     except NoRegionError:
         raise _error(f"no AWS region is set, to {what}", "AWS_REGION, or a region in the AWS profile") from None
     except NoCredentialsError:
         raise _error(f"no AWS credentials, to {what}", RENEW) from None
-    except (SSOTokenLoadError, TokenRetrievalError, UnauthorizedSSOTokenError):
-        raise _error(f"the AWS credentials have expired, to {what}", RENEW) from None
+    except InvalidRegionError:
+        raise _error(f"the AWS region that is set is none, to {what}", "AWS_REGION, such as eu-central-1") from None
+    except (ProfileNotFound, ConfigNotFound, ConfigParseError) as error:
+        allowed = "AWS_PROFILE and a profile that `aws configure list-profiles` names"
+        raise _error(f"the AWS settings cannot be used ({type(error).__name__}), to {what}", allowed) from None
+    except (SSOError, LoginError, TokenRetrievalError, CredentialRetrievalError, PartialCredentialsError) as error:
+        why = f"the AWS credentials have expired, or are not whole ({type(error).__name__}), to {what}"
+        raise _error(why, RENEW) from None
     except ClientError as error:
         raise of_client_error(error, what, next_) from None
     except (BotoCoreError, ValueError) as error:  # ValueError: an endpoint that is no address

@@ -6,6 +6,7 @@ from typing import Any
 
 from dpcloud.aws.errors import explained
 
+CONNECT_SECONDS, READ_SECONDS = 5, 30
 _ATTEMPTS = 5
 """How often botocore tries a call that is throttled, or that a server of AWS's fails."""
 
@@ -26,7 +27,11 @@ def _client(service: str, attempts: int, settings: tuple[tuple[str, str], ...]) 
     import boto3.session
     from botocore.config import Config
 
-    config = Config(connect_timeout=5, read_timeout=30, retries={"mode": "standard", "total_max_attempts": attempts})
+    config = Config(
+        connect_timeout=CONNECT_SECONDS,
+        read_timeout=READ_SECONDS,
+        retries={"mode": "standard", "total_max_attempts": attempts},
+    )
     # boto3 itself does not read AWS_REGION, which the CDK and most other tools do
     session = boto3.session.Session(region_name=dict(settings).get("AWS_REGION") or None)
     return session.client(service, config=config)
