@@ -1,6 +1,7 @@
 """The state machine of the ask stack, really run on a moto server: what it lets through to Glue, and what it says."""
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -322,6 +323,16 @@ def test_each_task_waits_for_one_job_with_arguments_that_are_named_here(partitio
         assert task["TimeoutSeconds"] == 720 * 60 + 3600
     # no other state does anything, and none writes where others could read
     assert {state["Type"] for state in told["States"].values()} == {"Choice", "Task", "Pass", "Fail"}
+
+
+def test_a_field_is_looked_for_before_it_is_looked_at() -> None:
+    """On AWS a comparison with a field that is not there ends the execution; here it is only false."""
+    told = definition(name_prefix="any", partition="aws", timeout_minutes=720)
+    rules = [rule["Not"]["And"] for rule in told["States"]["Check the question"]["Choices"]]
+    for name, parts in zip(FIELDS, rules, strict=True):
+        path = f"$.{name}"
+        assert parts[:2] == [{"Variable": path, "IsPresent": True}, {"Variable": path, "IsString": True}]
+        assert set(re.findall(r'"Variable": "([^"]*)"', json.dumps(parts))) == {path}
 
 
 def test_every_engine_is_hardened_and_one_that_the_job_runs() -> None:
