@@ -84,7 +84,16 @@ class Door:
 
     def run_of(self, job: str, run_id: str) -> FakeJobRun:
         """The job run with our run id, once it is started."""
-        return until(lambda: next((r for r in self.runs(job) if r.arguments.get("--run_id") == run_id), None))
+        return until(lambda: self.run_now(job, run_id))
+
+    def run_now(self, job: str, run_id: str) -> FakeJobRun | None:
+        """The job run with our run id, if it is started."""
+        return next((run for run in self.runs(job) if run.arguments.get("--run_id") == run_id), None)
+
+    def history(self, execution: str) -> list[str]:
+        """The kinds of what has happened to an execution."""
+        events = self._states.get_execution_history(executionArn=execution, maxResults=100)["events"]
+        return [event["type"] for event in events]
 
 
 def until(found: Callable[[], Any]) -> Any:
@@ -242,10 +251,11 @@ def test_a_busy_job_is_waited_for(door: Door) -> None:
     machine, asked = door.machine(quick), QUESTION | {"run_id": str(uuid4())}
     limit("pipelinedp", 0)
     execution = door.start(machine, asked)
-    time.sleep(0.5)
-    assert door.see(execution)["status"] == "RUNNING"
+    until(lambda: "TaskFailed" in door.history(execution))
     limit("pipelinedp", 1000)
-    door.run_of("pipelinedp", asked["run_id"]).status = "SUCCEEDED"
+    run = until(lambda: door.see(execution)["status"] != "RUNNING" or door.run_now("pipelinedp", asked["run_id"]))
+    assert isinstance(run, FakeJobRun)
+    run.status = "SUCCEEDED"
     assert door.end(execution)["status"] == "SUCCEEDED"
 
 
