@@ -67,6 +67,10 @@ def test_bucket_ledger_and_roles_are_there(deployment: Deployment) -> None:
     assert [r["RoleName"] for r in profile["Roles"]] == [profile["InstanceProfileName"]]
     [cluster] = deployment.client("emr").list_clusters()["Clusters"]
     assert cluster["Name"] == f"{PREFIX}-emr"
+    asked = deployment.outputs("ask")
+    assert _machines(deployment) == [asked["AskMachineArn"]]
+    assert sorted(_policies(deployment)) == sorted([asked["AnalystPolicyArn"], asked["OwnerPolicyArn"]])
+    assert asked.items() >= {key: names[key] for key in ("BucketName", "LedgerTableArn")}.items()
 
 
 def test_a_second_deploy_changes_nothing(deployment: Deployment) -> None:
@@ -181,6 +185,7 @@ def _assert_nothing_is_left_but(deployment: Deployment, kept: dict[str, str]) ->
     groups = {g["GroupName"] for g in ec2.describe_security_groups()["SecurityGroups"]}
     assert groups == {"default"}
     assert [r["RoleName"] for r in _roles(deployment) if not r["RoleName"].startswith("cdk-")] == []
+    assert (_machines(deployment), _policies(deployment)) == ([], [])
     assert deployment.client("iam").list_instance_profiles()["InstanceProfiles"] == []
     assert deployment.client("logs").describe_log_groups()["logGroups"] == []
     assert _live_keys() == []
@@ -222,6 +227,16 @@ def _tables(deployment: Deployment) -> list[str]:
 
 def _roles(deployment: Deployment) -> list[dict[str, object]]:
     return deployment.client("iam").list_roles()["Roles"]
+
+
+def _machines(deployment: Deployment) -> list[str]:
+    machines = deployment.client("stepfunctions").list_state_machines()["stateMachines"]
+    return [each["stateMachineArn"] for each in machines if each["name"].startswith(PREFIX)]
+
+
+def _policies(deployment: Deployment) -> list[str]:
+    policies = deployment.client("iam").list_policies(Scope="Local")["Policies"]
+    return [each["Arn"] for each in policies if each["PolicyName"].startswith(PREFIX)]
 
 
 def _live_keys() -> list[str]:
