@@ -131,17 +131,19 @@ def test_the_cluster_is_ended_and_brought_back_as_it_is_deployed(deployment: Dep
 
 
 def test_the_notices_come_and_go(deployment: Deployment) -> None:
-    """Not the trail: moto's CloudFormation makes none, and keeps the bucket of its log."""
+    """Not the subscription, nor the trail: moto's CloudFormation makes neither, and keeps the bucket of its log."""
     which = ("notice", "-c", "dp.notice.email=owner@example.org")
     deployment.cdk("deploy", *which, "--exclusively", "--method=direct", "--require-approval=never")
-    [subscription] = deployment.client("sns").list_subscriptions()["Subscriptions"]
-    assert (subscription["Protocol"], subscription["Endpoint"]) == ("email", "owner@example.org")
+    [topic] = deployment.client("sns").list_topics()["Topics"]
     events, machines = deployment.client("events"), deployment.client("stepfunctions")
     ours = {m["stateMachineArn"] for m in machines.list_state_machines()["stateMachines"]}
     rules = [rule["Name"] for rule in events.list_rules()["Rules"]]
     reached = [target["Arn"] for rule in rules for target in events.list_targets_by_rule(Rule=rule)["Targets"]]
     assert len(reached) == len(rules) == 5
     assert set(reached) <= ours
+    told = [machines.describe_state_machine(stateMachineArn=arn)["definition"] for arn in sorted(set(reached))]
+    assert len(told) == 2
+    assert all(f'"TopicArn":"{topic["TopicArn"]}"' in definition for definition in told)
     deployment.cdk("destroy", *which, "--exclusively", "--force")
     assert deployment.client("sns").list_topics()["Topics"] == []
     assert events.list_rules()["Rules"] == []
