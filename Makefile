@@ -22,7 +22,7 @@ ENVIRONMENT := build/environment/environment.tar.gz
 # Any Python 3.11 with pip will do, so that a laptop on which the engines do not install can make it, too.
 ANY_PYTHON = $(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON))
 
-.PHONY: setup demo environment synth diff deploy destroy smoke rehearsal test test-library test-deployment audit mutants snapshots docs lint types-library types-stacks format bench accuracy found-bounds lock clean help
+.PHONY: setup demo environment synth diff deploy destroy smoke rehearsal test test-library test-deployment e2e audit mutants snapshots docs lint types-library types-stacks format bench accuracy found-bounds lock clean help
 
 setup: $(VENV)/.setup $(VENV)/.setup-cdk  ## install all that a user needs: .venv/bin/dpcloud and .venv/bin/cdk
 
@@ -88,11 +88,16 @@ test: lint  ## lint and all tests, in two processes: one holds a Spark session, 
 # tests/evidence and the ledgers go with the deployment's tests, so that both take about as long
 OUTSIDE := tests/evidence tests/library/ledger tests/cluster tests/emr tests/deploy
 test-library: $(VENV)/.setup-dev
-	$(BIN)/python -m pytest $(addprefix --ignore=,tests/infra $(OUTSIDE))
+	$(BIN)/python -m pytest $(addprefix --ignore=,tests/infra tests/e2e $(OUTSIDE))
 
 test-deployment: $(VENV)/.setup-dev
 	$(CDK)/bin/python -m pytest tests/infra
 	$(BIN)/python -m pytest $(OUTSIDE)
+
+e2e: $(VENV)/.setup-dev $(ENVIRONMENT)  ## end to end without AWS, with faults (half an hour or more); writes docs/reliability.md
+	rm -f build/e2e/seen.json
+	$(BIN)/python -m pytest tests/e2e
+	PYTHONPATH=tests $(BIN)/python -m e2e.seen
 
 # AREA, NAME: only those of tests/defects/AREA.toml, only those with NAME in their name; JOBS: how many at a time
 audit: $(VENV)/.setup-dev  ## plant defects one by one in a copy; fails where no test notices. AREA=, NAME=, JOBS=2

@@ -17,8 +17,10 @@ from stacks.cost_stack import CostStack
 from stacks.emr_stack import EmrStack
 from stacks.glue_stack import GlueStack
 from stacks.network_stack import NetworkStack
+from stacks.notice_stack import NoticeStack
 from stacks.storage_stack import StorageStack
 from stacks.synthesizer import StackSynthesizer
+from stacks.trail_stack import TrailStack
 
 
 def build(app: App, config: AppConfig) -> list[Stack]:
@@ -72,6 +74,21 @@ def build(app: App, config: AppConfig) -> list[Stack]:
     if email is not None and limit is not None:
         alarm = arguments("cost", "monthly alarm")
         stacks.append(CostStack(app, "cost", email=email, monthly_limit_usd=limit, **alarm))
+    if config.notice.email is not None:
+        notices = arguments("notice", "e-mails about runs and the cluster")
+        to_whom = {"name_prefix": config.name_prefix, "email": config.notice.email}
+        stacks.append(NoticeStack(app, "notice", **to_whom, **notices))
+    if config.trail.enabled:
+        trail = TrailStack(
+            app,
+            "trail",
+            name_prefix=config.name_prefix,
+            storage=storage.jobs,
+            keep_days=config.trail.keep_days,
+            retains_data=config.retains_data,
+            **arguments("trail", "who read and wrote tables, releases and ledger"),
+        )
+        stacks.append(trail)
     for key, value in tags.items():
         Tags.of(app).add(key, value)
     return stacks

@@ -25,7 +25,7 @@ VCPUS = 12
 TEST_SERVER_SETTINGS: dict[str, Any] = {"data_retention": "retain"}
 """Over them on a test server, which cannot run the function of the CDK's that empties a bucket."""
 
-STACKS = ("network", "storage", "glue", "emr")
+STACKS = ("network", "storage", "glue", "emr", "ask")
 ENGINES = {"tumult-ana": "TumultAnaStep", "pipelinedp": "PipelineDpStep"}
 """The ending of each job's name, and the output of the EMR stack that begins its step."""
 

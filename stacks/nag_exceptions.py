@@ -8,7 +8,7 @@ from constructs import IConstruct
 REASONS = {
     "AwsSolutions-S1": (
         "Server access logs would name every object read, from a bucket of their own that has to be kept as well; "
-        "who needs them has CloudTrail data events, which cover the ledger too."
+        "who needs them has CloudTrail data events (dp.trail.enabled), which cover the ledger too."
     ),
     "AwsSolutions-VPC3": (
         "The article has a network ACL, and so have we: one, of three rules, that a NAT gateway works behind."
@@ -30,7 +30,7 @@ REASONS = {
         "CloudTrail records."
     ),
     "AwsSolutions-SF1": (
-        "A log of the state machine would hold every question and every job run once more, in a place that needs its "
+        "A log of a state machine would hold every question and every job run once more, in a place that needs its "
         "own readers and its own end; the executions themselves are kept for 90 days, and the ledger for good."
     ),
     "AwsSolutions-SF2": "A trace would show how long each run took, to whoever reads traces in the account.",
@@ -56,6 +56,8 @@ WILDCARDS = {
     "ReadReleases": "The releases: what was answered, to whoever may ask.",
     "BringTables": "Tables under data/, whose names their owner chooses.",
     "FindNames": "CloudFormation gives a stack's ARN an ending of its own.",
+    "LookAtClusters": "A step's event has its cluster's id, but not its name: any cluster's is looked up.",
+    "ListClusters": "EMR's list of clusters knows no resources.",
     "ReadLocation": "What the configuration lists in data_locations.",
 }
 """For AwsSolutions-IAM5, by the name of the statement that holds a wildcard."""

@@ -1,6 +1,7 @@
 """One Spark session for the whole test process, and a home of its own for every test."""
 
 import contextlib
+import shutil
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,6 +47,22 @@ def packed_environment() -> Path:
             pytest.skip("PyPI is out of reach")
         raise
     return environment.FOLDER / environment.ARCHIVE
+
+
+@pytest.fixture(scope="session")
+def booted(packed_environment: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
+    """A node that EMR's bootstrap action has set up, with every way to a network shut."""
+    from emr.node import ENVIRONMENT, Node, runnable
+
+    node = Node(tmp_path_factory.mktemp("node"))
+    node.put(ENVIRONMENT, runnable(packed_environment, tmp_path_factory.mktemp("environment")))
+    dead = dict.fromkeys(("https_proxy", "http_proxy", "PIP_PROXY", "PIP_INDEX_URL"), "http://127.0.0.1:9/")
+    done = node.boot(ENVIRONMENT, **dead)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"emr_bootstrap: the libraries are at their pins for {node.python}\n"
+    assert not [call for call in node.calls if "pip" in call or "dnf" in call]
+    yield node
+    shutil.rmtree(node.home)  # pytest would keep a gigabyte of each of the last three runs
 
 
 @pytest.fixture(autouse=True)

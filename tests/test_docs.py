@@ -99,3 +99,11 @@ def test_the_index_has_every_file_of_the_docs() -> None:
     listed = {link for link in LINK.findall(prose(DOCS / "README.md")) if not link.startswith("..")}
     there = {path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*") if path.is_file()}
     assert listed == there - MADE_LATER
+
+
+def test_every_test_that_the_threat_model_names_is_there() -> None:
+    text = (DOCS / "threat-model.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", text)
+    assert len(named) > 30
+    for file, test in named:
+        assert re.search(rf"^ *def {test or 'test_'}", (ROOT / file).read_text(encoding="utf-8"), re.MULTILINE), file

@@ -45,7 +45,7 @@ PLAIN = {
     "stacks.config.parsing": ["stacks.config.errors"],
     **{
         f"stacks.config.{block}": ["stacks.config.errors", "stacks.config.offers", "stacks.config.rules"]
-        for block in ("storage", "glue", "emr", "ask", "cost")
+        for block in ("storage", "glue", "emr", "ask", "cost", "notice", "trail")
     },
     "stacks.config.app": ["stacks.config", "stacks.config.*"],
     # what packs the libraries runs with any Python, and tells the stacks what it has packed

@@ -37,6 +37,8 @@ TITLES = {
     "emr": "EMR: the cluster",
     "ask": "Ask: the door for questions",
     "cost": "Cost: a monthly alarm",
+    "notice": "Notice: e-mails about runs and the cluster",
+    "trail": "Trail: who read and wrote what",
 }
 """The heading of each block of settings; the empty name is that of the outermost."""
 
@@ -84,6 +86,9 @@ MEANINGS = {
     "ask.enabled": "the state machine that takes questions, and the policies Analyst and Owner; costs nothing idle",
     "cost.monthly_limit_usd": "an alarm over the whole account's monthly cost; needs `cost.email`",
     "cost.email": "who gets the alarm; needs `cost.monthly_limit_usd`",
+    "notice.email": "who is told when a run ends and when the cluster is older than a day; 1 USD a month for its key",
+    "trail.enabled": "CloudTrail records each request to `data/`, `releases/` and the ledger; 0.10 USD for 100,000",
+    "trail.keep_days": "when the trail's own log expires",
 }
 """What each setting means, in Markdown; there must be one for each setting of `stacks.config`, and no other."""
 

@@ -195,6 +195,9 @@ def _surprises(
             "does not end"
         )
         surprises.append(Surprise(emr.hour * 24, "day", when))
+    if config.trail.enabled:
+        when = "the trail: Spark reads a table in many, each of which is recorded"
+        surprises.append(Surprise(prices.TRAIL_REQUESTS.usd, "100,000 requests", when))
     if not config.isolated:
         isolated = replace(config, network="isolated")
         endpoints = len(isolated.interface_endpoints) * isolated.zone_count

@@ -15,6 +15,7 @@ from dpcloud.aws.cluster_definition import Definition
 from dpcloud.aws.clusters import (
     UP,
     Cluster,
+    cluster_of,
     clusters,
     follow,
     live_cluster,
@@ -128,7 +129,7 @@ def stop_command(stack: str, yes: bool, wait: bool) -> None:
         if not wait:
             click.echo(f"{cluster.id} is about to end")
             continue
-        ended = _watch(cluster, (), f"{cluster.id} goes on ending: `dpcloud emr status`")
+        ended = _watch(cluster_of(cluster.id), (), f"{cluster.id} goes on ending: `dpcloud emr status`")
         click.echo(f"{ended.id} has ended ({ended.state}), {_cost(ended)}")
 
 

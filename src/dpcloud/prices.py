@@ -54,6 +54,9 @@ DISK = Price(
     "https://menuvis1-blip.github.io/autonomous-researcher/aws/architecture/storage/2026/02/24/amazon-ebs.html",
 )
 KMS_KEY = Price(Decimal(1), "key and month", "https://aws.amazon.com/kms/pricing/", second_hand=False)
+TRAIL_REQUESTS = Price(
+    Decimal("0.10"), "100,000 data events", "https://aws.amazon.com/cloudtrail/pricing/", second_hand=False
+)
 GLUE_STANDARD = Price(Decimal("0.44"), "DPU-hour", _GLUE)
 GLUE_FLEX = Price(Decimal("0.29"), "DPU-hour", _FLEX)
 GLUE_MINIMUM_MINUTES = 1
@@ -99,7 +102,7 @@ EMR = {
 
 PER_USE = (
     "objects and requests in S3, the ledger's requests (DynamoDB), logs and flow logs (CloudWatch), requests to KMS, "
-    "the versions that a key's yearly rotation keeps"
+    "the versions that a key's yearly rotation keeps, the notices (SNS and Step Functions), the trail's own log"
 )
 """What costs little and only by use, and so is not counted."""
 
@@ -166,6 +169,7 @@ def sources() -> list[dict[str, object]]:
         "data through interface endpoints": ENDPOINT_DATA,
         "disks of a cluster": DISK,
         "KMS key": KMS_KEY,
+        "CloudTrail, data events": TRAIL_REQUESTS,
         "Glue, standard": GLUE_STANDARD,
         "Glue, Flex": GLUE_FLEX,
         **{f"EC2 {family}.xlarge": EC2[f"{family}.xlarge"] for family in _EC2},

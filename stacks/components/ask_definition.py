@@ -178,6 +178,7 @@ def _failures() -> dict[str, State]:
                     ],
                     "Next": "Read the job run",
                 },
+                {"Variable": said, "StringEquals": "States.TaskFailed", "Next": "Unknown"},
             ],
             "Default": "Not run",
         },

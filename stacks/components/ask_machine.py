@@ -43,7 +43,6 @@ class AskMachine(Construct):
             state_machine_name=name,
             state_machine_type="STANDARD",
             role_arn=role.role_arn,
-            # not the CDK's own to_json_string, which leaves null out
             definition_string=json.dumps(
                 definition(name_prefix=name_prefix, partition=Aws.PARTITION, timeout_minutes=timeout_minutes)
             ),

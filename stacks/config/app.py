@@ -17,9 +17,11 @@ from stacks.config.cost import CostConfig
 from stacks.config.emr import EmrConfig
 from stacks.config.errors import ConfigError
 from stacks.config.glue import GlueConfig
+from stacks.config.notice import NoticeConfig
 from stacks.config.offers import REGIONS
 from stacks.config.rules import KEY_ARN, S3_URI, offered, one_of, within
 from stacks.config.storage import StorageConfig
+from stacks.config.trail import TrailConfig
 
 CDK_JSON = Path(__file__).parents[2] / "cdk.json"
 """Where the settings of this checkout are."""
@@ -63,6 +65,8 @@ class AppConfig:
     emr: EmrConfig = field(default_factory=EmrConfig)
     ask: AskConfig = field(default_factory=AskConfig)
     cost: CostConfig = field(default_factory=CostConfig)
+    notice: NoticeConfig = field(default_factory=NoticeConfig)
+    trail: TrailConfig = field(default_factory=TrailConfig)
 
     @classmethod
     def from_context(cls, context: Mapping[str, Any]) -> Self:
@@ -108,7 +112,8 @@ class AppConfig:
     @property
     def kms_keys(self) -> tuple[str, ...]:
         """What each KMS key that the deployment makes is for."""
-        wanted = (("Glue", True), ("EMR", self.emr.enabled), ("bucket", self.storage.makes_key))
+        wanted = [("Glue", True), ("EMR", self.emr.enabled), ("bucket", self.storage.makes_key)]
+        wanted += [("notices", self.notice.enabled)]
         return tuple(name for name, made in wanted if made)
 
     @property
@@ -128,6 +133,8 @@ class AppConfig:
             nodes = self.emr.machines.node_count if self.emr.enabled and self.emr.zone == "b" else 0
             self.glue.check_isolated(addresses=self.addresses_per_subnet, nodes_beside=nodes)
         self.cost.check()
+        self.notice.check()
+        self.trail.check()
 
     def _check_names(self) -> None:
         if not re.fullmatch(r"[a-z][a-z0-9-]{0,38}[a-z0-9]", self.name_prefix):

@@ -1,11 +1,9 @@
 """The block "cost": the monthly alarm."""
 
-import re
 from dataclasses import dataclass
 
 from stacks.config.errors import ConfigError
-
-_EMAIL = re.compile(r"[!-+.-?A-~-]+@[A-Za-z0-9.-]+\.[A-Za-z0-9-]+")
+from stacks.config.rules import address
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,8 +18,7 @@ class CostConfig:
         if self.monthly_limit_usd is not None and not 1 <= self.monthly_limit_usd <= 10_000_000:
             allowed = "1 to 10000000, or null"
             raise ConfigError("cost.monthly_limit_usd", "out of range", self.monthly_limit_usd, allowed)
-        if self.email is not None and not _EMAIL.fullmatch(self.email):
-            raise ConfigError("cost.email", "not an e-mail address", self.email, "one address, or null")
+        address("cost.email", self.email)
         if (self.email is None) != (self.monthly_limit_usd is None):
             key = "cost.email" if self.email is None else "cost.monthly_limit_usd"
             raise ConfigError(key, "an alarm needs amount and address", None, "both of dp.cost, or neither")

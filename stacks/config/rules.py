@@ -12,6 +12,14 @@ S3_URI = re.compile(rf"s3://{_BUCKET}(/[^\s*?$\x00-\x1f\x7f]*)?")
 """Without wildcards: it goes into a policy."""
 KEY_ARN = re.compile(r"arn:aws(?:-us-gov)?:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+")
 
+_EMAIL = re.compile(r"[!-+.-?A-~-]+@[A-Za-z0-9.-]+\.[A-Za-z0-9-]+")
+
+
+def address(key: str, given: str | None) -> None:
+    """Refuse what is no e-mail address; none is allowed."""
+    if given is not None and not _EMAIL.fullmatch(given):
+        raise ConfigError(key, "not an e-mail address", given, "one address, or null")
+
 
 def one_of(key: str, given: str, allowed: tuple[str, ...]) -> None:
     """Refuse a value that is not one of these."""

@@ -192,6 +192,7 @@ def test_a_user_who_may_not_look(capfd: pytest.CaptureFixture[str], monkeypatch:
 
     class Refusing(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))  # else the answer may be lost
             text = b"<ErrorResponse><Error><Code>AccessDenied</Code><Message>SECRET</Message></Error></ErrorResponse>"
             self.send_response(403)
             self.send_header("Content-Length", str(len(text)))
@@ -208,3 +209,20 @@ def test_a_user_who_may_not_look(capfd: pytest.CaptureFixture[str], monkeypatch:
         server.shutdown()
     assert "AWS does not let you look at the stack dp-storage (AccessDenied); allowed: a user or role with" in line
     assert "SECRET" not in line
+
+
+def test_a_user_who_may_look_at_the_ask_stack_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As an analyst's policy has it: what is refused may be the wrong stack."""
+    from dpcloud import deployed
+
+    arn = "arn:aws:dynamodb:us-east-1:123456789012:table/ledger"
+
+    def outputs(stack: str) -> dict[str, str] | None:
+        if stack != "dp-ask":
+            raise deployed._RefusedError(f"refused: {stack}")
+        return {"LedgerTableArn": arn}
+
+    monkeypatch.setattr(deployed, "_outputs", outputs)
+    assert deployed.ledger_table("dp") == arn
+    with pytest.raises(deployed._RefusedError, match=r"^refused: other$"):
+        deployed.ledger_table("other")

@@ -160,6 +160,16 @@ def test_what_cannot_surprise_is_not_told(costs: Costs) -> None:
     assert usd == 73.0
 
 
+def test_what_the_notices_and_the_trail_cost(costs: Costs) -> None:
+    """A key of their own, and what CloudTrail takes by the request."""
+    told = costs("dp.notice.email=owner@example.org", "dp.trail.enabled=true")
+    assert months(told)["KMS key × 3 (Glue, EMR, notices)"] == 3
+    [(usd, per)] = [v for when, v in surprises(told).items() if "the trail" in when]
+    assert (usd, per) == (0.1, "100,000 requests")
+    assert not [when for when in surprises(costs()) if "the trail" in when]
+    assert costs()["idle"]["per_month"] == pytest.approx(told["idle"]["per_month"] - 1)
+
+
 def test_disks_follow_the_machine() -> None:
     sizes = ("m5.xlarge", "m5.4xlarge", "c5.9xlarge", "r5.24xlarge", "m5d.4xlarge", "r5d.24xlarge")
     # EMR gives disks where a machine has none of its own; the root disk it always has
@@ -190,7 +200,7 @@ def test_the_prices_of_instances() -> None:
 def test_every_price_has_its_source(costs: Costs) -> None:
     found = costs()
     assert re.fullmatch(r"\d{4}-\d{2}-\d{2}", found["prices_checked"])
-    assert len(found["prices"]) == 19
+    assert len(found["prices"]) == 20
     for price in found["prices"]:
         assert price["usd"] > 0
         assert "https://" in price["source"]

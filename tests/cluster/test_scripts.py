@@ -7,15 +7,14 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from cluster.standalone import standalone
 from dpjobs.epsilon import Epsilon
 from dpjobs.ledger import SQLiteLedger
 
@@ -30,12 +29,6 @@ GLUES_OWN = [
     "--JOB_NAME", "differential-privacy", "--JOB_ID", "j_1", "--job-bookmark-option", "job-bookmark-enable",
     "--TempDir", "s3://aws-glue-assets/temporary/", "--enable-metrics", "true", "--job-language", "python",
 ]  # fmt: skip
-
-
-def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
 
 
 @pytest.fixture(scope="module")
@@ -67,55 +60,8 @@ def java_options() -> str:
 @pytest.fixture(scope="module")
 def master(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A master and two worker processes; stopped at the end."""
-    work = tmp_path_factory.mktemp("work")
-    port = free_port()
-    url = f"spark://127.0.0.1:{port}"
-    launch = [str(Path(environment["SPARK_HOME"]) / "bin" / "spark-class"), "org.apache.spark.deploy"]
-    options = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "env": environment}
-    no_page = str(free_port())
-    daemons = [
-        subprocess.Popen(
-            [
-                launch[0],
-                f"{launch[1]}.master.Master",
-                "--host",
-                "127.0.0.1",
-                "--port",
-                str(port),
-                "--webui-port",
-                no_page,
-            ],
-            **options,
-        )
-    ]
-    try:
-        wait_for(port)
-        for i in range(2):
-            worker = [
-                f"{launch[1]}.worker.Worker",
-                "--cores",
-                "1",
-                "--memory",
-                "900m",
-                "--webui-port",
-                str(free_port()),
-            ]
-            daemons.append(subprocess.Popen([launch[0], *worker, "--work-dir", str(work / str(i)), url], **options))
+    with standalone(tmp_path_factory.mktemp("work"), environment) as url:
         yield url
-    finally:
-        for daemon in daemons:
-            daemon.terminate()
-        for daemon in daemons:
-            daemon.wait(timeout=30)
-
-
-def wait_for(port: int) -> None:
-    for _ in range(300):
-        with socket.socket() as s:
-            if s.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.1)
-    pytest.fail("the standalone master did not come up in 30 s")
 
 
 @pytest.fixture(scope="module")

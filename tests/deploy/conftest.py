@@ -128,10 +128,10 @@ def endpoint() -> Iterator[str]:
         yield address
 
 
-@pytest.fixture(scope="session")
-def deployment(endpoint: str, packed_environment: Path, tmp_path_factory: pytest.TempPathFactory) -> Deployment:
+def deployed(endpoint: str, packed_environment: Path, folder: Path) -> Deployment:
     """All stacks, deployed as the README says, from a copy of the files that can be changed."""
-    project = tmp_path_factory.mktemp("project")
+    project = folder / "project"
+    project.mkdir()
     for name in DEPLOYED:
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, project / name)
@@ -140,10 +140,17 @@ def deployment(endpoint: str, packed_environment: Path, tmp_path_factory: pytest
     (project / "build").mkdir()
     (project / "build" / "environment").symlink_to(packed_environment.parent)
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "CDK_"))}
-    made = Deployment(project, {**kept, **environment_of(endpoint, tmp_path_factory.mktemp("home"))})
+    made = Deployment(project, {**kept, **environment_of(endpoint, folder / "home")})
+    (folder / "home").mkdir()
     made.cdk("bootstrap", f"aws://{ACCOUNT}/{REGION}")
     made.deploy()
     return made
+
+
+@pytest.fixture(scope="session")
+def deployment(endpoint: str, packed_environment: Path, tmp_path_factory: pytest.TempPathFactory) -> Deployment:
+    """The deployment of all tests of this folder."""
+    return deployed(endpoint, packed_environment, tmp_path_factory.mktemp("deployment"))
 
 
 @pytest.fixture(scope="session")

@@ -28,6 +28,7 @@ from moto.emr.models import Cluster
 from moto.glue.models import FakeJobRun, glue_backends
 from moto.glue.responses import GlueResponse
 from moto.kms.models import Key, KmsBackend, kms_backends
+from moto.ssm.models import Parameter
 from moto.stepfunctions import models as stepfunctions_models
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_glue import (
     StateTaskServiceGlue,
@@ -263,6 +264,18 @@ def executed_state_machines(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(StateTaskServiceGlue, "_eval_integration_pattern", waited)
 
 
+def named_parameters(patch: pytest.MonkeyPatch) -> None:
+    """A parameter without a name gets CloudFormation's, and its tags are a map there, a list in SSM."""
+    create = Parameter.create_from_cloudformation_json.__func__
+
+    def named(cls: type[Parameter], resource_name: str, cloudformation_json: Any, *args: Any, **kwargs: Any) -> Any:
+        properties = {"Name": resource_name, **cloudformation_json["Properties"]}
+        properties["Tags"] = [{"Key": k, "Value": v} for k, v in properties.get("Tags", {}).items()]
+        return create(cls, resource_name, {**cloudformation_json, "Properties": properties}, *args, **kwargs)
+
+    patch.setattr(Parameter, "create_from_cloudformation_json", classmethod(named))
+
+
 def apply(patch: pytest.MonkeyPatch) -> None:
     """Apply all of them until the patch is undone."""
     for part in (
@@ -276,5 +289,6 @@ def apply(patch: pytest.MonkeyPatch) -> None:
         stopped_runs,
         waiting_clusters,
         executed_state_machines,
+        named_parameters,
     ):
         part(patch)

@@ -5,8 +5,10 @@ is unpacked and runs driver and workers. Spark and Java are this environment's, 
 else of it, nor of the checkout, is within a run's reach.
 """
 
+import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import threading
 import time
@@ -14,11 +16,13 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pyspark
+from moto.core.utils import utcnow
 from moto.emr.models import emr_backends
 from moto.glue.models import glue_backends
 from moto.moto_api import state_manager
@@ -35,11 +39,15 @@ _AT_ONCE = 4
 
 @dataclass
 class Runner:
-    """Watches the server of this process; `done` has every spark-submit by its run id or step id."""
+    """Watches the server of this process; `done` has every spark-submit by its run or step id, `started` its process.
+
+    Here all run on a Spark of their own in one process; e2e.worker gives them clusters.
+    """
 
     endpoint: str
     home: Path
     done: dict[str, subprocess.CompletedProcess[str]] = field(default_factory=dict)
+    started: dict[str, subprocess.Popen[str]] = field(default_factory=dict)
     _stop: threading.Event = field(default_factory=threading.Event)
     _unpacking: threading.Lock = field(default_factory=threading.Lock)
 
@@ -50,7 +58,7 @@ class Runner:
         # runs do not go on by themselves any more
         state_manager.set_transition("glue::job_run", {"progression": "manual", "times": 10**9})
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            watcher = threading.Thread(target=self._watch, args=(pool,), daemon=True)
+            watcher = threading.Thread(target=self._watch, args=(pool, _known()), daemon=True)
             watcher.start()
             try:
                 yield self
@@ -60,11 +68,12 @@ class Runner:
         state_manager.unset_transition("glue::job_run")
         shutil.rmtree(self.home / "unpacked", ignore_errors=True)  # most of a gigabyte
 
-    def _watch(self, pool: ThreadPoolExecutor) -> None:
-        taken: set[str] = set()
+    def _watch(self, pool: ThreadPoolExecutor, taken: set[str]) -> None:
         while not self._stop.wait(0.2):
             for job in list(glue_backends[ACCOUNT][REGION].jobs.values()):
                 for run in list(job.job_runs):
+                    if run.status == "STOPPED":
+                        self.kill(run.job_run_id)
                     if run.job_run_id not in taken:
                         taken.add(run.job_run_id)
                         run.status = "RUNNING"
@@ -82,26 +91,35 @@ class Runner:
         except BaseException as error:  # else the run would be RUNNING for good
             run.error_message, run.status = f"the tests' runner: {type(error).__name__}: {error}", "FAILED"
             raise
-        run.error_message = "" if done.returncode == 0 else _last_line(done)
-        run.status = "SUCCEEDED" if done.returncode == 0 else "FAILED"
+        run.completed_on = datetime.now(UTC)
+        if run.status == "RUNNING":  # else it was stopped
+            run.error_message = "" if done.returncode == 0 else last_line(done)
+            run.status = "SUCCEEDED" if done.returncode == 0 else "FAILED"
 
     def glue_run(
         self, run_id: str, job: str, script: str, arguments: dict[str, str]
     ) -> subprocess.CompletedProcess[str]:
-        """As Glue: every argument by name and value, the library on the path, --conf taken for Spark's settings."""
+        """As Glue: every argument by name and value, the library on the path, --conf taken for Spark's settings.
+
+        Glue puts names of its own before and after ours, and leaves the value of a name that it takes away.
+        """
         conf = [word for setting in arguments["--conf"].split(" --conf ") for word in ("--conf", setting)]
-        words = [word for name, value in arguments.items() if name != "--scriptLocation" for word in (name, value)]
+        own = ("--scriptLocation", "--job-bookmark-option", "--TempDir")
+        words = [word for name, value in arguments.items() if name not in own for word in (name, value)]
+        first = ["--job-bookmark-option", arguments.get("--job-bookmark-option", "job-bookmark-disable")]
         return self._submit(
             run_id,
             self.python(arguments["--python-virtual-env"]),
             [*conf, "--py-files", self._fetched(arguments["--extra-py-files"])],
-            [self._fetched(script), *words],
-            ["--JOB_RUN_ID", run_id, "--JOB_NAME", job],
+            [self._fetched(script), *first, "--JOB_ID", "j_0", "true", *words],
+            ["--JOB_RUN_ID", run_id, "--JOB_NAME", job, "--TempDir", arguments.get("--TempDir", "")],
         )
 
     def _step(self, cluster: Any, step: Any) -> None:
         try:
+            step.start_date_time = utcnow()
             self._emr(cluster, step)
+            step.end_date_time = utcnow()
         except BaseException as error:
             step.last_state_change_reason = f"the tests' runner: {type(error).__name__}: {error}"
             step.state = "FAILED"
@@ -134,7 +152,7 @@ class Runner:
             [self._fetched(script), *words],
             [],
         )
-        step.last_state_change_reason = "" if done.returncode == 0 else _last_line(done)
+        step.last_state_change_reason = "" if done.returncode == 0 else last_line(done)
         step.state = "COMPLETED" if done.returncode == 0 else "FAILED"
 
     def python(self, url: str) -> Path:
@@ -164,16 +182,41 @@ class Runner:
 
     def _submit(self, id_: str, python: Path, *words: Sequence[str]) -> subprocess.CompletedProcess[str]:
         options, script, own = words
-        command = [
-            str(SPARK / "bin" / "spark-submit"),
-            "--master",
-            "local[2]",
-            *self._connector(),
-            *options,
-            *script,
-            *own,
-        ]
-        environment = {
+        first = [str(SPARK / "bin" / "spark-submit"), "--master", self._master(), *self._connector()]
+        environment = self._machine(python)
+        # not from the project's root, where the library could be found without the zip
+        return self._ran(id_, [*first, *options, *script, *own], environment)
+
+    def _ran(self, id_: str, command: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+        began = time.monotonic()
+        process = subprocess.Popen(
+            command,
+            env=environment,
+            cwd=self.home,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        self.started[id_] = process
+        out, err = process.communicate(timeout=900)
+        print(f"{id_}: exit {process.returncode} after {time.monotonic() - began:.0f} s")
+        self.done[id_] = subprocess.CompletedProcess(command, process.returncode, out, err)
+        return self.done[id_]
+
+    def kill(self, id_: str) -> None:
+        """Kill the spark-submit of a run or step, and all that it has started; nothing where it has ended."""
+        process = self.started.get(id_)
+        if process and process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+    def _master(self) -> str:
+        return "local[2]"
+
+    def _machine(self, python: Path) -> dict[str, str]:
+        """The environment of a machine whose Python this is."""
+        return {
             **environment_of(self.endpoint, self.home),
             "PATH": "/usr/bin:/bin",
             "JAVA_HOME": os.environ["JAVA_HOME"],
@@ -184,14 +227,6 @@ class Runner:
             "SPARK_SUBMIT_OPTS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",  # quick to start
             "SPARK_CONF_DIR": str(ROOT / "src/dpjobs/backends/spark/conf"),
         }
-        began = time.monotonic()
-        # not from the project's root, where the library could be found without the zip
-        done = subprocess.run(
-            command, env=environment, cwd=self.home, capture_output=True, text=True, timeout=900, check=False
-        )
-        print(f"{id_}: exit {done.returncode} after {time.monotonic() - began:.0f} s")
-        self.done[id_] = done
-        return done
 
     def _connector(self) -> list[str]:
         """The settings by which a Spark of our own reads s3:// from the server, as EMR's and Glue's do from S3."""
@@ -231,7 +266,14 @@ class Runner:
         return boto3.session.Session().client(service, endpoint_url=self.endpoint, **keys)
 
 
-def _last_line(done: subprocess.CompletedProcess[str]) -> str:
+def _known() -> set[str]:
+    """The runs and steps that are there already: another runner's."""
+    runs = (run.job_run_id for job in glue_backends[ACCOUNT][REGION].jobs.values() for run in job.job_runs)
+    clusters = emr_backends[ACCOUNT][REGION].clusters.values()
+    return {*runs, *(step.id for cluster in clusters for step in cluster.steps)}
+
+
+def last_line(done: subprocess.CompletedProcess[str]) -> str:
     """Spark hands a script's standard error on as its own standard output."""
     return ([line for line in (done.stdout + done.stderr).splitlines() if line.strip()] or ["no output"])[-1]
 

@@ -4,6 +4,8 @@ The tests of this file build on each other, in this order.
 """
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -97,6 +99,48 @@ def test_another_generation_brings_a_new_cluster_in_one_deploy(deployment: Deplo
     assert clusters() == {old, new}
     of = deployment.client("emr").describe_cluster(ClusterId=new)["Cluster"]
     assert of["Name"] == f"{PREFIX}-emr"
+
+
+def test_the_cluster_is_ended_and_brought_back_as_it_is_deployed(deployment: Deployment) -> None:
+    """By the command line, from what the deployed stack keeps of it."""
+
+    def emr(*words: str) -> str:
+        command = [sys.executable, "-m", "dpcloud", "emr", *words]
+        done = subprocess.run(command, env=deployment.environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert emr("stop").count("has ended") == 1
+    id_ = emr("start", "--yes", "--wait").split()[0]
+    of = deployment.client("emr").describe_cluster(ClusterId=id_)["Cluster"]
+    [made] = deployment.resources("emr", "AWS::EMR::Cluster")
+    assert (of["Name"], of["ReleaseLabel"]) == (made["Name"], made["ReleaseLabel"])
+    assert of["LogUri"] == made["LogUri"]
+    assert of["Ec2InstanceAttributes"]["Ec2SubnetId"] == made["Instances"]["Ec2SubnetId"]
+    roles = {role["RoleName"] for role in _roles(deployment)}
+    assert {of["ServiceRole"].rpartition("/")[2], of["Ec2InstanceAttributes"]["IamInstanceProfile"]} <= roles
+    ec2 = deployment.client("ec2")
+    groups = {g["GroupId"]: g["GroupName"] for g in ec2.describe_security_groups()["SecurityGroups"]}
+    assert "Service" in groups[of["Ec2InstanceAttributes"]["ServiceAccessSecurityGroup"]]
+    assert "no step waits or runs" in emr("status")
+    emr("stop")
+
+
+def test_the_notices_come_and_go(deployment: Deployment) -> None:
+    """Not the trail: moto's CloudFormation makes none, and keeps the bucket of its log."""
+    which = ("notice", "-c", "dp.notice.email=owner@example.org")
+    deployment.cdk("deploy", *which, "--exclusively", "--method=direct", "--require-approval=never")
+    [subscription] = deployment.client("sns").list_subscriptions()["Subscriptions"]
+    assert (subscription["Protocol"], subscription["Endpoint"]) == ("email", "owner@example.org")
+    events, machines = deployment.client("events"), deployment.client("stepfunctions")
+    ours = {m["stateMachineArn"] for m in machines.list_state_machines()["stateMachines"]}
+    rules = [rule["Name"] for rule in events.list_rules()["Rules"]]
+    reached = [target["Arn"] for rule in rules for target in events.list_targets_by_rule(Rule=rule)["Targets"]]
+    assert len(reached) == len(rules) == 5
+    assert set(reached) <= ours
+    deployment.cdk("destroy", *which, "--exclusively", "--force")
+    assert deployment.client("sns").list_topics()["Topics"] == []
+    assert events.list_rules()["Rules"] == []
 
 
 def test_destroy_leaves_the_stack_that_is_protected_and_nothing_else(deployment: Deployment) -> None:

@@ -1,18 +1,12 @@
-"""Nodes, and the packed environment that they boot from."""
+"""Nodes. One that has booted from the packed environment is in tests/conftest.py."""
 
 from pathlib import Path
 
 import pytest
 
-from emr.node import Node, runnable
+from emr.node import Node
 
 
 @pytest.fixture
 def node(tmp_path: Path) -> Node:
     return Node(tmp_path)
-
-
-@pytest.fixture(scope="session")
-def real(packed_environment: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The archive, as this machine can run it."""
-    return runnable(packed_environment, tmp_path_factory.mktemp("environment"))

@@ -53,7 +53,7 @@ class Node:
         else:
             path.write_bytes(content)
 
-    def boot(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    def boot(self, *arguments: str, action: Path = BOOTSTRAP, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run the bootstrap action; fails when it leaves a temporary file."""
         for name, script in STAND_INS.items():
             self.stand_in(name, script)
@@ -61,7 +61,7 @@ class Node:
         scratch = self.home / "tmp"
         scratch.mkdir(exist_ok=True)
         done = subprocess.run(
-            [BOOTSTRAP, *arguments],
+            [action, *arguments],
             env={
                 **{k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "PYSPARK", "VIRTUAL"))},
                 "PATH": f"{self.home / 'bin'}:/usr/bin:/bin",

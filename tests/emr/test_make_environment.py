@@ -11,7 +11,6 @@ import socket
 import subprocess
 import sys
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pyspark
@@ -22,7 +21,7 @@ from tools.environment import ARCHIVE, FACTS, PACKAGES, PackingError
 from dpcloud.java import use_java
 from dpjobs.epsilon import Epsilon
 from dpjobs.ledger import SQLiteLedger
-from emr.node import BOOTSTRAP, ENVIRONMENT, ROOT, Node, Wheel, pins_of
+from emr.node import BOOTSTRAP, ROOT, Wheel, pins_of
 
 HASH = "--hash=sha256:" + 64 * "a"
 WHEELS = [Wheel("tiny-thing", "2.1"), Wheel("another")]
@@ -272,20 +271,6 @@ def test_two_at_once_make_one(room) -> None:
 
 
 # What follows needs the real wheels, 248 MB from PyPI once.
-
-
-@pytest.fixture(scope="module")
-def booted(real, tmp_path_factory) -> Iterator[Node]:
-    """A node that the bootstrap action has set up, with every way to a network shut."""
-    node = Node(tmp_path_factory.mktemp("node"))
-    node.put(ENVIRONMENT, real)
-    dead = dict.fromkeys(("https_proxy", "http_proxy", "PIP_PROXY", "PIP_INDEX_URL"), "http://127.0.0.1:9/")
-    done = node.boot(ENVIRONMENT, **dead)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == f"emr_bootstrap: the libraries are at their pins for {node.python}\n"
-    assert not [call for call in node.calls if "pip" in call or "dnf" in call]
-    yield node
-    shutil.rmtree(node.home)  # pytest would keep a gigabyte of each of the last three runs
 
 
 @pytest.mark.slow

@@ -43,6 +43,7 @@ POLICY_BYTES = {
     "AWS::IAM::Policy": (10_240, "a role's inline policies together: IAM/latest/UserGuide/reference_iam-quotas.html"),
     "AWS::IAM::Role": (2_048, "the trust policy: IAM/latest/UserGuide/reference_iam-quotas.html"),
     "AWS::KMS::Key": (32_768, "docs.aws.amazon.com/kms/latest/developerguide/resource-limits.html"),
+    "AWS::SNS::TopicPolicy": (30_720, "docs.aws.amazon.com/sns/latest/api/API_SetTopicAttributes.html"),
     "AWS::S3::BucketPolicy": (20_480, "docs.aws.amazon.com/AmazonS3/latest/userguide/add-bucket-policy.html"),
 }
 """How long a policy may be, without blanks."""

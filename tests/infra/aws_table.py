@@ -27,12 +27,14 @@ S3 = "docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html"
 S3_RULES = "docs.aws.amazon.com/AmazonS3/latest/API/API_LifecycleRule.html"
 CFN = "docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html"
 CIDR = "docs.aws.amazon.com/vpc/latest/userguide/subnet-sizing.html"
+EVENTS = "docs.aws.amazon.com/eventbridge/latest/ref/events-ref-emr.html, …-glue.html, …-states.html"
 BUDGETS = "docs.aws.amazon.com/aws-cost-management/latest/APIReference/API_budgets_Subscriber.html"
 
 _BYTE = r"(25[0-5]|2[0-4]\d|1?\d?\d)"
 _URL = r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[^\x00-\x1f]*"
 _KEY = r"arn:aws(-us-gov)?:kms:[a-z0-9-]+:\d{12}:key/[A-Za-z0-9-]+"
 _ROLE = r"arn:aws(-us-gov)?:iam::\d{12}:role/[\w+=,.@/-]{1,576}"
+_MACHINE = r"arn:aws(-us-gov)?:states:[a-z0-9-]+:\d{12}:stateMachine:[\w-]{1,80}"
 _BOOL = ("true", "false")
 
 
@@ -117,7 +119,7 @@ LINES = [
     _text(".*", r"(Tags|ResourceTags)/(\[\]/Key|\{key\})", TAGS, r"(?!aws:)[\p{L}\p{Z}\p{N}_.:/=+\-@]+", 128),
     _text(".*", r"(Tags|ResourceTags)/(\[\]/Value|[^/\[\]{}]+)", TAGS, r"[\p{L}\p{Z}\p{N}_.:/=+\-@]*", 256, 0),
     # keys and roles
-    _text(".*", "(.*/)?(KmsKeyArn|KMSMasterKeyI[dD]|AwsKmsKey|KmsKeyId)", ARNS, _KEY, 2048),
+    _text(".*", "(.*/)?(KmsKeyArn|K(MS|ms)MasterKeyI[dD]|AwsKmsKey|KmsKeyId)", ARNS, _KEY, 2048),
     _text("AWS::(Glue|EMR|Lambda|EC2)::.*", "(Role|ServiceRole|DeliverLogsPermissionArn)", ARNS, _ROLE, 2048),
     _text(
         "AWS::IAM::Role", r"ManagedPolicyArns/\[\]", ARNS, r"arn:aws(-us-gov)?:iam::(\d{12}|aws):policy/[\w+=,.@/-]+"
@@ -126,7 +128,10 @@ LINES = [
     _text("AWS::IAM::Role", "Description", "IAM's console and API: API_CreateRole.html", r"[\t\n\r -~¡-ÿ]*", 1000, 0),
     # S3
     _text(
-        "AWS::S3::BucketPolicy|AWS::Lambda::.*", "(.*/)?(Bucket|S3Bucket)", S3, r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
+        "AWS::S3::BucketPolicy|AWS::Lambda::.*|AWS::CloudTrail::Trail",
+        "(.*/)?(Bucket|S3Bucket|S3BucketName)",
+        S3,
+        r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]",
     ),
     _text("AWS::S3::Bucket", r"LifecycleConfiguration/Rules/\[\]/Id", S3_RULES, r"[ -~]+", 255),
     _text("AWS::S3::Bucket", r"LifecycleConfiguration/Rules/\[\]/Prefix", S3, r"[^/\x00-\x1f][^\x00-\x1f]*", 1024),
@@ -280,6 +285,30 @@ LINES = [
         "AWS::Glue::Job", "Command/Name", "API_JobCommand.html", "glueetl", "pythonshell", "gluestreaming", "glueray"
     ),
     _text("AWS::Glue::Job", "Command/ScriptLocation", S3, _URL, 1100),
+    # notices
+    _one_of("AWS::Events::Rule", r"EventPattern/source/\[\]", EVENTS, "aws.glue", "aws.emr", "aws.states"),
+    _one_of(
+        "AWS::Events::Rule",
+        r"EventPattern/detail-type/\[\]",
+        EVENTS,
+        "Glue Job State Change",
+        "EMR Step Status Change",
+        "EMR Cluster State Change",
+        "Step Functions Execution Status Change",
+    ),
+    _one_of(
+        "AWS::Events::Rule",
+        r"EventPattern/detail/(state|status)/\[\]",
+        "API_StepStatus.html, API_ClusterStatus.html, API_DescribeExecution.html",
+        *("STARTING", "TERMINATED", "TERMINATED_WITH_ERRORS"),
+        *("COMPLETED", "FAILED", "CANCELLED", "INTERRUPTED"),
+        *("SUCCEEDED", "TIMED_OUT", "ABORTED"),
+    ),
+    _text("AWS::Events::Rule", r"EventPattern/detail/(jobName|name)/\[\]", "of our job or cluster", r"[\w-]+", 255),
+    _text("AWS::Events::Rule", r"EventPattern/detail/stateMachineArn/\[\]", ARNS, _MACHINE),
+    _one_of("AWS::SNS::Subscription", "Protocol", "API_Subscribe.html", "email", "email-json", "https", "sqs"),
+    _text("AWS::SNS::Subscription", "Endpoint", "API_Subscribe.html", r"[^@\s]+@[^@\s]+\.[^@\s]+", 254),
+    _text("AWS::SNS::.*", r"(TopicArn|Topics/\[\])", ARNS, r"arn:aws(-us-gov)?:sns:[a-z0-9-]+:\d{12}:[\w-]{1,256}"),
     # the others
     _text("AWS::Budgets::Budget", ".*/Address", BUDGETS, r"[^@\s]+@[^@\s]+\.[^@\s]+", 254),
     _one_of("AWS::Budgets::Budget", "Budget/BudgetLimit/Unit", "API_budgets_Spend.html", "USD"),

@@ -12,10 +12,10 @@ one that has no document is not seen.
 
 People are users with managed policies: `account.may(account.holder("Analyst"), …)`.
 
-Known: identity policies; the policies of buckets, keys, tables and VPC endpoints (`through`); trust. A resource that
-is in none of the templates is judged by identity alone, and KMS grants play no part. Every other kind of policy,
-permissions boundaries and operators of dates and addresses raise CannotTell. Whether an action takes that kind of
-resource at all is not checked.
+Known: identity policies; the policies of buckets, keys, tables, topics and VPC endpoints (`through`); trust. A
+resource that is in none of the templates is judged by identity alone, and KMS grants play no part. Every other kind
+of policy, permissions boundaries and operators of dates and addresses raise CannotTell. Whether an action takes that
+kind of resource at all is not checked.
 """
 
 import re
@@ -38,6 +38,7 @@ DOCUMENTS = {  # the properties that are read, by type
     "AWS::IAM::Role": ("AssumeRolePolicyDocument", "ManagedPolicyArns", "PermissionsBoundary", "Policies"),
     "AWS::KMS::Key": ("KeyPolicy",),
     "AWS::S3::BucketPolicy": ("Bucket", "PolicyDocument"),
+    "AWS::SNS::TopicPolicy": ("PolicyDocument", "Topics"),
 }
 
 
@@ -118,10 +119,15 @@ class Account:
                 service, document = "dynamodb", read.get("ResourcePolicy", {}).get("PolicyDocument", NOTHING)
             case "AWS::S3::BucketPolicy":
                 service, document = "s3", read["PolicyDocument"]
+            case "AWS::SNS::TopicPolicy":
+                service, document = "sns", read["PolicyDocument"]
             case _:
                 return
         bucket = "arn:{partition}:s3:::".format(**self._templates.place) + read.get("Bucket", "")
-        arn = bucket if service == "s3" else self._templates.arn(resource)
+        if service == "sns":
+            (arn,) = read["Topics"]
+        else:
+            arn = bucket if service == "s3" else self._templates.arn(resource)
         attached = Attached(arn, service, statements_of(document, attached=True))
         if service == "ec2":
             self.endpoints[f"{resource.stack}/{resource.logical_id}"] = attached

@@ -27,6 +27,7 @@ SNAPSHOTS: dict[str, dict[str, str]] = {
     "isolated": {"dp.network": "isolated"},
     "emr-off": {"dp.emr.enabled": "false"},
     "destroy": {"dp.data_retention": "destroy"},
+    "notice": {"dp.notice.email": "owner@example.org", "dp.trail.enabled": "true"},
 }
 """The options of `-c` that make each scenario out of cdk.json as it is; these have snapshots."""
 OPTIONS = SNAPSHOTS | {
@@ -64,8 +65,11 @@ OPTIONS = SNAPSHOTS | {
         "dp.emr.tls_certificate_s3": f"s3://{'c' * 63}/{'k' * 200}.zip",
         "dp.cost.monthly_limit_usd": "10000000",
         "dp.cost.email": f"{'owner' * 12}@{'example' * 8}.org",
+        "dp.notice.email": f"{'owner' * 12}@{'example' * 8}.org",
+        "dp.trail.enabled": "true",
     },
     "ask-off": {"dp.ask.enabled": "false"},
+    "trail-destroy": {"dp.trail.enabled": "true", "dp.trail.keep_days": "30", "dp.data_retention": "destroy"},
     "pins": {"dp.glue.python_modules": "pins"},
     "loud": {"dp.glue.daemon_logs": "true"},
     "sized": {

@@ -14,8 +14,13 @@ from stacks.components import python_environment
 
 from infra.scenarios import OPTIONS, ROOT, STACKS, context, scenario
 
-TYPED = {"Glue::Job": "Name", "EMR::Cluster": "Name", "StepFunctions::StateMachine": "StateMachineName"}
-REFERENCES = {"ServiceName", "PolicyName", "LogGroupName"}  # to what has its name elsewhere
+TYPED = {
+    "Glue::Job": "Name",
+    "EMR::Cluster": "Name",
+    "StepFunctions::StateMachine": "StateMachineName",
+    "CloudTrail::Trail": "TrailName",
+}
+REFERENCES = {"ServiceName", "PolicyName", "LogGroupName", "S3BucketName"}  # to what has its name elsewhere
 
 
 def prefix(which: str) -> str:
@@ -29,7 +34,8 @@ def artifacts(which: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("which", OPTIONS)
 def test_the_stacks_and_their_names(which: str) -> None:
-    wanted = {*STACKS, *(["cost"] if "dp.cost.email" in OPTIONS[which] else [])}
+    chosen = {"cost": "dp.cost.email", "notice": "dp.notice.email", "trail": "dp.trail.enabled"}
+    wanted = {*STACKS, *(stack for stack, key in chosen.items() if key in OPTIONS[which])}
     wanted -= {"ask"} if which == "ask-off" else set()
     assert set(scenario(which).templates) == wanted
     names = {key: each["properties"]["stackName"] for key, each in artifacts(which).items()}
@@ -47,7 +53,9 @@ def test_only_names_that_people_type_are_given(which: str) -> None:
                     given[stack, key] = (body["Type"].removeprefix("AWS::"), name, value)
     typed = {value for kind, name, value in given.values() if TYPED.get(kind) == name}
     assert typed == {
-        f"{prefix(which)}-{name}" for name in ("tumult-ana", "pipelinedp", "emr", "ask") if which != f"{name}-off"
+        f"{prefix(which)}-{name}"
+        for name in ("tumult-ana", "pipelinedp", "emr", "ask", "trail")
+        if which != f"{name}-off" and (name != "trail" or "dp.trail.enabled" in OPTIONS[which])
     }
     rest = {(kind, name) for kind, name, _ in given.values() if TYPED.get(kind) != name}
     # the profile's must be its role's; the CDK makes the other out of the stack's, as it has to have one
@@ -61,8 +69,7 @@ TAGGABLE = {
     "DynamoDB::Table", "EC2::EIP", "EC2::FlowLog", "EC2::InternetGateway", "EC2::NatGateway", "EC2::NetworkAcl",
     "EC2::RouteTable", "EC2::SecurityGroup", "EC2::Subnet", "EC2::VPC", "EC2::VPCEndpoint", "EMR::Cluster",
     "Glue::Job", "IAM::Role", "KMS::Key", "Lambda::Function", "Logs::LogGroup", "S3::Bucket",
-    "SSM::Parameter",
-    "StepFunctions::StateMachine",
+    "SSM::Parameter", "SNS::Topic", "Events::Rule", "StepFunctions::StateMachine", "CloudTrail::Trail",
 }  # fmt: skip
 NO_TAGS = {
     "CloudFormation::WaitConditionHandle", "EC2::NetworkAclEntry", "EC2::Route", "EC2::SecurityGroupEgress",
@@ -70,6 +77,7 @@ NO_TAGS = {
     "EC2::VPCGatewayAttachment", "EMR::SecurityConfiguration", "Glue::Connection", "Glue::SecurityConfiguration",
     "IAM::InstanceProfile", "IAM::ManagedPolicy", "IAM::Policy", "Lambda::LayerVersion", "S3::BucketPolicy",
     "Budgets::Budget",
+    "SNS::TopicPolicy", "SNS::Subscription",
 }  # fmt: skip
 
 

@@ -15,7 +15,16 @@ IGNORED = {
     "W3005": "a DependsOn that a reference implies already: the CDK writes it, and it does no harm",
     "W6001": "an output made of an import: a step's words name the bucket and the table of another stack on purpose",
 }
-SCENARIOS = (*SNAPSHOTS, "kms", "tls", "alarm", "locations", "adopted", "sized")  # in the others only values differ
+SCENARIOS = (
+    *SNAPSHOTS,
+    "kms",
+    "tls",
+    "alarm",
+    "locations",
+    "adopted",
+    "sized",
+    "trail-destroy",
+)  # in the others only values differ
 PLANTED = ("E3002", "E3030", "E1010")
 
 

@@ -278,6 +278,10 @@ def test_other_context_is_none_of_our_business() -> None:
         (["dp.cost.monthly_limit_usd=0", "dp.cost.email=me@example.org"], ["dp.cost.monthly_limit_usd", "1 to"]),
         (["dp.cost.monthly_limit_usd=10", "dp.cost.email=me"], ["dp.cost.email", "'me'"]),
         (["dp.cost.monthly_limit_usd=10", "dp.cost.email=a@b.c,d@e.f"], ["dp.cost.email", "one address"]),
+        (["dp.notice.email=me"], ["dp.notice.email", "'me'", "one address, or null"]),
+        (["dp.notice.email=a@b.c,d@e.f"], ["dp.notice.email", "one address"]),
+        (["dp.trail.keep_days=0"], ["dp.trail.keep_days", "1 to 3650"]),
+        (["dp.trail.enabled=on"], ["dp.trail.enabled", "'on'", "true or false"]),
         # types
         (["dp.emr.enabled=yes"], ["dp.emr.enabled", "'yes'", "true or false"]),
         (["dp.emr.enabled=False"], ["dp.emr.enabled", "'False'", "true or false"]),

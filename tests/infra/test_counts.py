@@ -35,7 +35,7 @@ def test_interface_endpoints_in_their_zones(which: str) -> None:
 @pytest.mark.parametrize("which", OPTIONS)
 def test_keys(which: str) -> None:
     found = scenario(which)
-    stacks = {"Glue": "glue", "EMR": "emr", "bucket": "storage"}
+    stacks = {"Glue": "glue", "EMR": "emr", "bucket": "storage", "notices": "notice"}
     keys = [stack for stack in found.templates for _ in found.bodies(stack, "KMS::Key")]
     assert sorted(keys) == sorted(stacks[name] for name in config_of(which).kms_keys)
 
@@ -68,8 +68,9 @@ def test_nothing_else_that_costs_by_the_hour_is_made() -> None:
         "Glue::SecurityConfiguration", "IAM::InstanceProfile", "IAM::ManagedPolicy", "IAM::Policy", "IAM::Role",
         "Lambda::Function",
         "Lambda::LayerVersion", "Logs::LogGroup", "S3::Bucket", "S3::BucketPolicy", "Budgets::Budget",
-        "SSM::Parameter",
+        "SSM::Parameter", "SNS::Topic", "SNS::TopicPolicy", "SNS::Subscription", "Events::Rule",
         "StepFunctions::StateMachine",  # paid for by the step, of which a question takes five or six
+        "CloudTrail::Trail",
     }  # fmt: skip
     counted = {"EC2::NatGateway", "EC2::EIP", "EC2::VPCEndpoint", "KMS::Key", "EMR::Cluster", "Glue::Job"}
     types = {

@@ -77,7 +77,7 @@ class Silent:
     def acknowledge(self, *said: object) -> None: ...
 
 
-@pytest.mark.parametrize("which", ["defaults", "isolated-kms", "adopted-isolated", "locations", "tls"])
+@pytest.mark.parametrize("which", ["defaults", "isolated-kms", "adopted-isolated", "locations", "tls", "notice"])
 def test_nothing_is_acknowledged_that_is_no_finding(
     which: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -118,7 +118,7 @@ def rows() -> list[Row]:
             on_these = found.setdefault((path, name, reason), [])
             if on and on not in on_these:
                 on_these.append(on)
-    order = sorted(found, key=lambda key: (STACKS.index(key[0].split("/")[0]), key[1]))
+    order = sorted(found, key=lambda key: ((*STACKS, "notice", "trail").index(key[0].split("/")[0]), key[1]))
     return [
         (
             rule,

@@ -17,6 +17,7 @@ UNCHANGED = {
     "isolated": ("storage", "emr", "ask"),
     "emr-off": ("storage", "glue", "ask"),
     "destroy": ("network", "glue", "emr", "ask"),
+    "notice": ("network", "storage", "glue", "emr", "ask"),
 }
 """Which stacks are the same in a scenario as with the defaults, and so have no snapshot of their own."""
 
@@ -37,8 +38,12 @@ def difference(before: str, after: str, name: str) -> str:
     return "\n".join(lines)
 
 
-@pytest.mark.parametrize("stack", STACKS)
-@pytest.mark.parametrize("name", SNAPSHOTS)
+MORE = {"notice": ("notice", "trail")}
+"""Stacks that only some scenarios have."""
+EACH = [(name, stack) for name in SNAPSHOTS for stack in (*STACKS, *MORE.get(name, ()))]
+
+
+@pytest.mark.parametrize(("name", "stack"), EACH)
 def test_the_template_is_the_snapshot(name: str, stack: str, update: bool) -> None:
     file, now = file_of(name, stack), masked(scenario(name), stack)
     path = FOLDER / file

@@ -8,7 +8,7 @@ import pytest
 from infra.scenarios import KEY, OPTIONS, Scenario, scenario
 
 MADE = [name for name in OPTIONS if not name.startswith("adopted")]
-DESTROYED = ("destroy", "kms-destroy")
+DESTROYED = ("destroy", "kms-destroy", "trail-destroy")
 
 
 def policies(body: dict[str, Any]) -> tuple[str | None, str | None]:
@@ -106,8 +106,10 @@ def test_data_and_nothing_else_stays_behind(which: str) -> None:
         if not set(policies(body)) <= {"Delete", None}
     }
     # a bucket that stays without its policy could be written over
-    holds += found.all("storage", "S3::BucketPolicy")
-    assert kept == ({} if which in DESTROYED else {("storage", key): ("Retain", "Retain") for key in holds})
+    stays = [("storage", key) for key in (*holds, *found.all("storage", "S3::BucketPolicy"))]
+    if "trail" in found.templates:  # who read the data that stay is kept with them
+        stays += [("trail", key) for kind in ("S3::Bucket", "S3::BucketPolicy") for key in found.all("trail", kind)]
+    assert kept == ({} if which in DESTROYED else dict.fromkeys(stays, ("Retain", "Retain")))
 
 
 @pytest.mark.parametrize("which", OPTIONS)
@@ -127,7 +129,7 @@ def test_keys_and_logs_of_the_other_stacks_are_deleted(which: str) -> None:
     kinds = ("KMS::Key", "Logs::LogGroup", "Glue::SecurityConfiguration")
     others = [stack for stack in found.templates if stack != "storage"]
     every = [body for stack in others for kind in kinds for body in found.bodies(stack, kind).values()]
-    assert len(every) == (5 if which == "emr-off" else 6)
+    assert len(every) == (5 if which == "emr-off" else 6) + ("notice" in found.templates)
     assert {policies(body) for body in every} == {("Delete", "Delete")}
 
 

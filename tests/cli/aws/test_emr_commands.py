@@ -54,7 +54,7 @@ def aws(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clusters, "POLL_SECONDS", 0.01)
     for name, value in {**dynamodb_local.ENVIRONMENT, "AWS_ENDPOINT_URL": endpoint}.items():
         monkeypatch.setenv(name, value)
-    emr_backends["123456789012"]["us-east-1"].clusters.clear()
+    monkeypatch.setattr(emr_backends["123456789012"]["us-east-1"], "clusters", {})
 
 
 def backend() -> Any:

@@ -20,7 +20,7 @@ def deploy(seen: Seen) -> None:
 
 def test_a_stack_that_is_missing_or_not_complete_is_found(seen: Seen) -> None:
     deploy(seen)
-    assert outcome(check_storage.stacks, seen) == (Outcome.PASSED, "4 stacks, all CREATE_COMPLETE")
+    assert outcome(check_storage.stacks, seen) == (Outcome.PASSED, "5 stacks, all CREATE_COMPLETE")
     name = seen.deployment.stacks["glue"]
     two = NOTHING.replace('"T"', '"U"')
     client("cloudformation").update_stack(StackName=name, TemplateBody=two)

@@ -5,25 +5,18 @@ Its files come from Maven Central and are kept in build/; dynamodb_local.txt pin
 
 import atexit
 import functools
-import hashlib
 import os
 import socket
 import subprocess
-import tempfile
 import time
-import urllib.error
-import urllib.request
 import uuid
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import boto3
-import pytest
 
-_CENTRAL = "https://repo1.maven.org/maven2"
-_LIST = Path(__file__).with_suffix(".txt")
-_KEPT = Path(__file__).parents[3] / "build" / "dynamodb-local"
+from maven import pinned
+
 _MAIN = "com.amazonaws.services.dynamodbv2.local.main.ServerRunner"
 ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "testing",
@@ -41,12 +34,12 @@ def endpoint() -> str:
     """The address of this test process's server; skips where its files cannot be had."""
     from dpcloud.java import use_java
 
-    fetched()
+    kept = fetched()
     use_java()
     port = _free_port()
     java = Path(os.environ["JAVA_HOME"]) / "bin" / "java"
     quick = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]  # it lives for a minute
-    options = [*quick, f"-Djava.library.path={_KEPT}", "-Xmx256m", "-cp", f"{_KEPT}/*", _MAIN]
+    options = [*quick, f"-Djava.library.path={kept}", "-Xmx256m", "-cp", f"{kept}/*", _MAIN]
     server = subprocess.Popen(
         [java, *options, "-inMemory", "-disableTelemetry", "-port", str(port)],
         stdout=subprocess.DEVNULL,
@@ -81,24 +74,7 @@ def make_table(**changed: Any) -> str:
 
 def fetched() -> Path:
     """The folder with the server's files, fetched if need be; skips where Maven Central is out of reach."""
-    _KEPT.mkdir(parents=True, exist_ok=True)
-    pinned = [line.split() for line in _LIST.read_text().splitlines()]
-    missing = [(digest, path) for digest, path in pinned if not (_KEPT / Path(path).name).exists()]
-    try:
-        with ThreadPoolExecutor(8) as pool:
-            list(pool.map(lambda one: _fetch(*one), missing))
-    except (OSError, urllib.error.URLError) as error:
-        pytest.skip(f"DynamoDB Local's files are not here and Maven Central is out of reach: {error}")
-    return _KEPT
-
-
-def _fetch(digest: str, path: str) -> None:
-    with urllib.request.urlopen(f"{_CENTRAL}/{path}", timeout=30) as answer:
-        data = answer.read()
-    assert hashlib.sha256(data).hexdigest() == digest, f"not the pinned file: {path}"
-    with tempfile.NamedTemporaryFile(dir=_KEPT, delete=False) as file:
-        file.write(data)
-    Path(file.name).rename(_KEPT / Path(path).name)  # whole or not at all, whoever else fetches it
+    return pinned(Path(__file__).with_suffix(".txt"), "DynamoDB Local")
 
 
 def _free_port() -> int:
