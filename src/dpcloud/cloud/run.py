@@ -144,8 +144,10 @@ def _started(deployment: Deployment, asked: Asked, spec: JobSpec) -> tuple[Targe
 def _under_way(deployment: Deployment, run_id: str) -> tuple[Target, CloudRun] | None:
     try:
         target, run = find(deployment, run_id)
-    except InputError:  # none, or none that may be looked at: a second start pays nothing
-        return None
+    except InputError as error:
+        if isinstance(error, AwsError) and not error.denied:
+            raise  # there may be one, and a second would be paid for beside it
+        return None  # none, or none that may be looked at: a second start is charged nothing
     # one that has succeeded since the ledger was asked is fetched, not started once more
     return (target, run) if not run.phase.over or run.phase is Phase.SUCCEEDED else None
 

@@ -182,6 +182,6 @@ class Target(ABC):
 
 
 def one_line(text: str | None) -> str:
-    """Return a reason of AWS's on one line, cut where it is long."""
-    line = " ".join((text or "").split())
+    """Return a reason of AWS's on one line of printable characters, cut where it is long."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in text or "").split())
     return line if len(line) <= _LONGEST_REASON else line[:_LONGEST_REASON] + "…"

@@ -256,6 +256,27 @@ def test_a_run_that_has_succeeded_since_the_ledger_was_asked_is_not_started_agai
     assert target.started == []
 
 
+def test_no_second_run_is_started_while_it_is_unknown_whether_there_is_one(
+    ledger: SQLiteLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = Played(Phase.FAILED)
+    played(monkeypatch, target)
+    refused = AwsError("AWS is too busy")
+    refused.code = "ThrottlingException"
+
+    def find(*_: object) -> None:
+        raise refused
+
+    monkeypatch.setattr(run, "find", find)
+    with pytest.raises(AwsError, match="AWS is too busy"):
+        run_there(Deployment("dp"), ledger, asked(again=True))
+    assert target.started == []
+    refused.code = "AccessDenied"  # who may start and not look: the ledger charges it once
+    with pytest.raises(RunError, match="the run is FAILED"):
+        run_there(Deployment("dp"), ledger, asked(again=True))
+    assert len(target.started) == 1
+
+
 def test_a_release_that_cannot_be_fetched_is_fetched_later(
     ledger: SQLiteLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
