@@ -53,7 +53,8 @@ def deployment(*endings: str) -> Deployment:
 @pytest.fixture
 def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Answers]:
     modules = ("targets.glue", "targets.emr", "targets.door", "aws.clusters", "aws.starters", "aws.stacks")
-    monkeypatch.setattr(glue.time, "sleep", lambda _: None)
+    patience = iter(range(10))  # else what is tried for good would never fail
+    monkeypatch.setattr(glue.time, "sleep", lambda _: next(patience))
     with answers(monkeypatch, *(f"dpcloud.{module}" for module in modules)) as told:
         yield told
 
