@@ -228,15 +228,16 @@ def played(monkeypatch: pytest.MonkeyPatch, target: Played) -> None:
     monkeypatch.setattr(run, "start_on_glue", lambda _, question: (target, target.start(question)))
 
 
-def test_a_table_that_lies_in_one_with_a_budget_is_refused_before_anything_starts(
-    ledger: SQLiteLedger, monkeypatch: pytest.MonkeyPatch
+def test_a_table_that_has_another_budget_is_refused_before_anything_starts(
+    ledger: SQLiteLedger, monkeypatch: pytest.MonkeyPatch, cluster: list[str]
 ) -> None:
+    """Whatever name is given to it: on EMR a question may name its data set."""
     target = Played()
-    played(monkeypatch, target)
-    ledger.set_total("s3://bucket/data/", Epsilon(1), Place("s3://bucket/data/"))
-    with pytest.raises(BudgetError):
-        run_there(Deployment("dp"), ledger, asked())
-    assert target.started == []
+    monkeypatch.setattr(run, "Emr", lambda _: target)
+    ledger.set_total("mine", Epsilon(1), Place(ADDRESS))
+    with pytest.raises(BudgetError, match="mine"):
+        run_there(Deployment("dp"), ledger, asked("emr", words={"dataset": "census"}, yes=True))
+    assert (target.started, cluster) == ([], [])
 
 
 def test_a_run_that_has_succeeded_since_the_ledger_was_asked_is_not_started_again(
@@ -284,6 +285,11 @@ def test_a_release_that_cannot_be_fetched_is_fetched_later(
     played(monkeypatch, Played(Phase.SUCCEEDED))
     with pytest.raises(RunError, match=f"its release is not in this ledger; {later}"):
         run_there(Deployment("dp"), ledger, asked())
+    [spec] = asked().specs  # nor is one that is charged and has none
+    ledger.reserve([Reservation(spec.run_id, spec.dataset, spec.budget, spec.digest(), Place(ADDRESS))])
+    played(monkeypatch, Played(Phase.SUCCEEDED))
+    with pytest.raises(RunError, match=f"its release is not in this ledger; {later}"):
+        run_there(Deployment("dp"), ledger, asked())
     target = Played(Phase.SUCCEEDED)
     target.ends = lambda: monkeypatch.setattr(ledger, "find", Silent().find)
     played(monkeypatch, target)
@@ -297,8 +303,9 @@ def test_a_start_that_is_interrupted_or_not_answered_may_have_started_it(
     target = Played()
     played(monkeypatch, target)
     target.refusal = KeyboardInterrupt()
-    with pytest.raises(InterruptError, match="which it may be; the same command with --run-id run-1 pays once"):
+    with pytest.raises((InterruptError, KeyboardInterrupt)) as raised:
         run_there(Deployment("dp"), ledger, asked())
+    assert "which it may be; the same command with --run-id run-1 pays once" in str(raised.value)
     lost = AwsError("no answer")
     lost.code = "NoAnswer"
     target.refusal = lost
@@ -358,7 +365,7 @@ def test_a_rerun_asks_the_same_question_word_by_word(
 
 
 @pytest.mark.parametrize("word", ["n", ""])
-def test_a_no_is_no_rerun(monkeypatch: pytest.MonkeyPatch, word: str) -> None:
+def test_a_no_is_no_rerun_and_a_yes_starts_no_cluster_unasked(monkeypatch: pytest.MonkeyPatch, word: str) -> None:
     typed(monkeypatch, word)
     seen: list[Options] = []
     monkeypatch.setattr("dpcloud.targets.cloud.find", lambda *_: (Played(), replace(RUN, question=Question(**PLAIN))))
@@ -367,6 +374,11 @@ def test_a_no_is_no_rerun(monkeypatch: pytest.MonkeyPatch, word: str) -> None:
     with pytest.raises(InputError, match="nothing is asked"), context:
         context.invoke(runs.rerun, run_id="run-1", stack="dp", yes=False, no_wait=False)
     assert seen == []
+    typed(monkeypatch, "y")  # to the charge; a cluster has a price of its own
+    context = click.Context(runs.rerun)
+    with context:
+        context.invoke(runs.rerun, run_id="run-1", stack="dp", yes=False, no_wait=False)
+    assert [given.yes for given in seen] == [False]
 
 
 # -- the list

@@ -300,7 +300,9 @@ def test_a_run_is_found_as_far_as_one_may_look(aws: Answers) -> None:
     with pytest.raises(InputError, match=r"\(not all could be looked at: you may not\): given 'run-1'"):
         cloud.find(both, "run-1")
     # busy is not "none": a run that is thought to be none is started again
-    aws.refuse("glue", "get_job_runs", "ThrottlingException")
+    for _ in range(2):
+        aws.add("glue", "get_job_runs", {"JobRuns": []})
+    aws.refuse("stepfunctions", "describe_execution", "ThrottlingException")
     with pytest.raises(AwsError, match="too busy"):
         cloud.find(both, "run-1")
 
