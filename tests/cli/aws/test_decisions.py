@@ -381,6 +381,37 @@ def test_a_no_is_no_rerun_and_a_yes_starts_no_cluster_unasked(monkeypatch: pytes
     assert [given.yes for given in seen] == [False]
 
 
+# -- status and result
+
+
+def told(monkeypatch: pytest.MonkeyPatch, ledger: SQLiteLedger, command: click.Command, *words: str) -> str:
+    """What a command says of the run, which AWS calls jr_1, and we run-1."""
+    ended = replace(RUN, phase=Phase.SUCCEEDED, state="SUCCEEDED")
+    monkeypatch.setattr("dpcloud.targets.cloud.find", lambda *_: (Played(), ended))
+    monkeypatch.setattr(runs, "deployed_ledger", lambda _: ledger)
+    done = CliRunner().invoke(command, ["--stack", "dp", *words])
+    return done.output if done.exception is None else str(done.exception)
+
+
+def test_a_run_may_be_named_as_aws_does(ledger: SQLiteLedger, monkeypatch: pytest.MonkeyPatch) -> None:
+    release(ledger, asked().specs[0])
+    assert told(monkeypatch, ledger, runs.result, "jr_1", "--json") == '{"value": 1}\n'
+    said = told(monkeypatch, ledger, runs.status, "jr_1")
+    assert f"ledger: epsilon 1 of {ADDRESS} is spent; released " in said
+    assert said.endswith("next: `dpcloud result run-1`\n")
+
+
+def test_a_run_that_is_charged_and_has_no_release_shows_none(
+    ledger: SQLiteLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [spec] = asked().specs
+    ledger.reserve([Reservation(spec.run_id, spec.dataset, spec.budget, spec.digest(), Place(ADDRESS))])
+    said = told(monkeypatch, ledger, runs.result, "run-1", "--json")
+    assert said.startswith("the run has no release: given 'run-1'")
+    said = told(monkeypatch, ledger, runs.status, "jr_1")
+    assert f"ledger: epsilon 1 of {ADDRESS} is spent; there is no release yet" in said
+
+
 # -- the list
 
 
@@ -410,14 +441,13 @@ def test_the_list_says_who_and_what_it_could_not_look_at(
 
 
 def test_a_run_that_is_charged_and_not_released_is_not_told_as_released(
-    ledger: SQLiteLedger, monkeypatch: pytest.MonkeyPatch
+    ledger: SQLiteLedger, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    [spec] = asked().specs
+    [spec] = asked(words={"epsilon": "0.75"}).specs
     ledger.reserve([Reservation(spec.run_id, spec.dataset, spec.budget, spec.digest(), Place(ADDRESS))])
     monkeypatch.setattr(runs_table, "_runs", lambda *_: [])
     [line] = runs_table.collect(Deployment("dp"), ledger, 9).lines
-    assert (line.state, runs_table._told(line)["released"], runs_table._told(line)["epsilon"]) == (
-        "reserved",
-        False,
-        1,
-    )
+    told = runs_table._told(line)
+    assert (line.state, told["released"], told["epsilon"]) == ("reserved", False, 0.75)
+    runs_table.show([line])
+    assert "0.75" in capsys.readouterr().out
