@@ -228,6 +228,15 @@ def played(monkeypatch: pytest.MonkeyPatch, target: Played) -> None:
     monkeypatch.setattr(run, "start_on_glue", lambda _, question: (target, target.start(question)))
 
 
+@pytest.mark.parametrize("target", ["glue", "emr"])
+@pytest.mark.parametrize("column", ["", "*", "-x", "--ledger"])
+def test_a_columns_name_that_would_become_another_word_is_refused(target: str, column: str) -> None:
+    """Refused here: a script that takes it for something else answers another question, or never ends well."""
+    request = replace(asked().request, column=column)
+    with pytest.raises(InputError, match="a column's name that (Glue|EMR) hands on as something else"):
+        run.check_cloud(target, request, "opendp", False, None)
+
+
 def test_an_epsilon_that_no_engine_can_share_out_starts_nothing(
     ledger: SQLiteLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:

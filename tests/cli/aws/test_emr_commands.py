@@ -226,6 +226,9 @@ def test_a_lost_answer_starts_no_second_cluster(emr: Any, monkeypatch: pytest.Mo
 
 
 def test_a_start_that_fails_is_no_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor is a cluster that was up before what was started."""
+    start_cluster(Deployment(PREFIX))
+
     def run_job_flow(self: ElasticMapReduceResponse) -> Any:
         raise RuntimeError
 
@@ -338,8 +341,9 @@ def test_stop_asks_when_a_step_would_be_lost(
 ) -> None:
     id_ = start_cluster(Deployment(PREFIX)).id
     emr.add_job_flow_steps(JobFlowId=id_, Steps=[{"Name": "run-1", "HadoopJarStep": {"Jar": "command-runner.jar"}}])
-    backend()[id_].steps[0].state = "RUNNING"
-    assert "no terminal to ask in, and nothing was done; allowed: --yes" in one_line(capfd, "stop")
+    for state in ("PENDING", "RUNNING"):
+        backend()[id_].steps[0].state = state
+        assert "no terminal to ask in, and nothing was done; allowed: --yes" in one_line(capfd, "stop")
     answers(monkeypatch, "n")
     assert one_line(capfd, "stop").endswith("nothing was done, as you said")
     assert live_cluster(Deployment(PREFIX)) is not None
