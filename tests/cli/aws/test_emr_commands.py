@@ -237,6 +237,18 @@ def test_a_start_that_fails_is_no_start(monkeypatch: pytest.MonkeyPatch) -> None
         start_cluster(Deployment(PREFIX))
 
 
+def test_a_start_that_cannot_be_looked_at_is_a_start(emr: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is up and paid for, whoever may see it."""
+
+    def cluster_of(cluster_id: str) -> Cluster:
+        raise AwsError("AWS does not let you look at an EMR cluster")
+
+    monkeypatch.setattr(clusters, "cluster_of", cluster_of)
+    cluster = start_cluster(Deployment(PREFIX))
+    assert [c["Id"] for c in emr.list_clusters()["Clusters"]] == [cluster.id]
+    assert cluster.state == "STARTING"
+
+
 def test_two_that_started_at_once_are_told(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
