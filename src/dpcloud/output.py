@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
@@ -61,6 +62,7 @@ def show_releases(outcome: Outcome, balance: Balance | None) -> None:
         spent = [Decimal(r["epsilon"]) for r in releases if r["run_id"] in outcome.seconds]
         in_all = plain(sum(spent, Decimal(0)))
         console.print(f"{len(releases)} engines: epsilon is spent once for each, {in_all} in all.")
+    _show_warnings(console, releases)
     _show_checks(console, releases)
     console.print(_meaning(first))
     console.print(f"Protects {first['protects']}.")
@@ -71,20 +73,30 @@ def show_releases(outcome: Outcome, balance: Balance | None) -> None:
         console.print(f"{title}: {_bounds(r)}run id {r['run_id']}.")
 
 
-def _show_checks(console: Console, releases: Sequence[dict[str, Any]]) -> None:
-    """Print every warning, loudly, and what the answer leaves out and clamps, as the first release tells."""
-    several = len(releases) > 1
-    warned: dict[str, list[str]] = {}
+def _show_warnings(console: Console, releases: Sequence[dict[str, Any]]) -> None:
+    """Print every warning, loudly; those of several engines that differ by their numbers alone once."""
+    alike: dict[str, list[tuple[str, str]]] = {}
     for release in releases:
         for warning in release.get("warnings", []):  # of the first versions none has any
-            warned.setdefault(warning, []).append(ENGINES[release["engine"]].title)
-    for warning, titles in warned.items():
-        whose = f", by {', '.join(titles)}" if several else ""
-        console.print(f"WARNING{whose}: {warning}.", style="bold yellow")
+            alike.setdefault(_NUMBER.sub("0", warning), []).append((ENGINES[release["engine"]].title, warning))
+    for warnings in alike.values():
+        first = warnings[0][1]
+        whose = ", ".join(title for title, warning in warnings if warning == first)
+        others = ", ".join(title for title, warning in warnings if warning != first)
+        by = f", by {whose}" if len(releases) > 1 else ""
+        by += f", and in numbers of their own by {others}" if others else ""
+        console.print(f"WARNING{by}: {first}.", style="bold yellow")
+
+
+_NUMBER = re.compile(r"\d[\d,.]*")
+
+
+def _show_checks(console: Console, releases: Sequence[dict[str, Any]]) -> None:
+    """Print what the answer leaves out and clamps, as the first release tells."""
     told = next((r for r in releases if r.get("checks")), None)
     if told is None:
         return
-    by = f", by {ENGINES[told['engine']].title}" if several else ""
+    by = f", by {ENGINES[told['engine']].title}" if len(releases) > 1 else ""
     found = {kind: told["checks"][kind] for kind in _KINDS if kind in told["checks"]}
     parts = [f"{plus_minus(float(f['rows']), float(f['half_width']))} {_KINDS[kind]}" for kind, f in found.items()]
     if parts:

@@ -50,14 +50,16 @@ def test_the_tests_that_it_names_are_there(defect: Defect) -> None:
 @cache
 def names_in(path: Path) -> set[str]:
     """The test functions and classes of a file, with those that it imports to inherit from."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.FunctionDef | ast.ClassDef):
-            found.add(node.name)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            other = ROOT / "tests" / f"{node.module.replace('.', '/')}.py"
-            if other.exists() and other != path:
-                found |= names_in(other)
+    found, files, seen = set(), [path], set()
+    while files:
+        file = files.pop()
+        seen.add(file)
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                found.add(node.name)
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                other = ROOT / "tests" / f"{node.module.replace('.', '/')}.py"
+                files += [other] if other.exists() and other not in seen else []
     return found
 
 

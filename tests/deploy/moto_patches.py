@@ -12,7 +12,6 @@ from moto.cloudformation import parsing
 from moto.cloudformation.exceptions import ValidationError
 from moto.cloudformation.models import CloudFormationBackend, Stack
 from moto.cloudformation.responses import CloudFormationResponse
-from moto.core import config
 from moto.core.common_models import CloudFormationModel
 from moto.core.responses import ActionResult
 from moto.ec2.models import ec2_backends
@@ -30,6 +29,7 @@ from moto.glue.responses import GlueResponse
 from moto.kms.models import Key, KmsBackend, kms_backends
 from moto.ssm.models import Parameter
 from moto.stepfunctions import models as stepfunctions_models
+from moto.stepfunctions import responses as stepfunctions_responses
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_glue import (
     StateTaskServiceGlue,
 )
@@ -251,8 +251,9 @@ def waiting_clusters(patch: pytest.MonkeyPatch) -> None:
 
 def executed_state_machines(patch: pytest.MonkeyPatch) -> None:
     """State machines run, a stack's too; a task that waits for its job run does wait, where moto runs into None."""
-    patch.setitem(config.default_user_config, "stepfunctions", {"execute_state_machine": True})
-    patch.setattr(stepfunctions_models, "stepfunctions_backends", stepfunctions_parser_backends)
+    backends = stepfunctions_parser_backends
+    patch.setattr(stepfunctions_responses, "get_backend", lambda account, region: backends[account][region])
+    patch.setattr(stepfunctions_models, "stepfunctions_backends", backends)
 
     def waited(
         self: StateTaskServiceGlue, env: Any, resource_runtime_part: Any, normalised_parameters: Any, **more: Any

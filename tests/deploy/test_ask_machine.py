@@ -1,6 +1,7 @@
 """The state machine of the ask stack, really run on a moto server: what it lets through to Glue, and what it says."""
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -83,7 +84,16 @@ class Door:
 
     def run_of(self, job: str, run_id: str) -> FakeJobRun:
         """The job run with our run id, once it is started."""
-        return until(lambda: next((r for r in self.runs(job) if r.arguments.get("--run_id") == run_id), None))
+        return until(lambda: self.run_now(job, run_id))
+
+    def run_now(self, job: str, run_id: str) -> FakeJobRun | None:
+        """The job run with our run id, if it is started."""
+        return next((run for run in self.runs(job) if run.arguments.get("--run_id") == run_id), None)
+
+    def history(self, execution: str) -> list[str]:
+        """The kinds of what has happened to an execution."""
+        events = self._states.get_execution_history(executionArn=execution, maxResults=100)["events"]
+        return [event["type"] for event in events]
 
 
 def until(found: Callable[[], Any]) -> Any:
@@ -241,10 +251,11 @@ def test_a_busy_job_is_waited_for(door: Door) -> None:
     machine, asked = door.machine(quick), QUESTION | {"run_id": str(uuid4())}
     limit("pipelinedp", 0)
     execution = door.start(machine, asked)
-    time.sleep(0.5)
-    assert door.see(execution)["status"] == "RUNNING"
+    until(lambda: "TaskFailed" in door.history(execution))
     limit("pipelinedp", 1000)
-    door.run_of("pipelinedp", asked["run_id"]).status = "SUCCEEDED"
+    run = until(lambda: door.see(execution)["status"] != "RUNNING" or door.run_now("pipelinedp", asked["run_id"]))
+    assert isinstance(run, FakeJobRun)
+    run.status = "SUCCEEDED"
     assert door.end(execution)["status"] == "SUCCEEDED"
 
 
@@ -322,6 +333,16 @@ def test_each_task_waits_for_one_job_with_arguments_that_are_named_here(partitio
         assert task["TimeoutSeconds"] == 720 * 60 + 3600
     # no other state does anything, and none writes where others could read
     assert {state["Type"] for state in told["States"].values()} == {"Choice", "Task", "Pass", "Fail"}
+
+
+def test_a_field_is_looked_for_before_it_is_looked_at() -> None:
+    """On AWS a comparison with a field that is not there ends the execution; here it is only false."""
+    told = definition(name_prefix="any", partition="aws", timeout_minutes=720)
+    rules = [rule["Not"]["And"] for rule in told["States"]["Check the question"]["Choices"]]
+    for name, parts in zip(FIELDS, rules, strict=True):
+        path = f"$.{name}"
+        assert parts[:2] == [{"Variable": path, "IsPresent": True}, {"Variable": path, "IsString": True}]
+        assert set(re.findall(r'"Variable": "([^"]*)"', json.dumps(parts))) == {path}
 
 
 def test_every_engine_is_hardened_and_one_that_the_job_runs() -> None:

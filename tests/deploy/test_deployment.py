@@ -67,6 +67,10 @@ def test_bucket_ledger_and_roles_are_there(deployment: Deployment) -> None:
     assert [r["RoleName"] for r in profile["Roles"]] == [profile["InstanceProfileName"]]
     [cluster] = deployment.client("emr").list_clusters()["Clusters"]
     assert cluster["Name"] == f"{PREFIX}-emr"
+    asked = deployment.outputs("ask")
+    assert _machines(deployment) == [asked["AskMachineArn"]]
+    assert sorted(_policies(deployment)) == sorted([asked["AnalystPolicyArn"], asked["OwnerPolicyArn"]])
+    assert asked.items() >= {key: names[key] for key in ("BucketName", "LedgerTableArn")}.items()
 
 
 def test_a_second_deploy_changes_nothing(deployment: Deployment) -> None:
@@ -127,17 +131,19 @@ def test_the_cluster_is_ended_and_brought_back_as_it_is_deployed(deployment: Dep
 
 
 def test_the_notices_come_and_go(deployment: Deployment) -> None:
-    """Not the trail: moto's CloudFormation makes none, and keeps the bucket of its log."""
+    """Not the subscription, nor the trail: moto's CloudFormation makes neither, and keeps the bucket of its log."""
     which = ("notice", "-c", "dp.notice.email=owner@example.org")
     deployment.cdk("deploy", *which, "--exclusively", "--method=direct", "--require-approval=never")
-    [subscription] = deployment.client("sns").list_subscriptions()["Subscriptions"]
-    assert (subscription["Protocol"], subscription["Endpoint"]) == ("email", "owner@example.org")
+    [topic] = deployment.client("sns").list_topics()["Topics"]
     events, machines = deployment.client("events"), deployment.client("stepfunctions")
     ours = {m["stateMachineArn"] for m in machines.list_state_machines()["stateMachines"]}
     rules = [rule["Name"] for rule in events.list_rules()["Rules"]]
     reached = [target["Arn"] for rule in rules for target in events.list_targets_by_rule(Rule=rule)["Targets"]]
     assert len(reached) == len(rules) == 5
     assert set(reached) <= ours
+    told = [machines.describe_state_machine(stateMachineArn=arn)["definition"] for arn in sorted(set(reached))]
+    assert len(told) == 2
+    assert all(f'"TopicArn":"{topic["TopicArn"]}"' in definition for definition in told)
     deployment.cdk("destroy", *which, "--exclusively", "--force")
     assert deployment.client("sns").list_topics()["Topics"] == []
     assert events.list_rules()["Rules"] == []
@@ -181,6 +187,7 @@ def _assert_nothing_is_left_but(deployment: Deployment, kept: dict[str, str]) ->
     groups = {g["GroupName"] for g in ec2.describe_security_groups()["SecurityGroups"]}
     assert groups == {"default"}
     assert [r["RoleName"] for r in _roles(deployment) if not r["RoleName"].startswith("cdk-")] == []
+    assert (_machines(deployment), _policies(deployment)) == ([], [])
     assert deployment.client("iam").list_instance_profiles()["InstanceProfiles"] == []
     assert deployment.client("logs").describe_log_groups()["logGroups"] == []
     assert _live_keys() == []
@@ -222,6 +229,16 @@ def _tables(deployment: Deployment) -> list[str]:
 
 def _roles(deployment: Deployment) -> list[dict[str, object]]:
     return deployment.client("iam").list_roles()["Roles"]
+
+
+def _machines(deployment: Deployment) -> list[str]:
+    machines = deployment.client("stepfunctions").list_state_machines()["stateMachines"]
+    return [each["stateMachineArn"] for each in machines if each["name"].startswith(PREFIX)]
+
+
+def _policies(deployment: Deployment) -> list[str]:
+    policies = deployment.client("iam").list_policies(Scope="Local")["Policies"]
+    return [each["Arn"] for each in policies if each["PolicyName"].startswith(PREFIX)]
 
 
 def _live_keys() -> list[str]:

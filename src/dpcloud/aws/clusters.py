@@ -4,12 +4,12 @@ A cluster that is started here is outside its stack: it has the stack's roles, g
 knows nothing of it. What ends it is its idle time, or `stop_clusters`.
 """
 
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cached_property
+from time import sleep
 from typing import Any, NamedTuple
 
 from dpcloud.aws.cluster_definition import Definition, Offer, offer_of, usd_an_hour
@@ -159,7 +159,7 @@ def follow(cluster: Cluster, until: Sequence[str]) -> Iterator[Cluster]:
         yield cluster
         if cluster.state in until or cluster.over:
             return
-        time.sleep(POLL_SECONDS)
+        sleep(POLL_SECONDS)
         cluster = cluster_of(cluster.id)
 
 

@@ -64,6 +64,11 @@ class Bucket:
         self.held.clear()
         self.go_on.clear()
 
+    def post(self, path: str, body: bytes = b"") -> None:
+        """Say something to the server itself."""
+        headers = {"Content-Type": "text/plain"}
+        urlopen(Request(f"{self.endpoint}/moto-api/{path}", body, headers, method="POST"), timeout=60).close()
+
     def arrive(self, key: str, number: int) -> None:
         with self.lock:
             waits = self.most is not None and len(self.parts) >= self.most
@@ -72,11 +77,6 @@ class Bucket:
         if waits:
             self.held.set()
             self.go_on.wait(60)
-
-
-def forget(endpoint: str) -> None:
-    """Take away all that this process's AWS holds: moto keeps it beyond a server."""
-    urlopen(Request(f"{endpoint}/moto-api/reset", method="POST"), timeout=60).close()
 
 
 def digest(body: bytes) -> str:
@@ -94,14 +94,14 @@ def deployed() -> Iterator[Bucket]:
         checksums(patch, bucket)
         server.start()
         bucket.endpoint = "http://{}:{}".format(*server.get_host_and_port())
-        forget(bucket.endpoint)
+        bucket.post("reset")  # moto keeps what it holds beyond a server
         bucket.client("s3").create_bucket(Bucket=NAME)
         outputs = {**TEMPLATE["Outputs"], "BucketName": {"Value": NAME}}
         template = json.dumps({**TEMPLATE, "Outputs": outputs})
         bucket.client("cloudformation").create_stack(StackName="dp-storage", TemplateBody=template)
         yield bucket
         bucket.go_on.set()
-        forget(bucket.endpoint)
+        bucket.post("reset")
         server.stop()
 
 

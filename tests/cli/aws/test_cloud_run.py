@@ -11,6 +11,7 @@ from botocore.validate import ParamValidator
 
 from cli.aws.account import PREFIX, TABLE, Aws
 from dpcloud.cli import main
+from dpcloud.following import spent_of
 
 QUESTION = (
     "--stack",
@@ -147,6 +148,9 @@ def test_a_failure_after_the_charge_says_so(capfd: pytest.CaptureFixture[str], a
     aws.ledger.reserve([Reservation(run_id, TABLE, PrivacyBudget(Epsilon("0.5")), "d")])
     told, _ = typed(capfd, "status", run_id, "--stack", PREFIX)
     assert "epsilon 0.5 of s3://dp-bucket/data/census.csv is spent; there is no release yet" in told
+    assert spent_of(run_id, aws.ledger) == (
+        f"its epsilon 0.5 stays spent; the same command with --run-id {run_id} pays no more"
+    )
 
 
 @pytest.mark.parametrize(

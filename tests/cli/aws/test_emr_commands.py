@@ -51,7 +51,13 @@ def endpoint() -> Iterator[str]:
 @pytest.fixture(autouse=True)
 def aws(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_REGION", raising=False)
-    monkeypatch.setattr(clusters, "POLL_SECONDS", 0.01)
+    patience = iter(range(100))  # else what never comes to its end would never fail
+
+    def sleep(seconds: float) -> None:
+        assert seconds == clusters.POLL_SECONDS
+        assert next(patience, None) is not None, "it is followed for good"
+
+    monkeypatch.setattr(clusters, "sleep", sleep)
     for name, value in {**dynamodb_local.ENVIRONMENT, "AWS_ENDPOINT_URL": endpoint}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(emr_backends["123456789012"]["us-east-1"], "clusters", {})
@@ -370,7 +376,7 @@ def test_ctrl_c_leaves_what_was_asked_for(capfd: pytest.CaptureFixture[str], mon
         raise KeyboardInterrupt
 
     start_cluster(Deployment(PREFIX))
-    monkeypatch.setattr(clusters.time, "sleep", interrupted)
+    monkeypatch.setattr(clusters, "sleep", interrupted)
     monkeypatch.setattr("moto.emr.models.Cluster.terminate", lambda self: setattr(self, "state", "TERMINATING"))
     with pytest.raises(SystemExit) as left:
         main(["emr", "stop"])

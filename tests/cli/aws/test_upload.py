@@ -1,5 +1,6 @@
 """`dpcloud upload` against a server with S3's protocol: what arrives, what is refused, and what a kill leaves."""
 
+import json
 import os
 import random
 import re
@@ -8,8 +9,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import boto3
 import pytest
+from botocore.exceptions import ClientError
 
 from cli.aws.bucket import NAME, Bucket, deployed, digest
 from dpcloud.aws.multipart import MEBIBYTE, MOST_PARTS, part_size
@@ -395,3 +399,55 @@ def test_no_file_has_more_parts_than_s3_takes(size: int) -> None:
     assert part % MEBIBYTE == 0
     assert part >= PART
     assert -(-size // part) <= MOST_PARTS
+
+
+@pytest.fixture
+def owner(bucket: Bucket, ledger: DynamoDBLedger, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A user with the policy Owner alone, on a server that asks each call's policy, but not its conditions."""
+    stack = json.loads((Path(__file__).parents[2] / "infra/snapshots/defaults/ask.json").read_text())
+    [policy] = [body for name, body in stack["Resources"].items() if name.startswith("Owner")]
+    arns = {"Bucket": f"arn:aws:s3:::{NAME}", "Ledger": ledger._table.name}
+
+    def resolved(value: Any) -> Any:
+        match value:
+            case {"Fn::ImportValue": name}:
+                return next(arn for kind, arn in arns.items() if f"GetAtt{kind}" in name)
+            case {"Fn::Join": [between, parts]}:
+                return between.join(map(resolved, parts))
+            case {"Ref": name}:
+                return {"AWS::Partition": "aws", "AWS::Region": "us-east-1", "AWS::AccountId": "123456789012"}[name]
+            case dict():
+                return {key: resolved(inner) for key, inner in value.items()}
+            case list():
+                return [resolved(inner) for inner in value]
+        return value.replace("differential-privacy", "dp")
+
+    iam = bucket.client("iam")
+    granted = resolved(policy["Properties"]["PolicyDocument"])
+    for statement in granted["Statement"]:
+        if "s3:" not in json.dumps(statement["Action"]):  # of other services the server knows no resources
+            statement["Resource"] = "*"
+    document = json.dumps(granted)
+    iam.create_user(UserName="owner")
+    iam.put_user_policy(UserName="owner", PolicyName="Owner", PolicyDocument=document)
+    key = iam.create_access_key(UserName="owner")["AccessKey"]
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", key["AccessKeyId"])
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", key["SecretAccessKey"])
+    bucket.post("reset-auth", b"0")
+    yield
+    bucket.post("reset-auth", b"inf")
+    iam.delete_access_key(UserName="owner", AccessKeyId=key["AccessKeyId"])
+    iam.delete_user_policy(UserName="owner", PolicyName="Owner")
+    iam.delete_user(UserName="owner")
+
+
+def test_the_policy_owner_is_enough(
+    bucket: Bucket, large: Path, owner: None, capfd: pytest.CaptureFixture[str]
+) -> None:
+    told(capfd, "large.csv")
+    told(capfd, "large.csv", "--replace")
+    with pytest.raises(ClientError) as refused:
+        boto3.client("s3").get_object(Bucket=NAME, Key="data/large.csv")
+    assert refused.value.response["Error"]["Code"] == "AccessDenied"
+    with pytest.raises(ClientError):
+        boto3.client("s3").put_object(Bucket=NAME, Key="releases/large.csv", Body=b"")
