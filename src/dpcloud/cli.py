@@ -8,14 +8,14 @@ from typing import NoReturn
 import click
 
 from dpcloud.budget import budget
+from dpcloud.cloud.emr import emr
+from dpcloud.cloud.runs import logs, rerun, result, runs, status, stop
+from dpcloud.cloud.upload import upload
 from dpcloud.command import Group, unexpected
 from dpcloud.cost import cost
 from dpcloud.data.commands import data
-from dpcloud.emr_commands import emr
 from dpcloud.plan_command import plan_command
 from dpcloud.running import run
-from dpcloud.runs_commands import logs, rerun, result, runs, status, stop
-from dpcloud.upload import upload
 from dpjobs import __version__
 from dpjobs.errors import INTERRUPTED, NOTHING_SPENT, DpError
 

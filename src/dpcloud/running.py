@@ -162,7 +162,7 @@ def _run(options: Options) -> None:
 def _run_in_aws(options: Options, target: str) -> None:
     from dpcloud.aws.ledger import deployed_ledger
     from dpcloud.aws.stacks import Deployment
-    from dpcloud.cloud_run import Asked, check_cloud, run_there
+    from dpcloud.cloud.run import Asked, check_cloud, run_there
 
     if options.memory is not None:
         allowed = "no --memory: the workers' is that of the deployment"

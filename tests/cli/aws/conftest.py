@@ -51,7 +51,7 @@ def aws(server: Aws, monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
     as_dict = FakeJobRun.as_dict  # moto's tells no reason
     told = lambda run: {**as_dict(run), "ErrorMessage": getattr(run, "error_message", "")}  # noqa: E731
     monkeypatch.setattr(FakeJobRun, "as_dict", told)
-    monkeypatch.setattr("dpcloud.following._FIRST_PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr("dpcloud.cloud.following._FIRST_PAUSE_SECONDS", 0.05)
     for job in glue_backends[ACCOUNT][REGION].jobs.values():
         job.job_runs.clear()
     emr_backends[ACCOUNT][REGION].clusters.clear()

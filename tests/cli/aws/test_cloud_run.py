@@ -11,7 +11,7 @@ from botocore.validate import ParamValidator
 
 from cli.aws.account import PREFIX, TABLE, Aws
 from dpcloud.cli import main
-from dpcloud.following import spent_of
+from dpcloud.cloud.following import spent_of
 
 QUESTION = (
     "--stack",

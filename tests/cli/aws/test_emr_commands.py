@@ -238,7 +238,7 @@ def test_two_that_started_at_once_are_told(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = start_cluster(Deployment(PREFIX))
-    monkeypatch.setattr("dpcloud.emr_commands.live_cluster", lambda deployment: None)  # as both saw it
+    monkeypatch.setattr("dpcloud.cloud.emr.live_cluster", lambda deployment: None)  # as both saw it
     _, err = told(capfd, "start", "--yes")
     assert f"beside it is up and paid for: {other.id}; `dpcloud emr stop` ends them all" in err
 

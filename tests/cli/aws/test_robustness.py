@@ -38,7 +38,7 @@ def ended(server: Aws) -> str:
     """A run that has ended: its id."""
     with pytest.MonkeyPatch.context() as patch, server.working():
         _environment(patch, server.endpoint)
-        patch.setattr("dpcloud.following._FIRST_PAUSE_SECONDS", 0.05)
+        patch.setattr("dpcloud.cloud.following._FIRST_PAUSE_SECONDS", 0.05)
         if server.ledger.balance(TABLE) is None:
             server.ledger.set_total(TABLE, Epsilon(1000), Place(TABLE))
         name = new_run_id()
@@ -57,7 +57,7 @@ def faults(between: Faults, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     """AWS behind a server with faults, a table to send, and no waiting between two tries."""
     monkeypatch.setattr(ExponentialBackoff, "delay_amount", lambda *_: 0)
     monkeypatch.setattr("dpjobs.ledger.dynamodb_table.PATIENCE_SECONDS", 0.3)
-    monkeypatch.setattr("dpcloud.following._FIRST_PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr("dpcloud.cloud.following._FIRST_PAUSE_SECONDS", 0.05)
     monkeypatch.chdir(tmp_path)
     Path("small.csv").write_text("TotalPop\n1\n")
     _environment(monkeypatch, between.endpoint)

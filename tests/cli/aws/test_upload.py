@@ -127,7 +127,7 @@ def test_a_name_that_is_taken_meanwhile(
 ) -> None:
     """S3 itself refuses to write over what came after we had looked."""
     bucket.client("s3").put_object(Bucket=NAME, Key="data/census.csv", Body=b"theirs\n")
-    monkeypatch.setattr("dpcloud.upload._check_place", lambda *_: None)
+    monkeypatch.setattr("dpcloud.cloud.upload._check_place", lambda *_: None)
     assert "something was put there meanwhile" in one_line(capfd, "census.csv")
     assert bucket.body("data/census.csv") == b"theirs\n"
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from dpcloud.aws.errors import AwsError
 from dpcloud.aws.stacks import Deployment
 from dpcloud.aws.starters import starters
-from dpcloud.following import elapsed, usd
+from dpcloud.cloud.following import elapsed, usd
 from dpcloud.targets.base import CloudRun, Target
 from dpcloud.targets.emr import Emr
 from dpcloud.targets.glue import Glue

@@ -10,8 +10,8 @@ from dpcloud.aws import DEFAULT_STACK
 from dpcloud.aws.errors import AwsError
 from dpcloud.aws.ledger import deployed_ledger
 from dpcloud.aws.stacks import Deployment
+from dpcloud.cloud.following import elapsed, spent_of, usd
 from dpcloud.command import Command
-from dpcloud.following import elapsed, spent_of, usd
 from dpcloud.targets.base import CloudRun, Phase
 from dpjobs.errors import InputError
 from dpjobs.ledger import Run
@@ -34,7 +34,7 @@ def _of_run(command: _Command) -> _Command:
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array, nothing else.")
 def runs(stack: str, limit: int, as_json: bool) -> None:
     """List the runs on Glue and EMR, and those that the ledger knows, the newest first."""
-    from dpcloud.runs_table import collect, show, to_json
+    from dpcloud.cloud.runs_table import collect, show, to_json
 
     deployment = Deployment(stack)
     collected = collect(deployment, deployed_ledger(deployment), limit)

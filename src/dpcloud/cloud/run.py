@@ -10,8 +10,8 @@ import click
 from dpcloud.aws.clusters import live_cluster, offer, start_cluster
 from dpcloud.aws.errors import AwsError
 from dpcloud.aws.stacks import Deployment
+from dpcloud.cloud.following import failure, follow
 from dpcloud.engines import engines_of
-from dpcloud.following import failure, follow
 from dpcloud.progress import saying
 from dpcloud.targets.base import ROWS, CloudRun, Phase, Question, Target
 from dpcloud.targets.cloud import find, start_on_glue

@@ -1,0 +1,1 @@
+"""The commands that need a deployment: questions in AWS and what became of them, uploads, clusters."""
