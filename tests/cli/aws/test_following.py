@@ -15,8 +15,8 @@ import pytest
 
 from cli.aws.account import BUCKET, PREFIX, Aws
 from cli.aws.test_cloud_run import QUESTION, typed
-from dpcloud import following
 from dpcloud.aws.stacks import Deployment
+from dpcloud.cloud import following
 from dpcloud.targets.base import CloudRun, Phase
 from dpcloud.targets.emr import Emr
 
