@@ -101,7 +101,7 @@ def status_command(stack: str) -> None:
         click.echo(f"{len(live)} are up and paid for: `dpcloud emr stop` ends them all")
     elif not live:
         click.echo(f"no cluster {stack}-emr is up: `dpcloud emr start` brings one")
-    last = next(clusters(deployment, ("TERMINATING", "TERMINATED", "TERMINATED_WITH_ERRORS")), None)
+    last = next(iter(clusters(deployment, ("TERMINATING", "TERMINATED", "TERMINATED_WITH_ERRORS"))), None)
     if last is not None:
         ended = f"{last.state} {_time(last.ended)}" if last.ended else last.state
         click.echo(f"the last before: {last.id}  {ended}, {_cost(last)}: {last.reason or 'EMR does not say why'}")

@@ -88,4 +88,4 @@ def _interrupted(target: Target, run: CloudRun, ledger: Ledger) -> str:
         return f"was interrupted; {error}"
     if run.phase is Phase.SUCCEEDED:
         return f"was interrupted; the run has succeeded meanwhile: `dpcloud result {run.name}`"
-    return f"was interrupted; the run is stopped; {spent_of(run.name, ledger)}"
+    return f"was interrupted; the run is stopped; {spent_of(run.name, ledger)}{target.stop_leaves}"

@@ -102,7 +102,8 @@ def stop(run_id: str, stack: str) -> None:
     if run.phase.over:
         raise InputError.of("the run is over", run.state, "the id of one that runs")
     target.stop(run)
-    click.echo(f"{run.name} is being stopped; {spent_of(run.name, deployed_ledger(deployment))}")
+    spent = spent_of(run.name, deployed_ledger(deployment))
+    click.echo(f"{run.name} is being stopped; {spent}{target.stop_leaves}")
 
 
 @click.command(cls=Command, epilog="\b\nExample:\n  dpcloud result run-0123456789abcdef0123456789abcdef --json")

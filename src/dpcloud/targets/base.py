@@ -152,6 +152,8 @@ class Target(ABC):
 
     name: str
     title: str
+    stop_leaves: str = ""
+    """What may go on after a stop, as the end of a line; empty where nothing does."""
 
     def __init__(self, deployment: Deployment) -> None:
         self.deployment = deployment

@@ -19,6 +19,8 @@ _PHASES = {
 _LONGEST_NAME = 80
 _TAKEN = "ExecutionAlreadyExists"
 _MOST_TRIES = 50
+_KNOWN_SECONDS = 60
+"""How long after its start an execution may not be found: DescribeExecution is eventually consistent."""
 
 
 class Door(Target):
@@ -51,9 +53,14 @@ class Door(Target):
         raise InputError.of(f"the run has been tried {_MOST_TRIES} times", question.run_id, "a new run id")
 
     def look(self, run: CloudRun) -> CloudRun:
-        """Return the execution as it is now."""
-        with explained("look at an execution of the door", f"`dpcloud status {run.name}`"):
-            return _run(client("stepfunctions").describe_execution(executionArn=run.platform_id))
+        """Return the execution as it is now; as it was where Step Functions does not know yet that it has begun."""
+        try:
+            with explained("look at an execution of the door", f"`dpcloud status {run.name}`"):
+                return _run(client("stepfunctions").describe_execution(executionArn=run.platform_id))
+        except AwsError as error:
+            if error.code != "ExecutionDoesNotExist" or not _just_started(run):
+                raise
+            return run
 
     def find(self, run_id: str) -> CloudRun | None:
         """Return the last execution by this run id."""
@@ -88,6 +95,10 @@ class Door(Target):
     @property
     def _machine(self) -> str:
         return self.deployment.output("ask", "AskMachineArn")
+
+
+def _just_started(run: CloudRun) -> bool:
+    return run.started_at is not None and (datetime.now(UTC) - run.started_at).total_seconds() < _KNOWN_SECONDS
 
 
 def _names(run_id: str) -> Iterator[str]:

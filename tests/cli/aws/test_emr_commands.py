@@ -292,6 +292,28 @@ def test_the_live_cluster_is_the_newest_of_that_name_that_is_up(emr: Any) -> Non
     assert [c.id for c in clusters.clusters(Deployment(PREFIX))] == ids[::-1]
 
 
+def test_the_newest_is_found_on_whatever_page_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """EMR lists "in unsorted order", says its API's documentation; moto keeps one."""
+    now = datetime.now(UTC)
+
+    def told(id_: str, age: int) -> dict[str, Any]:
+        times = {"CreationDateTime": now - timedelta(hours=age)}
+        return {"Id": id_, "Name": NAME, "Status": {"State": "WAITING", "Timeline": times}}
+
+    class Emr:
+        def get_paginator(self, _: str) -> Any:
+            return self
+
+        def paginate(self, **_: object) -> list[dict[str, Any]]:
+            return [
+                {"Clusters": [told("old", 9), told("middle", 5)]},
+                {"Clusters": [told("older", 10), told("new", 1)]},
+            ]
+
+    monkeypatch.setattr(clusters, "client", lambda *_: Emr())
+    assert [c.id for c in clusters.clusters(Deployment(PREFIX))] == ["new", "middle", "old", "older"]
+
+
 # -- status
 
 

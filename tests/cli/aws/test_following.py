@@ -1,18 +1,24 @@
 """Ctrl-C while a run is followed, its logs, and what becomes of a run that nobody waits for."""
 
 import gzip
+import io
 import os
 import pty
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from cli.aws.account import BUCKET, PREFIX, Aws
 from cli.aws.test_cloud_run import QUESTION, typed
+from dpcloud.aws.stacks import Deployment
+from dpcloud.cloud import following
+from dpcloud.targets.base import CloudRun, Phase
+from dpcloud.targets.emr import Emr
 
 WORDS = [sys.executable, "-m", "dpcloud", "run", "--on", "glue", *QUESTION, "--epsilon", "0.5", "--run-id"]
 
@@ -65,6 +71,28 @@ def test_ctrl_c_asks_once_and_leaves_the_run_going(aws: Aws, capfd: pytest.Captu
     shown, _ = typed(capfd, *WORDS[3:], "left")  # the same command follows the very run
     assert "run id left" in shown
     assert len(aws.started) == 1
+
+
+def test_a_step_that_is_stopped_at_ctrl_c_says_what_may_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    class Stopped(Emr):
+        def stop(self, run: CloudRun) -> None:
+            pass
+
+        def look(self, run: CloudRun) -> CloudRun:
+            return replace(run, state="CANCELLED", phase=Phase.STOPPED)
+
+    class Nothing:
+        def find(self, _: str) -> None:
+            pass
+
+    monkeypatch.setattr("sys.stdin", Terminal("y\n"))
+    run = CloudRun(target="emr", run_id="one", platform_id="j/s", state="RUNNING", phase=Phase.RUNNING)
+    said = following._interrupted(Stopped(Deployment(PREFIX)), run, Nothing())
+    assert said.startswith("was interrupted; the run is stopped; nothing is spent; where it ran already, its driver")
 
 
 def test_ctrl_c_without_a_terminal_asks_nothing(aws: Aws) -> None:
