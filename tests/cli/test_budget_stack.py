@@ -164,13 +164,14 @@ def test_a_file_of_this_machine_is_no_name_there(capfd: pytest.CaptureFixture[st
             "no AWS credentials, to look at the stack dp-storage; allowed: `aws sso login`",
         ),
         ({"AWS_ENDPOINT_URL": "no address"}, "AWS cannot be reached (ValueError), to "),
-        ({"AWS_PROFILE": "nobody"}, "AWS cannot be reached (ProfileNotFound), to "),
+        ({"AWS_PROFILE": "nobody"}, "the AWS settings cannot be used (ProfileNotFound), to "),
+        ({"AWS_REGION": "no region"}, "the AWS region that is set is none, to "),
         (
             {"AWS_ENDPOINT_URL": "CLOSED"},
             "AWS cannot be reached (EndpointConnectionError), to look at the stack dp-storage",
         ),
     ],
-    ids=["region", "credentials", "endpoint", "profile", "no reach"],
+    ids=["region", "credentials", "endpoint", "profile", "no region", "no reach"],
 )
 def test_a_machine_that_is_not_set_up(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, changed: dict[str, str | None], said: str
@@ -212,16 +213,19 @@ def test_a_user_who_may_not_look(capfd: pytest.CaptureFixture[str], monkeypatch:
 
 def test_a_user_who_may_look_at_the_ask_stack_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """As an analyst's policy has it: what is refused may be the wrong stack."""
-    from dpcloud import deployed
+    from dpcloud.aws import stacks
+    from dpcloud.aws.errors import AwsError
 
     arn = "arn:aws:dynamodb:us-east-1:123456789012:table/ledger"
 
     def outputs(stack: str) -> dict[str, str] | None:
         if stack != "dp-ask":
-            raise deployed._RefusedError(f"refused: {stack}")
+            error = AwsError(f"refused: {stack}")
+            error.code = "AccessDenied"
+            raise error
         return {"LedgerTableArn": arn}
 
-    monkeypatch.setattr(deployed, "_outputs", outputs)
-    assert deployed.ledger_table("dp") == arn
-    with pytest.raises(deployed._RefusedError, match="^refused: other$"):
-        deployed.ledger_table("other")
+    monkeypatch.setattr(stacks, "outputs_of", outputs)
+    assert stacks.ledger_table("dp") == arn
+    with pytest.raises(AwsError, match=r"^refused: other-storage$"):
+        stacks.ledger_table("other")
