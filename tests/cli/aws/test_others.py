@@ -1,11 +1,13 @@
 """What somebody else may write, who asks through the door or knows an id, does nothing to whoever comes after."""
 
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from moto.glue.models import glue_backends
+from moto.stepfunctions.models import stepfunctions_backends
 
 from cli.aws.account import ACCOUNT, PREFIX, REGION, TABLE, Aws
 from cli.aws.test_cloud_run import QUESTION, typed
@@ -37,12 +39,21 @@ def door(aws: Aws) -> Iterator[Aws]:
     aws.deploy_door()
     yield aws
     aws.destroy("ask")
+    for machine in stepfunctions_backends[ACCOUNT][REGION].state_machines:
+        machine.executions.clear()  # the next test's worker would take them up
 
 
 def execution(aws: Aws, name: str, **words: object) -> None:
     """What whoever may ask can start by themselves."""
     machine = aws.outputs(f"{PREFIX}-ask")["AskMachineArn"]
     aws.client("stepfunctions").start_execution(stateMachineArn=machine, name=name, input=json.dumps(WORDS | words))
+
+
+def until(done: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 60
+    while not done():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def ask(capfd: pytest.CaptureFixture[str], *words: str, code: int = 0) -> tuple[str, str]:
@@ -64,14 +75,25 @@ def test_an_id_that_ends_as_a_second_try_is_a_run_of_its_own(capfd: pytest.Captu
 def test_a_name_that_somebody_has_taken_is_no_answer(capfd: pytest.CaptureFixture[str], door: Aws) -> None:
     """A run id that is known beforehand can be taken: as a name, and by a question of one's own."""
     execution(door, "monthly", run_id="theirs")
-    while door.ledger.find("theirs") is None or not door.ledger.find("theirs").release:
-        pass
+    until(lambda: (row := door.ledger.find("theirs")) and row.release)
     assert "run id monthly" in ask(capfd, "--run-id", "monthly")[0]
     door.hold.set()
     execution(door, "weekly", run_id="weekly")  # its own words, which the ledger has not seen yet
     door.hold.clear()
     line = ask(capfd, "--run-id", "weekly", code=3)[1].splitlines()[-1]
     assert "the run id belongs to another specification" in line
+
+
+def test_somebody_elses_run_by_ones_id_is_not_followed(capfd: pytest.CaptureFixture[str], aws: Aws) -> None:
+    """Known by the id, it has succeeded with another question, and without a release in this ledger."""
+    words = {f"--{name}": word for name, word in WORDS.items()} | {"--run_id": "known"}
+    aws.hold.set()
+    aws.client("glue").start_job_run(JobName="dp-pipelinedp", Arguments=words)
+    [run] = glue_backends[ACCOUNT][REGION].jobs["dp-pipelinedp"].job_runs
+    run.status = "SUCCEEDED"
+    aws.started.append(run.job_run_id)
+    typed(capfd, "run", "--on", "glue", *QUESTION, "--epsilon", "0.5", "--run-id", "known", "--no-wait")
+    assert len(glue_backends[ACCOUNT][REGION].jobs["dp-pipelinedp"].job_runs) == 2
 
 
 def test_the_release_of_another_question_is_none_of_ours(
@@ -95,8 +117,7 @@ def test_a_rerun_asks_what_was_charged_or_nothing(capfd: pytest.CaptureFixture[s
     ask(capfd, "--run-id", "yearly")
     execution(door, "yearly.2", run_id="yearly", epsilon="300")
     spent = door.ledger.balance(TABLE).spent
-    while len(door.started) < 2:
-        pass
+    until(lambda: len(door.started) == 2)
     started = list(door.started)
     line = typed(capfd, "rerun", "yearly", *STACK, "--yes", code=2)[1]
     assert "the last run by this id asked another question than was charged: given 'yearly'" in line
