@@ -174,7 +174,7 @@ def test_who_asked_first_and_was_not_refused_has_asked(monkeypatch: pytest.Monke
         }
 
     told = {
-        "StartExecution": [event("refused", errorCode="ExecutionAlreadyExists"), event("later"), event("first")],
+        "StartExecution": [event("later"), event("first"), event("refused", errorCode="AccessDenied")],
         "StartJobRun": [event("the-door", responseElements={"jobRunId": "jr_1"})],
         "AddJobFlowSteps": [],
     }
