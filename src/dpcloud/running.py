@@ -169,7 +169,8 @@ def _run_in_aws(options: Options, target: str) -> None:
         raise InputError.of(f"--memory on {target}", options.memory, allowed)
     request = options.request()
     names = check_cloud(target, request, options.engine, options.unhardened, options.dataset)
-    run_ids = _run_ids(_base(options), names)
+    base = _base(options)
+    run_ids = _run_ids(base, names)
     asked = Asked(
         target=target,
         request=request,
@@ -185,7 +186,8 @@ def _run_in_aws(options: Options, target: str) -> None:
         copies.check(new_run=options.run_id is None)
     deployment = Deployment(options.stack)
     ledger = deployed_ledger(deployment)
-    outcome = run_there(deployment, ledger, asked)
+    with _one_line(base, names):
+        outcome = run_there(deployment, ledger, asked)
     if outcome:
         _publish(outcome, lambda: ledger.balance(request.dataset), options, copies)
 

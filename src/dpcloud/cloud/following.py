@@ -54,21 +54,22 @@ def usd(amount: Decimal) -> str:
     return f"{amount:.2f}"
 
 
-def spent_of(run_id: str, ledger: Ledger) -> str:
-    """Say what a run has spent, as far as the ledger can be read."""
+def spent_of(run_id: str, ledger: Ledger, again: str | None = None) -> str:
+    """Say what a run has spent, as far as the ledger can be read; `again` is what is typed to go on with it."""
     try:
         row = ledger.find(run_id)
     except LedgerError:
         return f"whether its epsilon is spent is in doubt: `dpcloud status {run_id}`; the same run id pays once"
     if row is None:
         return "nothing is spent"
-    return f"its epsilon {row.epsilon} stays spent; the same command with --run-id {run_id} pays no more"
+    again = again or f"the same question, by its one engine, with --run-id {run_id}"
+    return f"its epsilon {row.epsilon} stays spent; {again} pays no more"
 
 
-def failure(run: CloudRun, ledger: Ledger) -> RunError:
+def failure(run: CloudRun, ledger: Ledger, again: str) -> RunError:
     """Say why a run failed, in a line: the reason, what is spent, and where the whole log is."""
     reason = f": {run.reason}" if run.reason else ""
-    spent = spent_of(run.name, ledger)
+    spent = spent_of(run.name, ledger, again)
     return RunError(f"the run is {run.state}{reason}; {spent}; the whole log: `dpcloud logs {run.name}`")
 
 

@@ -12,7 +12,7 @@ from dpcloud.aws.ledger import deployed_ledger
 from dpcloud.aws.stacks import Deployment
 from dpcloud.cloud.following import elapsed, spent_of, usd
 from dpcloud.command import Command
-from dpcloud.targets.base import CloudRun, Phase
+from dpcloud.targets.base import CloudRun, Phase, Question, printable
 from dpjobs.errors import InputError
 from dpjobs.ledger import Run
 from dpjobs.query import check_run_id
@@ -137,11 +137,13 @@ def rerun(context: click.Context, run_id: str, stack: str, yes: bool, no_wait: b
     from dpcloud.running import run as run_command
     from dpcloud.targets.cloud import find
 
-    _, earlier = find(Deployment(stack), run_id)
+    deployment = Deployment(stack)
+    _, earlier = find(deployment, run_id)
     question = earlier.question
     if question is None:
         raise InputError.of("the run does not say what it was asked", run_id, "one that dpcloud started")
-    what = f"{question.query} of {question.column or 'rows'} of {question.uri}, by {question.engine}"
+    _check_charged(deployment, earlier, question)
+    what = printable(f"{question.query} of {question.column or 'rows'} of {question.uri}, by {question.engine}")
     charge = f"{what}: another epsilon {question.epsilon} is charged, for another draw"
     if yes:
         click.echo(charge, err=True)
@@ -170,6 +172,14 @@ def rerun(context: click.Context, run_id: str, stack: str, yes: bool, no_wait: b
     if question.confidence is not None:
         words["confidence"] = question.confidence
     context.invoke(run_command, **words)
+
+
+def _check_charged(deployment: Deployment, earlier: CloudRun, question: Question) -> None:
+    """Raise InputError unless what AWS remembers is what the ledger charged: an id is anybody's to start runs by."""
+    row = deployed_ledger(deployment).find(earlier.run_id) if earlier.run_id else None
+    if row is not None and row.digest != question.digest():
+        allowed = "`dpcloud run` with the question's own words"
+        raise InputError.of("the last run by this id asked another question than was charged", row.run_id, allowed)
 
 
 def _row(deployment: Deployment, run_id: str) -> Run | None:
@@ -205,7 +215,7 @@ def _next(name: str, run: CloudRun | None, row: Run | None) -> str:
         return f"`dpcloud status {name}` again, or `dpcloud stop {name}`"
     if run is not None and run.phase is Phase.SUCCEEDED:
         return f"`dpcloud logs {name}`: it has succeeded without a release in this ledger"
-    return f"`dpcloud logs {name}`; the command that started it, with --run-id {name}, pays no more"
+    return f"`dpcloud logs {name}`; the same question, by its one engine, with --run-id {name} pays no more"
 
 
 def _unknown(run_id: str) -> InputError:

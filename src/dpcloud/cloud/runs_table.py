@@ -12,7 +12,7 @@ from dpcloud.aws.errors import AwsError
 from dpcloud.aws.stacks import Deployment
 from dpcloud.aws.starters import starters
 from dpcloud.cloud.following import elapsed, usd
-from dpcloud.targets.base import CloudRun, Target
+from dpcloud.targets.base import CloudRun, Target, printable
 from dpcloud.targets.emr import Emr
 from dpcloud.targets.glue import Glue
 from dpjobs.ledger import Ledger, Run
@@ -82,7 +82,7 @@ def show(lines: list[Line]) -> None:
     for line in lines:
         run, row = line.run, line.row
         table.add_row(
-            line.name,
+            printable(line.name),
             run.target if run else "",
             line.state,
             line.when[:19].replace("T", " "),
@@ -90,7 +90,7 @@ def show(lines: list[Line]) -> None:
             usd(run.usd) if run and run.usd is not None else "",
             str(row.epsilon) if row else "0",
             line.who,
-            row.dataset if row else (run.question.uri if run and run.question else ""),
+            printable(row.dataset if row else (run.question.uri if run and run.question else "")),
         )
     console.print(table, soft_wrap=False)
 

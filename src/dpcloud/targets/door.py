@@ -7,7 +7,7 @@ from typing import Any
 
 from dpcloud.aws.errors import AwsError, explained
 from dpcloud.aws.session import client
-from dpcloud.targets.base import CloudRun, Phase, Question, Target, one_line
+from dpcloud.targets.base import CloudRun, Phase, Question, Target, one_line, our_id
 from dpjobs.errors import InputError
 
 _PHASES = {
@@ -63,7 +63,10 @@ class Door(Target):
             return run
 
     def find(self, run_id: str) -> CloudRun | None:
-        """Return the last execution by this run id."""
+        """Return the last execution by this run id.
+
+        Whoever asks names executions, and run ids may end as second tries do: what one was asked says whose it is.
+        """
         if len(run_id) > _LONGEST_NAME:
             return None
         found, executions = None, self._machine.replace(":stateMachine:", ":execution:")
@@ -71,11 +74,13 @@ class Door(Target):
             try:
                 with explained("look at an execution of the door", f"`dpcloud status {run_id}`"):
                     arn = f"{executions}:{name}"
-                    found = _run(client("stepfunctions").describe_execution(executionArn=arn))
+                    run = _run(client("stepfunctions").describe_execution(executionArn=arn))
             except AwsError as error:
                 if error.code not in ("ExecutionDoesNotExist", "InvalidArn"):
                     raise
                 break
+            if run.run_id == run_id:
+                found = run
         return found
 
     def stop(self, run: CloudRun) -> None:
@@ -115,7 +120,7 @@ def _run(told: dict[str, Any]) -> CloudRun:
     state = told["status"]
     return CloudRun(
         target=Door.name,
-        run_id=question.run_id if question else told["name"],
+        run_id=our_id(question.run_id if question else told["name"]),
         platform_id=told["executionArn"],
         state=state,
         phase=_PHASES.get(state, Phase.FAILED),

@@ -13,7 +13,7 @@ from dpcloud.aws.clusters import clusters, hour_of, live_cluster
 from dpcloud.aws.errors import explained
 from dpcloud.aws.session import client
 from dpcloud.aws.stacks import Deployment
-from dpcloud.targets.base import CloudRun, Phase, Question, Target, one_line
+from dpcloud.targets.base import CloudRun, Phase, Question, Target, one_line, our_id
 from dpjobs.errors import InputError
 
 PHASES = {
@@ -156,7 +156,7 @@ def _run(cluster: str, told: dict[str, Any], hour: Decimal | None) -> CloudRun:
     words = (told.get("Config") or told.get("HadoopJarStep") or {}).get("Args", [])
     return CloudRun(
         target=Emr.name,
-        run_id=_after(words, "--run_id") or told["Name"],
+        run_id=our_id(_after(words, "--run_id") or told["Name"]),
         platform_id=f"{cluster}/{told['Id']}",
         state=state,
         phase=phase,

@@ -9,7 +9,7 @@ from typing import Any
 from dpcloud import prices
 from dpcloud.aws.errors import AwsError, explained
 from dpcloud.aws.session import client
-from dpcloud.targets.base import CloudRun, Phase, Question, Target, one_line
+from dpcloud.targets.base import CloudRun, Phase, Question, Target, one_line, our_id
 from dpjobs.errors import InputError
 
 PHASES = {
@@ -128,7 +128,7 @@ def _run(job: str, told: dict[str, Any]) -> CloudRun:
     return CloudRun(
         target=Glue.name,
         # without ours, Glue's own is what the ledger knows it by
-        run_id=arguments.get("--run_id") or told["Id"],
+        run_id=our_id(arguments.get("--run_id")) or told["Id"],
         platform_id=f"{job}/{told['Id']}",
         state=state,
         phase=PHASES.get(state, Phase.FAILED),

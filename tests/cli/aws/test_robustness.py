@@ -140,6 +140,7 @@ def test_credentials_that_have_expired(
     assert "allowed: `aws sso login`, or however you get AWS credentials, and the same command again" in line
 
 
+@pytest.mark.usefixtures("run_id")  # which gives the table its budget
 def test_credentials_that_expire_while_a_run_is_followed(capfd: pytest.CaptureFixture[str], faults: Faults) -> None:
     """The run goes on, whatever became of us; 3, for it may have spent by now."""
     faults.of = lambda call: Fault(400, "ExpiredTokenException") if call.operation == "GetJobRun" else None
