@@ -335,6 +335,28 @@ def test_each_task_waits_for_one_job_with_arguments_that_are_named_here(partitio
     assert {state["Type"] for state in told["States"].values()} == {"Choice", "Task", "Pass", "Fail"}
 
 
+def test_what_glue_cannot_do_now_is_tried_again_and_what_it_says_at_last_is_caught() -> None:
+    """An error that nothing catches ends the execution with the whole job run for its cause."""
+    told = definition(name_prefix="any", partition="aws", timeout_minutes=720)
+    for task in (state for state in told["States"].values() if state["Type"] == "Task"):
+        assert [caught["ErrorEquals"] for caught in task["Catch"]] == [["States.ALL"]]
+        assert task["ResultSelector"] == {"JobRunState.$": "$.JobRunState"}
+        busy, trouble = task["Retry"]
+        assert busy["ErrorEquals"] == ["Glue.ConcurrentRunsExceededException"]
+        first, rate, most = busy["IntervalSeconds"], busy["BackoffRate"], busy["MaxDelaySeconds"]
+        waits = [min(first * rate**attempt, most) for attempt in range(busy["MaxAttempts"])]
+        assert 600 <= sum(waits) <= 1800  # ten minutes and more, as `dpcloud run` does, but not for days
+        assert {"Glue.AWSGlueException", "Glue.ThrottlingException", "Glue.InternalServiceException"} <= {
+            *trouble["ErrorEquals"]
+        }
+        assert trouble["MaxAttempts"] >= 3
+        # what has run and failed has been paid for: that is not run again
+        assert not {"States.ALL", "States.TaskFailed", "States.Timeout"} & {
+            *busy["ErrorEquals"],
+            *trouble["ErrorEquals"],
+        }
+
+
 def test_a_field_is_looked_for_before_it_is_looked_at() -> None:
     """On AWS a comparison with a field that is not there ends the execution; here it is only false."""
     told = definition(name_prefix="any", partition="aws", timeout_minutes=720)

@@ -78,6 +78,22 @@ def test_only_what_is_ours_is_listened_to() -> None:
     ]
 
 
+def test_every_end_is_told_the_bad_ones_above_all() -> None:
+    """Each state that ends a step, a cluster or a question, and the start of a cluster, from which on it costs."""
+    found = notice()
+    listened = {
+        kind: found.resolved("notice", rule["EventPattern"])["detail"]
+        for kind, rule in rules(found).items()
+        if "EventPattern" in rule
+    }
+    assert {kind: set(each.get("state", each.get("status", ()))) for kind, each in listened.items()} == {
+        "Glue Job State Change": set(),  # all that there are: Glue tells of ends alone
+        "EMR Step Status Change": {"COMPLETED", "FAILED", "CANCELLED", "INTERRUPTED"},
+        "EMR Cluster State Change": {"STARTING", "TERMINATED", "TERMINATED_WITH_ERRORS"},
+        "Step Functions Execution Status Change": {"SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"},
+    }
+
+
 def test_twice_a_day_a_look_that_takes_a_day() -> None:
     found = notice()
     look = rules(found)["rate(12 hours)"]
@@ -198,6 +214,10 @@ def test_only_this_accounts_services_assume_the_roles() -> None:
     machine = {"aws:SourceArn": f"{PREFIX}notice-Told"}
     assert account.trusts(PUBLISHER, "states.amazonaws.com", ours | machine)
     assert account.trusts(STARTER, "events.amazonaws.com", ours)
+    assert not account.trusts(PUBLISHER, "states.amazonaws.com", ours)
+    assert not account.trusts(
+        PUBLISHER, "states.amazonaws.com", ours | {"aws:SourceArn": "arn:aws:sns:eu-west-1:x:y"}
+    )
     for role, service in ((PUBLISHER, "states.amazonaws.com"), (STARTER, "events.amazonaws.com")):
         assert not account.trusts(role, service, {"aws:SourceAccount": "999999999999"} | machine)
         assert not account.trusts(role, "lambda.amazonaws.com", ours | machine)

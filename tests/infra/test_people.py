@@ -209,6 +209,11 @@ def test_nobody_has_the_policies_but_whom_the_owner_gives_them(which: str) -> No
 # -- the machine's own role
 
 
+def test_the_machine_is_a_standard_one() -> None:
+    """An Express one knows no names: a start whose answer is lost, and is tried again, would run twice."""
+    assert scenario("defaults").only("ask", "StepFunctions::StateMachine")["StateMachineType"] == "STANDARD"
+
+
 def test_the_machine_may_start_watch_and_stop_the_two_jobs_and_nothing_else() -> None:
     asked = account("defaults")
     runs = {"glue:StartJobRun", "glue:GetJobRun", "glue:GetJobRuns", "glue:BatchStopJobRun"}

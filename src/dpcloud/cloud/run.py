@@ -170,8 +170,10 @@ def _started(deployment: Deployment, asked: Asked, spec: JobSpec) -> tuple[Targe
 def _under_way(deployment: Deployment, question: Question) -> tuple[Target, CloudRun] | None:
     try:
         target, run = find(deployment, question.run_id)
-    except InputError:  # none, or none that may be looked at: a second start pays nothing
-        return None
+    except InputError as error:
+        if isinstance(error, AwsError) and not error.denied:
+            raise  # there may be one, and a second would be paid for beside it
+        return None  # none, or none that may be looked at: a second start is charged nothing
     if run.question is None or run.question.words != question.words:  # somebody else's, by the same id
         return None
     # one that has succeeded since the ledger was asked is fetched, not started once more

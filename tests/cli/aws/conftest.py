@@ -44,7 +44,7 @@ def server() -> Iterator[Aws]:
 
 @pytest.fixture
 def aws(server: Aws, monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
-    """The account, with a budget of 10 for its table, and a worker."""
+    """The account, with a budget for its table that is less than the largest epsilon, and a worker."""
     monkeypatch.delenv("AWS_REGION", raising=False)
     for name, value in {**dynamodb_local.ENVIRONMENT, "AWS_ENDPOINT_URL": server.endpoint}.items():
         monkeypatch.setenv(name, value)
@@ -59,6 +59,6 @@ def aws(server: Aws, monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
     server.hold.clear()
     server.fail = None
     if server.ledger.balance(TABLE) is None:
-        server.ledger.set_total(TABLE, Epsilon(1000), Place(TABLE))
+        server.ledger.set_total(TABLE, Epsilon(900), Place(TABLE))
     with server.working():
         yield server

@@ -133,6 +133,7 @@ def test_the_logs_of_a_step_are_its_own_and_its_drivers(aws: Aws, capfd: pytest.
         (f"steps/{step['Id']}/controller.gz", "not ours\n"),
         (f"containers/{application}/container_1700000000000_0001_01_000001/stderr.gz", "the driver's line\n"),
         (f"containers/{application}/container_1700000000000_0001_01_000002/stderr.gz", "an executor's line\n"),
+        ("containers/application_1700000000000_0002/container_1700000000000_0002_01_000001/stderr.gz", "another's\n"),
     ):
         aws.client("s3").put_object(Bucket=BUCKET, Key=f"{root}/{key}", Body=gzip.compress(text.encode()))
     shown, _ = typed(capfd, "logs", run_id, "--stack", PREFIX)

@@ -108,4 +108,5 @@ def test_every_state_has_its_meaning() -> None:
 
 def test_a_reason_is_one_short_line() -> None:
     assert one_line("a\n b\t\nc" + "x" * 500) == "a b c" + "x" * 395 + "…"
+    assert one_line("a\x1b[31m b\x07c\u202ed") == "a [31m b c d"  # a terminal would obey
     assert one_line(None) == ""

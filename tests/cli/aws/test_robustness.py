@@ -40,7 +40,7 @@ def ended(server: Aws) -> str:
         _environment(patch, server.endpoint)
         patch.setattr("dpcloud.cloud.following._FIRST_PAUSE_SECONDS", 0.05)
         if server.ledger.balance(TABLE) is None:
-            server.ledger.set_total(TABLE, Epsilon(1000), Place(TABLE))
+            server.ledger.set_total(TABLE, Epsilon(900), Place(TABLE))
         name = new_run_id()
         main([*ASK, "--run-id", name])
     return name
