@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from dpcloud.targets.base import Phase, Question, one_line
 from dpcloud.targets.emr import PHASES as STEP_PHASES
 from dpcloud.targets.glue import PHASES as RUN_PHASES
+from dpcloud.targets.glue import reason_of
 from dpjobs.engines import ENGINES
 from dpjobs.epsilon import Epsilon
 from dpjobs.errors import InputError
@@ -110,3 +111,8 @@ def test_a_reason_is_one_short_line() -> None:
     assert one_line("a\n b\t\nc" + "x" * 500) == "a b c" + "x" * 395 + "…"
     assert one_line("a\x1b[31m b\x07c\u202ed") == "a [31m b c d"  # a terminal would obey
     assert one_line(None) == ""
+
+
+@pytest.mark.parametrize("kind", ["", "SystemExit: ", "Ended: ", "dpjobs.platforms.glue.Ended: "])
+def test_glues_reason_is_the_line_of_the_script(kind: str) -> None:
+    assert reason_of(f"{kind}no such column: given 'x'; allowed: y") == "no such column: given 'x'; allowed: y"
