@@ -161,7 +161,7 @@ def test_a_question_becomes_one_run_with_the_fixed_arguments(
 BAD: dict[str, list[Any]] = {
     "run_id": ["", "--ledger", 1],
     "engine": ["", "diffprivlib", "Tumult", "--engine", ["opendp"]],
-    "s3_file": ["", "--ledger", "/etc/passwd", "S3://bucket/x", "hdfs://x", {"a": 1}],
+    "s3_file": ["", "--ledger", "/etc/passwd", "s3.csv", "s3a://bucket/x", "S3://bucket/x", "hdfs://x", {"a": 1}],
     "query": ["", "MEDIAN", "mean", "MEAN ", "--query", True],
     "column_name": ["", "--ledger=mine", 5],
     "epsilon": ["", "--epsilon", 1, 0.5],

@@ -228,6 +228,16 @@ def played(monkeypatch: pytest.MonkeyPatch, target: Played) -> None:
     monkeypatch.setattr(run, "start_on_glue", lambda _, question: (target, target.start(question)))
 
 
+def test_an_epsilon_that_no_engine_can_share_out_starts_nothing(
+    ledger: SQLiteLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = Played()
+    played(monkeypatch, target)
+    with pytest.raises(InputError, match="epsilon is too small for MEAN"):
+        run_there(Deployment("dp"), ledger, asked(words={"query": "MEAN", "epsilon": "0.000001"}))
+    assert target.started == []
+
+
 def test_a_table_that_has_another_budget_is_refused_before_anything_starts(
     ledger: SQLiteLedger, monkeypatch: pytest.MonkeyPatch, cluster: list[str]
 ) -> None:
