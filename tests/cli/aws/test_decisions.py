@@ -228,6 +228,15 @@ def played(monkeypatch: pytest.MonkeyPatch, target: Played) -> None:
     monkeypatch.setattr(run, "start_on_glue", lambda _, question: (target, target.start(question)))
 
 
+@pytest.mark.parametrize("target", ["glue", "emr"])
+@pytest.mark.parametrize("column", ["", "*", "-x", "--ledger"])
+def test_a_columns_name_that_would_become_another_word_is_refused(target: str, column: str) -> None:
+    """Refused here: a script that takes it for something else answers another question, or never ends well."""
+    request = replace(asked().request, column=column)
+    with pytest.raises(InputError, match=r"a column's name that (Glue|EMR) hands on as something else"):
+        run.check_cloud(target, request, "opendp", False, None)
+
+
 def test_an_epsilon_that_no_engine_can_share_out_starts_nothing(
     ledger: SQLiteLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -420,6 +429,23 @@ def test_a_run_that_is_charged_and_has_no_release_shows_none(
     assert said.startswith("the run has no release: given 'run-1'")
     said = told(monkeypatch, ledger, runs.status, "jr_1")
     assert f"ledger: epsilon 1 of {ADDRESS} is spent; there is no release yet" in said
+
+
+def test_what_a_busy_aws_does_not_tell_is_not_told_as_none(
+    ledger: SQLiteLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    busy = AwsError("AWS is too busy")
+    busy.code = "ThrottlingException"
+
+    def find(*_: object) -> None:
+        raise busy
+
+    release(ledger, asked().specs[0])
+    monkeypatch.setattr(runs, "deployed_ledger", lambda _: ledger)
+    monkeypatch.setattr("dpcloud.targets.cloud.find", find)
+    assert CliRunner().invoke(runs.status, ["run-1", "--stack", "dp"]).exception is busy
+    busy.code = "AccessDenied"  # who may not look is told what the ledger says
+    assert "is spent; released " in CliRunner().invoke(runs.status, ["run-1", "--stack", "dp"]).output
 
 
 # -- the list

@@ -226,12 +226,27 @@ def test_a_lost_answer_starts_no_second_cluster(emr: Any, monkeypatch: pytest.Mo
 
 
 def test_a_start_that_fails_is_no_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor is a cluster that was up before what was started."""
+    start_cluster(Deployment(PREFIX))
+
     def run_job_flow(self: ElasticMapReduceResponse) -> Any:
         raise RuntimeError
 
     monkeypatch.setattr(ElasticMapReduceResponse, "run_job_flow", run_job_flow)
     with pytest.raises(AwsError, match=f"to start the cluster {NAME}"):
         start_cluster(Deployment(PREFIX))
+
+
+def test_a_start_that_cannot_be_looked_at_is_a_start(emr: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is up and paid for, whoever may see it."""
+
+    def cluster_of(cluster_id: str) -> Cluster:
+        raise AwsError("AWS does not let you look at an EMR cluster")
+
+    monkeypatch.setattr(clusters, "cluster_of", cluster_of)
+    cluster = start_cluster(Deployment(PREFIX))
+    assert [c["Id"] for c in emr.list_clusters()["Clusters"]] == [cluster.id]
+    assert cluster.state == "STARTING"
 
 
 def test_two_that_started_at_once_are_told(
@@ -360,8 +375,9 @@ def test_stop_asks_when_a_step_would_be_lost(
 ) -> None:
     id_ = start_cluster(Deployment(PREFIX)).id
     emr.add_job_flow_steps(JobFlowId=id_, Steps=[{"Name": "run-1", "HadoopJarStep": {"Jar": "command-runner.jar"}}])
-    backend()[id_].steps[0].state = "RUNNING"
-    assert "no terminal to ask in, and nothing was done; allowed: --yes" in one_line(capfd, "stop")
+    for state in ("PENDING", "RUNNING"):
+        backend()[id_].steps[0].state = state
+        assert "no terminal to ask in, and nothing was done; allowed: --yes" in one_line(capfd, "stop")
     answers(monkeypatch, "n")
     assert one_line(capfd, "stop").endswith("nothing was done, as you said")
     assert live_cluster(Deployment(PREFIX)) is not None
