@@ -11,6 +11,7 @@ from dpcloud.aws.clusters import live_cluster, offer, start_cluster
 from dpcloud.aws.errors import AwsError
 from dpcloud.aws.stacks import Deployment
 from dpcloud.cloud.following import failure, follow
+from dpcloud.command import typed
 from dpcloud.engines import engines_of
 from dpcloud.progress import saying
 from dpcloud.targets.base import BY_ADDRESS, ROWS, CloudRun, Phase, Question, Target
@@ -106,18 +107,18 @@ def run_there(deployment: Deployment, ledger: Ledger, asked: Asked) -> "Outcome 
         raise InputError.of("several runs without waiting, which go one after another", given, allowed)
     if asked.target == "emr" and open_:
         _cluster_for(deployment, asked)
-    with saying(asked.progress) as say:
-        for spec in open_:
-            began = time.monotonic()
+    for spec in open_:
+        began = time.monotonic()
+        with saying(asked.progress):
             target, run = _started(deployment, asked, spec)
-            if not asked.wait:
-                click.echo(spec.run_id)
-                return None
-            run = follow(target, run, ledger, say)
-            if run.phase is not Phase.SUCCEEDED:
-                raise failure(run, ledger, _again(asked, spec))
-            outcome.releases[spec.run_id] = release_of(spec, ledger)
-            outcome.seconds[spec.run_id] = run.seconds or time.monotonic() - began
+        if not asked.wait:
+            click.echo(spec.run_id)
+            return None
+        run = follow(target, run, ledger, asked.progress)
+        if run.phase is not Phase.SUCCEEDED:
+            raise failure(run, ledger, _again(asked, spec))
+        outcome.releases[spec.run_id] = release_of(spec, ledger)
+        outcome.seconds[spec.run_id] = run.seconds or time.monotonic() - began
     return Outcome({s.run_id: outcome.releases[s.run_id] for s in asked.specs}, outcome.seconds)
 
 
@@ -163,7 +164,8 @@ def _started(deployment: Deployment, asked: Asked, spec: JobSpec) -> tuple[Targe
     except KeyboardInterrupt:
         again = f"{_again(asked, spec)} pays once"
         raise InterruptError(f"was interrupted while the run was started, which it may be; {again}") from None
-    _tell(f"{spec.run_id} is started on {target.title}; from elsewhere: `dpcloud status {spec.run_id}`")
+    elsewhere = typed(f"`dpcloud status {spec.run_id}`", deployment.prefix)
+    _tell(f"{spec.run_id} is started on {target.title}; from elsewhere: {elsewhere}")
     return target, run
 
 

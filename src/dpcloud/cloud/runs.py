@@ -11,7 +11,7 @@ from dpcloud.aws.errors import AwsError
 from dpcloud.aws.ledger import deployed_ledger
 from dpcloud.aws.stacks import Deployment
 from dpcloud.cloud.following import elapsed, spent_of, usd
-from dpcloud.command import Command
+from dpcloud.command import Command, typed
 from dpcloud.targets.base import CloudRun, Phase, Question, printable
 from dpjobs.errors import InputError
 from dpjobs.ledger import Run
@@ -40,8 +40,7 @@ def runs(stack: str, limit: int, as_json: bool) -> None:
     collected = collect(deployment, deployed_ledger(deployment), limit)
     if as_json:
         click.echo(to_json(collected.lines))
-        return
-    if not collected.lines:
+    elif not collected.lines:
         click.echo("no runs yet")
     else:
         show(collected.lines)
@@ -67,12 +66,12 @@ def status(run_id: str, stack: str) -> None:
             click.echo(f"reason: {run.reason}")
     name = row.run_id if row else run_id
     if row is None:
-        click.echo("ledger: nothing is spent yet")
+        click.echo(f"ledger: nothing is spent{'' if run is not None and run.phase.over else ' yet'}")
     elif row.release is None:
         click.echo(f"ledger: epsilon {row.epsilon} of {row.dataset} is spent; there is no release yet")
     else:
         click.echo(f"ledger: epsilon {row.epsilon} of {row.dataset} is spent; released {row.committed_at}")
-    click.echo(f"next: {_next(name, run, row)}")
+    click.echo(typed(f"next: {_next(name, run, row)}", stack))
 
 
 @click.command(cls=Command, epilog="\b\nExample:\n  dpcloud logs run-0123456789abcdef0123456789abcdef")
@@ -88,7 +87,8 @@ def logs(run_id: str, stack: str) -> None:
         click.echo(line)
     if not some:
         when = "EMR brings logs every five minutes" if run.target == "emr" else "Glue brings logs within a minute"
-        click.echo(f"no log has arrived yet ({when}): `dpcloud logs {run.name}` again then", err=True)
+        again = typed(f"`dpcloud logs {run.name}` again then", stack)
+        click.echo(f"no log has arrived yet ({when}): {again}", err=True)
 
 
 @click.command(cls=Command, epilog="\b\nExample:\n  dpcloud stop run-0123456789abcdef0123456789abcdef")
@@ -102,8 +102,8 @@ def stop(run_id: str, stack: str) -> None:
     if run.phase.over:
         raise InputError.of("the run is over", run.state, "the id of one that runs")
     target.stop(run)
-    spent = spent_of(run.name, deployed_ledger(deployment))
-    click.echo(f"{run.name} is being stopped; {spent}{target.stop_leaves}")
+    spent = typed(spent_of(run.name, deployed_ledger(deployment)), stack)
+    click.echo(f"{run.name} is being stopped; {spent}{typed(target.stop_leaves, stack)}")
 
 
 @click.command(cls=Command, epilog="\b\nExample:\n  dpcloud result run-0123456789abcdef0123456789abcdef --json")
@@ -215,7 +215,10 @@ def _next(name: str, run: CloudRun | None, row: Run | None) -> str:
         return f"`dpcloud status {name}` again, or `dpcloud stop {name}`"
     if run is not None and run.phase is Phase.SUCCEEDED:
         return f"`dpcloud logs {name}`: it has succeeded without a release in this ledger"
-    return f"`dpcloud logs {name}`; the same question, by its one engine, with --run-id {name} pays no more"
+    return (
+        f"`dpcloud logs {name}`, for who may read it; the same question, by its one engine, with --run-id {name} "
+        "pays no more"
+    )
 
 
 def _unknown(run_id: str) -> InputError:

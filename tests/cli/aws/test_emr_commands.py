@@ -383,7 +383,7 @@ def test_stop_asks_when_a_step_would_be_lost(
     assert live_cluster(Deployment(PREFIX)) is not None
     out, err = told(capfd, "stop", "--yes", "--no-wait")
     assert out == f"{id_} is about to end\n"
-    assert err == "1 steps would be lost: run-1 (RUNNING).\n"
+    assert err == "1 step would be lost: run-1 (RUNNING).\n"
     assert live_cluster(Deployment(PREFIX)) is None
 
 
@@ -423,7 +423,7 @@ def test_shell_prints_the_command_where_a_part_is_missing(
     command = f"aws ssm start-session --target {instance} --region us-east-1\n"
     assert told(capfd, "shell") == (
         command,
-        "not installed here: aws, session-manager-plugin; where both are, type:\n",
+        "not installed here: aws, session-manager-plugin; where `aws` and its session-manager-plugin are, type:\n",
     )
     program(tmp_path / "aws")
     out, err = told(capfd, "shell")
