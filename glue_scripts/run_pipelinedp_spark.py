@@ -9,5 +9,5 @@ from dpjobs.platforms import glue
 
 OTHERS = ("opendp", "tumult-core", "diffprivlib")
 
-if __name__ == "__main__" and (code := glue.main(sys.argv[1:], engine="pipelinedp", others=OTHERS)):
-    sys.exit(code)
+if __name__ == "__main__":
+    glue.main(sys.argv[1:], engine="pipelinedp", others=OTHERS)

@@ -4,5 +4,5 @@ import sys
 
 from dpjobs.platforms import glue
 
-if __name__ == "__main__" and (code := glue.main(sys.argv[1:], engine="tumult")):
-    sys.exit(code)
+if __name__ == "__main__":
+    glue.main(sys.argv[1:], engine="tumult")

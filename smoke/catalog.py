@@ -1,6 +1,6 @@
 """All lines of the checklist, in the order of docs/operations.md (a test keeps the two equal)."""
 
-from smoke import check_answers, check_emr, check_glue, check_storage
+from smoke import check_answers, check_door, check_emr, check_glue, check_storage
 from smoke.checks import Check
 
 CHECKS: tuple[Check, ...] = (
@@ -11,6 +11,8 @@ CHECKS: tuple[Check, ...] = (
     check_glue.glue_releases,
     check_glue.glue_fixed,
     check_glue.glue_no_total,
+    check_door.ask,
+    check_door.ask_shape,
     check_glue.glue_logs,
     check_glue.glue_log_keys,
     check_glue.glue_metrics,

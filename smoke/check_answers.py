@@ -55,7 +55,7 @@ def _check_release(seen: Seen, run: Run) -> str:
 @check("charged", "Every run is charged once, by a transaction on the table's ARN", Stage.RAN, needs=("runs",))
 def charged(seen: Seen) -> str:
     """The ledger's balance and history of the census table (`dpcloud budget show` and `history`)."""
-    ended = [run for run in (*seen.glue_runs.values(), *seen.steps.values()) if run.succeeded]
+    ended = [run for run in seen.charged_runs if run.succeeded]
     if not ended:
         raise Failed("no run has succeeded")
     ledger = ledger_of(seen)
@@ -65,7 +65,7 @@ def charged(seen: Seen) -> str:
         raise Failed(f"spent is {spent}, but the history says otherwise")
     if missing := {run.run_id for run in ended} - {row.run_id for row in history if row.committed_at}:
         raise Failed(f"not in the history: {', '.join(sorted(missing))}")
-    if spent != EPSILON * len(history) or len(history) > len(seen.glue_runs) + len(seen.steps):
+    if spent != EPSILON * len(history) or len(history) > len(seen.charged_runs):
         raise Failed(f"{len(history)} runs of epsilon {EPSILON} each have spent {spent}")
     return f"{len(history)} runs, spent {spent}"
 

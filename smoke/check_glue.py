@@ -78,7 +78,7 @@ def glue_no_total(seen: Seen) -> str:
         raise Failed(f"why it failed is nowhere to be seen, neither in its message nor in the logs: {run.message}")
     balance = ledger_of(seen).balance(seen.address)
     spent = TOTAL - (TOTAL if balance is None else balance.left)
-    if spent > EPSILON * (len(seen.glue_runs) + len(seen.steps)):
+    if spent > EPSILON * len(seen.charged_runs):
         raise Failed(f"spent is {spent}")
     return f"FAILED: {_REFUSAL}; spent stays {spent}"
 

@@ -42,7 +42,10 @@ class Skipped(Exception):
 
 @dataclass
 class Run:
-    """A Glue job run or an EMR step: where its release should be, and what became of it."""
+    """A Glue job run, an EMR step or a question: where its release should be, and what became of it.
+
+    `printed` is what the command that asked it has printed, where one did.
+    """
 
     name: str
     run_id: str
@@ -50,6 +53,7 @@ class Run:
     state: str = "not started"
     message: str = ""
     platform_id: str = ""
+    printed: str = ""
 
     @property
     def succeeded(self) -> bool:
@@ -71,12 +75,18 @@ class Seen:
     glue_runs: dict[str, Run] = field(default_factory=dict)
     probes: dict[str, Run] = field(default_factory=dict)
     steps: dict[str, Run] = field(default_factory=dict)
+    asked: dict[str, Run] = field(default_factory=dict)
     cluster_end: str = ""
     stood: list[str] = field(default_factory=list)
     """What there was before the removal, what `cdk destroy` left of it, and then what was left in the end."""
     destroyed_left: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
     began: float = field(default_factory=time.time)
+
+    @property
+    def charged_runs(self) -> list[Run]:
+        """The runs that may each have been charged once."""
+        return [*self.glue_runs.values(), *self.steps.values(), *self.asked.values()]
 
     def glue_logs(self) -> list[LogGroup]:
         """Where the Glue runs can have logged."""

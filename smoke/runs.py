@@ -12,6 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from dpjobs.errors import DpError
 from smoke.account import code_of
 from smoke.checks import Run, Seen
+from smoke.questions import ask, ask_badly
 from smoke.settings import COLUMN, ENGINES, EPSILON, LOWER, QUESTION, RUN_SECONDS, TOTAL, UPPER
 
 _DONE = {"SUCCEEDED", "FAILED", "STOPPED", "TIMEOUT", "ERROR", "EXPIRED"}  # Glue's
@@ -21,6 +22,8 @@ _BUSY_SECONDS = 300
 
 MOVED, RENAMED, UNKNOWN = "--ledger as an argument", "--ledger=x as a name", "a table without a total"
 """The names of the runs that try to get round the rules."""
+ASKED, BADLY_ASKED = "a question by the command line", "a question of another shape"
+"""The names of what goes through the door."""
 
 
 def prepare(seen: Seen) -> None:
@@ -62,6 +65,8 @@ def start_and_wait(seen: Seen) -> None:
     seen.probes[MOVED] = _glue(seen, f"Glue run with {MOVED}", pipelinedp, {**again, "--ledger": "x"})
     seen.probes[RENAMED] = _glue(seen, f"Glue run with {RENAMED}", tumult, {"--ledger=x": "y"})
     _wait(seen, seen.probes.values())
+    seen.asked[ASKED] = ask(seen)
+    seen.asked[BADLY_ASKED] = ask_badly(seen)
     seen.probes[UNKNOWN] = _glue(seen, f"Glue run on {UNKNOWN}", pipelinedp, {"--s3_file": seen.untold})
     _wait(seen, [seen.probes[UNKNOWN]])
 

@@ -28,7 +28,8 @@ Example:
 Exit codes:
     0  done
     2  refused or failed before any epsilon was spent
-    3  failed when epsilon was spent, or may have been; the same run id pays once
+    3  failed when epsilon was spent, or may have been; the same run id pays once;
+       a run that failed on Glue or EMR, too: the line says whether epsilon is spent
   130  interrupted (143 by SIGTERM, 129 by SIGHUP); the line says whether epsilon is spent
 
 \b

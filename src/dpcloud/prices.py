@@ -102,7 +102,8 @@ EMR = {
 
 PER_USE = (
     "objects and requests in S3, the ledger's requests (DynamoDB), logs and flow logs (CloudWatch), requests to KMS, "
-    "the versions that a key's yearly rotation keeps, the notices (SNS and Step Functions), the trail's own log"
+    "the versions that a key's yearly rotation keeps, the door and the notices (Step Functions, SNS), the trail's "
+    "own log"
 )
 """What costs little and only by use, and so is not counted."""
 

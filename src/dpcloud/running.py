@@ -54,7 +54,7 @@ Examples:
 @click.option("--engine", default="pipelinedp", show_default=True, help=engines_help())
 @click.option("--unhardened", is_flag=True, help=f"Allow {_UNHARDENED}: a sampler that is not made for an adversary.")
 @click.option("--on", "target", default="laptop", show_default=True, help=_ON)
-@click.option("--stack", default=DEFAULT_STACK, show_default=True, help="On glue and emr: the stacks' prefix.")
+@click.option("--stack", help=f"On glue and emr: the stacks' prefix.  [default: {DEFAULT_STACK}]")
 @click.option("--no-wait", is_flag=True, help="On glue and emr: start it, print its run id, and leave it going.")
 @click.option("--yes", is_flag=True, help="On emr: start a cluster where none is up, without asking.")
 @click.option("--memory", help="What counting may use, such as 2GB; more is spilled to a private folder.")
@@ -93,7 +93,7 @@ class Options:
     engine: str
     unhardened: bool
     target: str
-    stack: str
+    stack: str | None
     no_wait: bool
     yes: bool
     memory: str | None
@@ -134,6 +134,9 @@ def _run(options: Options) -> None:
     if target in IN_AWS:
         _run_in_aws(options, target)
         return
+    if options.stack is not None:  # who forgot --on would spend another budget, this machine's
+        allowed = f"--on {' or '.join(IN_AWS)}, or no --stack: a run on this machine charges this machine's ledger"
+        raise InputError.of("--stack where nothing that is deployed is used", f"--on {target}", allowed)
     if options.no_wait:
         raise InputError.of("--no-wait where a run ends with its command", target, f"--on {' or '.join(IN_AWS)}")
     names = engines_of(options.engine, target, options.unhardened)
@@ -169,7 +172,8 @@ def _run_in_aws(options: Options, target: str) -> None:
         raise InputError.of(f"--memory on {target}", options.memory, allowed)
     request = options.request()
     names = check_cloud(target, request, options.engine, options.unhardened, options.dataset)
-    run_ids = _run_ids(_base(options), names)
+    base = _base(options)
+    run_ids = _run_ids(base, names)
     asked = Asked(
         target=target,
         request=request,
@@ -183,9 +187,10 @@ def _run_in_aws(options: Options, target: str) -> None:
     copies = Copies(options.output) if options.output is not None else None
     if copies:
         copies.check(new_run=options.run_id is None)
-    deployment = Deployment(options.stack)
+    deployment = Deployment(options.stack or DEFAULT_STACK)
     ledger = deployed_ledger(deployment)
-    outcome = run_there(deployment, ledger, asked)
+    with _one_line(base, names):
+        outcome = run_there(deployment, ledger, asked)
     if outcome:
         _publish(outcome, lambda: ledger.balance(request.dataset), options, copies)
 

@@ -122,6 +122,7 @@ def test_the_help_says_exit_codes_places_and_completion(capsys: pytest.CaptureFi
     shown = capsys.readouterr().out
     for code in ("  2  ", "  3  ", "130  "):
         assert code in shown
+    assert "a run that failed on Glue or EMR, too" in shown  # 3, whatever it has spent
     for word in ("DPCLOUD_HOME", "~/.local/share/dpcloud", "_DPCLOUD_COMPLETE=bash_source"):
         assert word in shown
     main(["run", "--help"])

@@ -21,8 +21,8 @@ from deploy.runner import Runner
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:Tried to parse")]
 ROWS = 2000
 PASSED = {
-    "stacks", "glue-jobs", "glue-runs", "glue-releases", "glue-fixed", "glue-no-total", "emr-cluster", "emr-steps",
-    "emr-releases", "charged", "warehouse", "releases-once", "removed",
+    "stacks", "glue-jobs", "glue-runs", "glue-releases", "glue-fixed", "glue-no-total", "ask", "ask-shape",
+    "emr-cluster", "emr-steps", "emr-releases", "charged", "warehouse", "releases-once", "removed",
 }  # fmt: skip
 
 
@@ -101,12 +101,12 @@ def test_the_table_is_printed_and_the_price_said_before_anything_is_made(rehears
 
 
 def test_the_runs_were_real_and_printed_their_releases_and_nothing_else(rehearsal: Rehearsal) -> None:
-    """Four answers, one repeated, two refused: each an own spark-submit of what was deployed."""
+    """Five answers, one repeated, two refused: each an own spark-submit of what was deployed."""
     printed = [json.loads(d.stdout[d.stdout.index("{") :]) for d in rehearsal.submitted.values() if not d.returncode]
-    assert sorted(release["engine"] for release in printed) == ["pipelinedp"] * 3 + ["tumult"] * 2
+    assert sorted(release["engine"] for release in printed) == ["pipelinedp"] * 4 + ["tumult"] * 2
     by_run = {release["run_id"]: release for release in printed}
-    assert len(by_run) == 4  # the repeated run shows the stored release
-    shown = rehearsal.saw("glue-releases") + rehearsal.saw("emr-releases")
+    assert len(by_run) == 5  # the repeated run shows the stored release
+    shown = rehearsal.saw("glue-releases") + rehearsal.saw("emr-releases") + rehearsal.saw("ask")
     for run_id, release in by_run.items():
         assert f"{run_id}.json: {release['value']:,.2f}" in shown
         assert release["dataset"].endswith("/data/acs2017_county_data.csv")

@@ -47,7 +47,7 @@ def table(seen: dict[str, dict[str, dict[str, str]]]) -> str:
     """The table of faults and targets, in Markdown."""
     rows = ["| fault | Glue | EMR |", "|---|---|---|"]
     for fault, by_target in seen.items():
-        cells = [by_target.get(target, {}).get("said", "not tried") for target in TARGETS]
+        cells = [by_target.get(target, {}).get("said", "—") for target in TARGETS]
         rows.append(f"| {fault} | {' | '.join(cells)} |")
     return "\n".join(rows) + "\n"
 

@@ -1,5 +1,6 @@
 """AWS has troubles, or YARN tries again, or two want the last of a budget: one charge, one draw, one release."""
 
+import contextlib
 import json
 import threading
 import time
@@ -146,12 +147,21 @@ def _kill_client(aws: Cloud, run_id: str) -> None:
 
 
 def test_two_want_the_last_of_a_budget(aws: Cloud, table: bytes) -> None:
-    """A Glue run and an EMR step come to the ledger at the same moment: one is charged, the other refused."""
-    address, ids = aws.data(table, "1"), {"glue": new_id(), "emr": new_id()}
-    gate = threading.Barrier(2)
+    """A Glue run and an EMR step come to the ledger at the same moment: one is charged, the other refused.
 
-    def together() -> int:
-        gate.wait(timeout=240)
+    Both have found enough left when they look at the table, where S3A waits for minutes; at the ledger botocore waits
+    for seconds only.
+    """
+    address, ids = aws.data(table, "1"), {"glue": new_id(), "emr": new_id()}
+    looking, charging = threading.Barrier(2), threading.Barrier(2)
+
+    def both_look() -> int:
+        looking.wait(timeout=180)
+        return FORWARD
+
+    def both_charge() -> int:
+        with contextlib.suppress(threading.BrokenBarrierError):
+            charging.wait(timeout=8)
         return FORWARD
 
     runs: dict[str, Started] = {}
@@ -159,7 +169,9 @@ def test_two_want_the_last_of_a_budget(aws: Cloud, table: bytes) -> None:
     def one(target: str) -> None:
         runs[target] = aws.run(target, address, ids[target], Question())
 
-    with aws.endpoint.failing(*(Fault(reserving(run_id), before=together) for run_id in ids.values())):
+    faults = [Fault(reading(address), before=both_look, times=2)]
+    faults += [Fault(reserving(run_id), before=both_charge) for run_id in ids.values()]
+    with aws.endpoint.failing(*faults):
         on_both(one)
     won = [run for run in runs.values() if run.state != "FAILED"]
     [lost_] = [run for run in runs.values() if run.state == "FAILED"]

@@ -27,8 +27,8 @@ TYPES = {
     "AWS::Logs::LogGroup": ("LogGroupName", "logs:{region}:{account}:log-group:{name}:*"),
     "AWS::S3::Bucket": ("BucketName", "s3:::{name}"),
     "AWS::SSM::Parameter": ("Name", "ssm:{region}:{account}:parameter/{name}"),
-    "AWS::SNS::Topic": ("TopicName", "sns:{region}:{account}:{name}"),
     "AWS::StepFunctions::StateMachine": ("StateMachineName", "states:{region}:{account}:stateMachine:{name}"),
+    "AWS::SNS::Topic": ("TopicName", "sns:{region}:{account}:{name}"),
 }
 REF_IS_ARN = {"AWS::IAM::ManagedPolicy", "AWS::SNS::Topic", "AWS::StepFunctions::StateMachine"}
 # Attributes besides Arn.

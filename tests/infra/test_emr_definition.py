@@ -47,6 +47,13 @@ def test_every_property_of_the_stacks_cluster_is_in_the_request_and_nothing_else
         assert asked[name] == value, name
 
 
+@pytest.mark.parametrize("which", WITH_CLUSTER)
+def test_it_fits_into_a_standard_parameter(which: str) -> None:
+    """Of 4,096 characters; with room for the names that CloudFormation makes longer than they are here."""
+    found = scenario(which)
+    assert len(found.resolved("emr", found.only("emr", "SSM::Parameter")["Value"])) <= 4096 - 512
+
+
 def test_it_has_the_tags_of_the_cost_and_of_emrs_own_policy() -> None:
     tags = {tag["Key"]: tag["Value"] for tag in request("large")["Tags"]}
     emrs = {"for-use-with-amazon-emr-managed-policies": "true"}

@@ -5,6 +5,8 @@ import logging
 import os
 import re
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -404,3 +406,30 @@ def test_a_script_runs_its_engines_only(
 def test_the_engine_that_a_script_runs(words: list[str], engine: str) -> None:
     asked = parse_emr([*WORDS, *words])
     assert spark_submit._engine(asked, "pipelinedp", ["opendp", "diffprivlib"]) == engine
+
+
+@pytest.mark.parametrize(("code", "line"), [(2, "no such column: given 'x'; allowed: …"), (3, "the job failed")])
+def test_a_glue_run_ends_with_its_line_for_the_text_of_its_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], code: int, line: str
+) -> None:
+    """Glue shows an error's text, and of `sys.exit(2)` that is a number; the exit code stays what it was."""
+    from dpjobs.platforms import glue
+
+    def failing(*words: object) -> int:
+        *_, say = words
+        say(line)
+        return code
+
+    monkeypatch.setattr(spark_submit, "main", failing)
+    with pytest.raises(SystemExit) as ended:
+        glue.main([], "pipelinedp")
+    assert (str(ended.value), ended.value.code) == (line, code)
+    assert capsys.readouterr().err == f"{line}\n"
+    monkeypatch.setattr(spark_submit, "main", lambda *_: 0)
+    glue.main([], "pipelinedp")
+
+
+def test_a_process_ends_with_the_code_of_its_error() -> None:
+    program = "from dpjobs.platforms.glue import Ended\nraise Ended('a line', 3)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (3, "")

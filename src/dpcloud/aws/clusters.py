@@ -58,10 +58,7 @@ class Cluster:
     @cached_property
     def usd_an_hour(self) -> Decimal | None:
         """What an hour of it costs; None where a price is not known. Asks EMR for its machines, once."""
-        with explained("look at the machines of an EMR cluster", _SEE):
-            pages = client("emr").get_paginator("list_instance_groups").paginate(ClusterId=self.id)
-            groups = [group for page in pages for group in page["InstanceGroups"]]
-        return usd_an_hour([(g["InstanceType"], g["RequestedInstanceCount"]) for g in groups]) if groups else None
+        return hour_of(self.id)
 
     def usd_so_far(self, now: datetime | None = None) -> Decimal | None:
         """Return what it has cost from its creation to its end, or till now: at most, as its boot is half a start."""
@@ -83,26 +80,32 @@ class Step(NamedTuple):
     state: str
 
 
-def clusters(deployment: Deployment, states: Sequence[str] = ()) -> Iterator[Cluster]:
-    """Yield the clusters of the deployment that EMR remembers, for two months, the newest first; raises AwsError."""
+def clusters(deployment: Deployment, states: Sequence[str] = ()) -> list[Cluster]:
+    """Return the clusters of the deployment that EMR remembers, for two months, the newest first; raises AwsError."""
     name = f"{deployment.prefix}-emr"
     chosen = {"ClusterStates": list(states)} if states else {}
     with explained("list the EMR clusters", _SEE):
-        for page in client("emr").get_paginator("list_clusters").paginate(**chosen):
-            # EMR lists the newest first
-            yield from sorted(
-                (_cluster(c) for c in page["Clusters"] if c["Name"] == name), key=_created, reverse=True
-            )
+        pages = client("emr").get_paginator("list_clusters").paginate(**chosen)
+        found = [_cluster(c) for page in pages for c in page["Clusters"] if c["Name"] == name]
+    return sorted(found, key=_created, reverse=True)  # EMR promises no order
 
 
 def live_clusters(deployment: Deployment) -> list[Cluster]:
     """Return all that are up, or on their way, the newest first; raises AwsError."""
-    return sorted(clusters(deployment, LIVE), key=_created, reverse=True)
+    return clusters(deployment, LIVE)
 
 
 def live_cluster(deployment: Deployment) -> Cluster | None:
     """Return the newest that is up, or on its way; raises AwsError."""
     return next(iter(live_clusters(deployment)), None)
+
+
+def hour_of(cluster_id: str) -> Decimal | None:
+    """Return what an hour of a cluster costs, None where a price is not known; raises AwsError."""
+    with explained("look at the machines of an EMR cluster", _SEE):
+        pages = client("emr").get_paginator("list_instance_groups").paginate(ClusterId=cluster_id)
+        groups = [group for page in pages for group in page["InstanceGroups"]]
+    return usd_an_hour([(g["InstanceType"], g["RequestedInstanceCount"]) for g in groups]) if groups else None
 
 
 def cluster_of(cluster_id: str) -> Cluster:

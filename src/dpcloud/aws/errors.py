@@ -79,6 +79,7 @@ def explained(what: str, next_: str = "") -> Iterator[None]:
         SSOError,
         TokenRetrievalError,
     )
+    from botocore.parsers import ResponseParserError  # what answers is not AWS: a proxy, a portal
 
     not_sent = (ConnectTimeoutError, EndpointConnectionError, ProxyConnectionError, ValueError)
     try:
@@ -97,8 +98,8 @@ def explained(what: str, next_: str = "") -> Iterator[None]:
         raise _error(why, RENEW) from None
     except ClientError as error:
         raise of_client_error(error, what, next_) from None
-    except (BotoCoreError, ValueError) as error:  # ValueError: an endpoint that is no address
-        allowed = "a network that leads there, and the same command again"
+    except (BotoCoreError, ResponseParserError, ValueError) as error:  # ValueError: an endpoint that is no address
+        allowed = "AWS_REGION as AWS spells it, a network that leads there, and the same command again"
         made = _error(f"AWS cannot be reached ({type(error).__name__}), to {what}", allowed)
         # what was not sent was not done
         made.code = "" if isinstance(error, not_sent) else NO_ANSWER

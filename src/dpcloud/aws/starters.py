@@ -15,14 +15,17 @@ _MOST = 100
 def starters() -> dict[str, str]:
     """Return who started a run, by our id or AWS's; raises AwsError.
 
-    A run that came through the door was started twice, by who asked and by the door: the first counts.
+    A run that came through the door was started twice, by who asked and by the door: the first counts. So does the
+    first of those who asked by the same name, and none whom AWS refused: whoever comes later started nothing.
     """
     found: dict[str, str] = {}
     for name in _EVENTS:
-        for event in _events(name):
+        first: dict[str, str] = {}
+        for event in _events(name):  # the newest first
             who = str(event.get("userIdentity", {}).get("arn", "")).rsplit("/", 1)[-1]
-            for id_ in _ids(event):
-                found.setdefault(id_, who)
+            if not event.get("errorCode"):
+                first |= dict.fromkeys(_ids(event), who)
+        found = first | found
     return found
 
 

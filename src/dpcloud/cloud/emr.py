@@ -29,7 +29,7 @@ from dpcloud.aws.clusters import (
 )
 from dpcloud.aws.session import client
 from dpcloud.aws.stacks import Deployment
-from dpcloud.command import Group
+from dpcloud.command import Group, typed
 from dpjobs.errors import InputError, InterruptError
 
 _Command = TypeVar("_Command", bound=Callable[..., None])
@@ -98,10 +98,10 @@ def status_command(stack: str) -> None:
         if not steps:
             click.echo("  no step waits or runs")
     if len(live) > 1:
-        click.echo(f"{len(live)} are up and paid for: `dpcloud emr stop` ends them all")
+        click.echo(f"{len(live)} are up and paid for: {typed('`dpcloud emr stop`', stack)} ends them all")
     elif not live:
-        click.echo(f"no cluster {stack}-emr is up: `dpcloud emr start` brings one")
-    last = next(clusters(deployment, ("TERMINATING", "TERMINATED", "TERMINATED_WITH_ERRORS")), None)
+        click.echo(f"no cluster {stack}-emr is up: {typed('`dpcloud emr start`', stack)} brings one")
+    last = next(iter(clusters(deployment, ("TERMINATING", "TERMINATED", "TERMINATED_WITH_ERRORS"))), None)
     if last is not None:
         ended = f"{last.state} {_time(last.ended)}" if last.ended else last.state
         click.echo(f"the last before: {last.id}  {ended}, {_cost(last)}: {last.reason or 'EMR does not say why'}")
@@ -122,7 +122,9 @@ def stop_command(stack: str, yes: bool, wait: bool) -> None:
         return
     steps = [f"{step.name} ({step.state})" for cluster in live for step in steps_on(cluster)]
     if steps:
-        click.echo(f"{len(steps)} steps would be lost: {', '.join(steps)}.", err=True)
+        click.echo(
+            f"{len(steps)} {'step' if len(steps) == 1 else 'steps'} would be lost: {', '.join(steps)}.", err=True
+        )
         _ask("End the cluster?", yes)
     stop_clusters(live)
     for cluster in live:
@@ -149,7 +151,7 @@ def shell_command(stack: str) -> None:
     command = ["aws", "ssm", "start-session", "--target", primary_instance(cluster), "--region", region]
     missing = [name for name in ("aws", _PLUGIN) if shutil.which(name) is None]
     if missing:
-        click.echo(f"not installed here: {', '.join(missing)}; where both are, type:", err=True)
+        click.echo(f"not installed here: {', '.join(missing)}; where `aws` and its {_PLUGIN} are, type:", err=True)
         click.echo(" ".join(command))
         return
     _become(command)
@@ -199,7 +201,8 @@ def _tell_of_others(deployment: Deployment, cluster: Cluster) -> None:
     """Two may have been started at the same moment."""
     others = [other.id for other in live_clusters(deployment) if other.id != cluster.id]
     if others:
-        click.echo(f"beside it is up and paid for: {', '.join(others)}; `dpcloud emr stop` ends them all", err=True)
+        stop = typed("`dpcloud emr stop`", deployment.prefix)
+        click.echo(f"beside it is up and paid for: {', '.join(others)}; {stop} ends them all", err=True)
 
 
 def _time(at: datetime | None) -> str:

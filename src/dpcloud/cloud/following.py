@@ -2,13 +2,13 @@
 
 import sys
 import time
-from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
 
 import click
 
 from dpcloud.aws.errors import AwsError
+from dpcloud.progress import saying
 from dpcloud.targets.base import CloudRun, Phase, Target
 from dpjobs.errors import DpError, InterruptError, LedgerError, RunError
 from dpjobs.ledger import Ledger
@@ -16,7 +16,7 @@ from dpjobs.ledger import Ledger
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 1.0, 10.0
 
 
-def follow(target: Target, run: CloudRun, ledger: Ledger, say: Callable[[str], None]) -> CloudRun:
+def follow(target: Target, run: CloudRun, ledger: Ledger, progress: bool | None) -> CloudRun:
     """Wait until a run is over, and return it as it ended.
 
     Raises RunError when AWS does not say any more what it does, and InterruptError after Ctrl-C, which asks once
@@ -24,11 +24,12 @@ def follow(target: Target, run: CloudRun, ledger: Ledger, say: Callable[[str], N
     """
     pause, began = _FIRST_PAUSE_SECONDS, time.monotonic()
     try:
-        while not run.phase.over:
-            say(line_of(run, time.monotonic() - began))
-            time.sleep(pause)
-            pause = min(pause * 1.3, _LONGEST_PAUSE_SECONDS)
-            run = target.look(run)
+        with saying(progress) as say:  # which has ended when a question is asked: it would be drawn over
+            while not run.phase.over:
+                say(line_of(run, time.monotonic() - began))
+                time.sleep(pause)
+                pause = min(pause * 1.3, _LONGEST_PAUSE_SECONDS)
+                run = target.look(run)
     except AwsError as error:
         later = f"the run goes on in AWS, and pays once: `dpcloud status {run.name}`, `dpcloud result {run.name}`"
         raise RunError(f"{error}; {later}") from None
@@ -54,22 +55,25 @@ def usd(amount: Decimal) -> str:
     return f"{amount:.2f}"
 
 
-def spent_of(run_id: str, ledger: Ledger) -> str:
-    """Say what a run has spent, as far as the ledger can be read."""
+def spent_of(run_id: str, ledger: Ledger, again: str | None = None) -> str:
+    """Say what a run has spent, as far as the ledger can be read; `again` is what is typed to go on with it."""
     try:
         row = ledger.find(run_id)
     except LedgerError:
         return f"whether its epsilon is spent is in doubt: `dpcloud status {run_id}`; the same run id pays once"
     if row is None:
         return "nothing is spent"
-    return f"its epsilon {row.epsilon} stays spent; the same command with --run-id {run_id} pays no more"
+    again = again or f"the same question, by its one engine, with --run-id {run_id}"
+    return f"its epsilon {row.epsilon} stays spent; {again} pays no more"
 
 
-def failure(run: CloudRun, ledger: Ledger) -> RunError:
+def failure(run: CloudRun, ledger: Ledger, again: str) -> RunError:
     """Say why a run failed, in a line: the reason, what is spent, and where the whole log is."""
     reason = f": {run.reason}" if run.reason else ""
-    spent = spent_of(run.name, ledger)
-    return RunError(f"the run is {run.state}{reason}; {spent}; the whole log: `dpcloud logs {run.name}`")
+    spent = spent_of(run.name, ledger, again)
+    return RunError(
+        f"the run is {run.state}{reason}; {spent}; the whole log, for who may read it: `dpcloud logs {run.name}`"
+    )
 
 
 def _interrupted(target: Target, run: CloudRun, ledger: Ledger) -> str:
@@ -88,4 +92,4 @@ def _interrupted(target: Target, run: CloudRun, ledger: Ledger) -> str:
         return f"was interrupted; {error}"
     if run.phase is Phase.SUCCEEDED:
         return f"was interrupted; the run has succeeded meanwhile: `dpcloud result {run.name}`"
-    return f"was interrupted; the run is stopped; {spent_of(run.name, ledger)}"
+    return f"was interrupted; the run is stopped; {spent_of(run.name, ledger)}{target.stop_leaves}"

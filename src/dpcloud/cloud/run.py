@@ -11,9 +11,10 @@ from dpcloud.aws.clusters import live_cluster, offer, start_cluster
 from dpcloud.aws.errors import AwsError
 from dpcloud.aws.stacks import Deployment
 from dpcloud.cloud.following import failure, follow
+from dpcloud.command import typed
 from dpcloud.engines import engines_of
 from dpcloud.progress import saying
-from dpcloud.targets.base import ROWS, CloudRun, Phase, Question, Target
+from dpcloud.targets.base import BY_ADDRESS, ROWS, CloudRun, Phase, Question, Target
 from dpcloud.targets.cloud import find, start_on_glue
 from dpcloud.targets.emr import Emr
 from dpjobs import answers
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from dpjobs.job import Outcome
 
 _SPOKEN = {"glue": "Glue", "emr": "EMR"}
+_SHELLS = ("`", "\\", "{{", "}}", "<CPS>", "<LOG_DIR>")
+"""What YARN, or the shell that it starts the driver by, reads as its own language in an argument."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +63,11 @@ def check_cloud(target: str, request: Request, engine: str, unhardened: bool, da
             f"a column's name that {_SPOKEN[target]} hands on as something else", request.column, allowed
         )
     names = engines_of(engine, target, unhardened)
+    if target == "emr":
+        _check_words(request, dataset)
     if target == "glue":
+        if not request.uri.startswith("s3://"):
+            raise InputError.of("an address that the door does not take", request.uri, f"{request.address}")
         for name in names:
             if not ENGINES[name].hardened:
                 raise InputError.of("an engine that the Glue jobs do not run", name, "a hardened one, or --on emr")
@@ -68,6 +75,17 @@ def check_cloud(target: str, request: Request, engine: str, unhardened: bool, da
             allowed = "no --dataset: the table's address names its budget there, whoever asks"
             raise InputError.of("a data set's name on Glue", dataset, allowed)
     return names
+
+
+def _check_words(request: Request, dataset: str | None) -> None:
+    """Raise InputError for words that would arrive on EMR as others, and so ask about something else."""
+    for what, word in (("--file", request.uri), ("--column", request.column or ""), ("--dataset", dataset or "")):
+        if any(text in word for text in _SHELLS):
+            allowed = f"none of {' '.join(_SHELLS)}, which YARN reads as its own language"
+            raise InputError.of(f"{what} that EMR hands on as something else", word, allowed)
+    if dataset is not None and (dataset.startswith("-") or dataset == BY_ADDRESS):
+        allowed = f"a name that begins with no dash, and is not {BY_ADDRESS}"
+        raise InputError.of("--dataset that EMR hands on as something else", dataset, allowed)
 
 
 def run_there(deployment: Deployment, ledger: Ledger, asked: Asked) -> "Outcome | None":
@@ -89,40 +107,49 @@ def run_there(deployment: Deployment, ledger: Ledger, asked: Asked) -> "Outcome 
         raise InputError.of("several runs without waiting, which go one after another", given, allowed)
     if asked.target == "emr" and open_:
         _cluster_for(deployment, asked)
-    with saying(asked.progress) as say:
-        for spec in open_:
-            began = time.monotonic()
+    for spec in open_:
+        began = time.monotonic()
+        with saying(asked.progress):
             target, run = _started(deployment, asked, spec)
-            if not asked.wait:
-                click.echo(spec.run_id)
-                return None
-            run = follow(target, run, ledger, say)
-            if run.phase is not Phase.SUCCEEDED:
-                raise failure(run, ledger)
-            outcome.releases[spec.run_id] = release_of(spec.run_id, ledger)
-            outcome.seconds[spec.run_id] = run.seconds or time.monotonic() - began
+        if not asked.wait:
+            click.echo(spec.run_id)
+            return None
+        run = follow(target, run, ledger, asked.progress)
+        if run.phase is not Phase.SUCCEEDED:
+            raise failure(run, ledger, _again(asked, spec))
+        outcome.releases[spec.run_id] = release_of(spec, ledger)
+        outcome.seconds[spec.run_id] = run.seconds or time.monotonic() - began
     return Outcome({s.run_id: outcome.releases[s.run_id] for s in asked.specs}, outcome.seconds)
 
 
-def release_of(run_id: str, ledger: Ledger) -> str:
+def release_of(spec: JobSpec, ledger: Ledger) -> str:
     """Return the release of a run that has succeeded; raises RunError when it cannot be fetched now."""
-    later = f"`dpcloud result {run_id}` fetches it later, at no cost"
+    later = f"`dpcloud result {spec.run_id}` fetches it later, at no cost"
     try:
-        row = ledger.find(run_id)
+        row = ledger.find(spec.run_id)
     except LedgerError as error:
         raise RunError(f"the run has succeeded, but its release could not be fetched ({error}); {later}") from None
     if row is None or row.release is None:
         raise RunError(f"the run has succeeded, but its release is not in this ledger; {later}")
+    if row.digest != spec.digest():  # another's, who was faster with the same id, or words that changed on their way
+        taken = f"what is released under {spec.run_id} answers another question; allowed: a new run id"
+        raise RunError(f"{taken} (`dpcloud budget history` tells what was charged)")
     return row.release
+
+
+def _again(asked: Asked, spec: JobSpec) -> str:
+    """What is typed to go on with this very run: a command for several engines gives each an id of its own."""
+    alone = f" with --engine {spec.engine} alone, and" if len(asked.specs) > 1 else " with"
+    return f"the same command{alone} --run-id {spec.run_id}"
 
 
 def _started(deployment: Deployment, asked: Asked, spec: JobSpec) -> tuple[Target, CloudRun]:
     """Start a run, or find the one that is under way by this id, and say where it is."""
-    if asked.again and (known := _under_way(deployment, spec.run_id)):
+    question = Question.of(spec, asked.unhardened)
+    if asked.again and (known := _under_way(deployment, question)):
         target, run = known
         _tell(f"{spec.run_id} is under way on {target.title} already; it is followed")
         return known
-    question = Question.of(spec, asked.unhardened)
     try:
         if asked.target == "glue":
             target, run = start_on_glue(deployment, question)
@@ -132,22 +159,25 @@ def _started(deployment: Deployment, asked: Asked, spec: JobSpec) -> tuple[Targe
     except AwsError as error:
         if not error.in_doubt:
             raise
-        again = f"whether it was started is not known; the same command with --run-id {spec.run_id} pays once"
+        again = f"whether it was started is not known; {_again(asked, spec)} pays once"
         raise DoubtError(f"{error}; {again}") from None
     except KeyboardInterrupt:
-        again = f"the same command with --run-id {spec.run_id} pays once"
+        again = f"{_again(asked, spec)} pays once"
         raise InterruptError(f"was interrupted while the run was started, which it may be; {again}") from None
-    _tell(f"{spec.run_id} is started on {target.title}; from elsewhere: `dpcloud status {spec.run_id}`")
+    elsewhere = typed(f"`dpcloud status {spec.run_id}`", deployment.prefix)
+    _tell(f"{spec.run_id} is started on {target.title}; from elsewhere: {elsewhere}")
     return target, run
 
 
-def _under_way(deployment: Deployment, run_id: str) -> tuple[Target, CloudRun] | None:
+def _under_way(deployment: Deployment, question: Question) -> tuple[Target, CloudRun] | None:
     try:
-        target, run = find(deployment, run_id)
+        target, run = find(deployment, question.run_id)
     except InputError as error:
         if isinstance(error, AwsError) and not error.denied:
             raise  # there may be one, and a second would be paid for beside it
         return None  # none, or none that may be looked at: a second start is charged nothing
+    if run.question is None or run.question.words != question.words:  # somebody else's, by the same id
+        return None
     # one that has succeeded since the ledger was asked is fetched, not started once more
     return (target, run) if not run.phase.over or run.phase is Phase.SUCCEEDED else None
 

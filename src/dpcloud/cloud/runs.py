@@ -11,8 +11,8 @@ from dpcloud.aws.errors import AwsError
 from dpcloud.aws.ledger import deployed_ledger
 from dpcloud.aws.stacks import Deployment
 from dpcloud.cloud.following import elapsed, spent_of, usd
-from dpcloud.command import Command
-from dpcloud.targets.base import CloudRun, Phase
+from dpcloud.command import Command, typed
+from dpcloud.targets.base import CloudRun, Phase, Question, printable
 from dpjobs.errors import InputError
 from dpjobs.ledger import Run
 from dpjobs.query import check_run_id
@@ -40,8 +40,7 @@ def runs(stack: str, limit: int, as_json: bool) -> None:
     collected = collect(deployment, deployed_ledger(deployment), limit)
     if as_json:
         click.echo(to_json(collected.lines))
-        return
-    if not collected.lines:
+    elif not collected.lines:
         click.echo("no runs yet")
     else:
         show(collected.lines)
@@ -67,12 +66,12 @@ def status(run_id: str, stack: str) -> None:
             click.echo(f"reason: {run.reason}")
     name = row.run_id if row else run_id
     if row is None:
-        click.echo("ledger: nothing is spent yet")
+        click.echo(f"ledger: nothing is spent{'' if run is not None and run.phase.over else ' yet'}")
     elif row.release is None:
         click.echo(f"ledger: epsilon {row.epsilon} of {row.dataset} is spent; there is no release yet")
     else:
         click.echo(f"ledger: epsilon {row.epsilon} of {row.dataset} is spent; released {row.committed_at}")
-    click.echo(f"next: {_next(name, run, row)}")
+    click.echo(typed(f"next: {_next(name, run, row)}", stack))
 
 
 @click.command(cls=Command, epilog="\b\nExample:\n  dpcloud logs run-0123456789abcdef0123456789abcdef")
@@ -88,7 +87,8 @@ def logs(run_id: str, stack: str) -> None:
         click.echo(line)
     if not some:
         when = "EMR brings logs every five minutes" if run.target == "emr" else "Glue brings logs within a minute"
-        click.echo(f"no log has arrived yet ({when}): `dpcloud logs {run.name}` again then", err=True)
+        again = typed(f"`dpcloud logs {run.name}` again then", stack)
+        click.echo(f"no log has arrived yet ({when}): {again}", err=True)
 
 
 @click.command(cls=Command, epilog="\b\nExample:\n  dpcloud stop run-0123456789abcdef0123456789abcdef")
@@ -102,7 +102,8 @@ def stop(run_id: str, stack: str) -> None:
     if run.phase.over:
         raise InputError.of("the run is over", run.state, "the id of one that runs")
     target.stop(run)
-    click.echo(f"{run.name} is being stopped; {spent_of(run.name, deployed_ledger(deployment))}")
+    spent = typed(spent_of(run.name, deployed_ledger(deployment)), stack)
+    click.echo(f"{run.name} is being stopped; {spent}{typed(target.stop_leaves, stack)}")
 
 
 @click.command(cls=Command, epilog="\b\nExample:\n  dpcloud result run-0123456789abcdef0123456789abcdef --json")
@@ -136,11 +137,13 @@ def rerun(context: click.Context, run_id: str, stack: str, yes: bool, no_wait: b
     from dpcloud.running import run as run_command
     from dpcloud.targets.cloud import find
 
-    _, earlier = find(Deployment(stack), run_id)
+    deployment = Deployment(stack)
+    _, earlier = find(deployment, run_id)
     question = earlier.question
     if question is None:
         raise InputError.of("the run does not say what it was asked", run_id, "one that dpcloud started")
-    what = f"{question.query} of {question.column or 'rows'} of {question.uri}, by {question.engine}"
+    _check_charged(deployment, earlier, question)
+    what = printable(f"{question.query} of {question.column or 'rows'} of {question.uri}, by {question.engine}")
     charge = f"{what}: another epsilon {question.epsilon} is charged, for another draw"
     if yes:
         click.echo(charge, err=True)
@@ -169,6 +172,14 @@ def rerun(context: click.Context, run_id: str, stack: str, yes: bool, no_wait: b
     if question.confidence is not None:
         words["confidence"] = question.confidence
     context.invoke(run_command, **words)
+
+
+def _check_charged(deployment: Deployment, earlier: CloudRun, question: Question) -> None:
+    """Raise InputError unless what AWS remembers is what the ledger charged: an id is anybody's to start runs by."""
+    row = deployed_ledger(deployment).find(earlier.run_id) if earlier.run_id else None
+    if row is not None and row.digest != question.digest():
+        allowed = "`dpcloud run` with the question's own words"
+        raise InputError.of("the last run by this id asked another question than was charged", row.run_id, allowed)
 
 
 def _row(deployment: Deployment, run_id: str) -> Run | None:
@@ -204,7 +215,10 @@ def _next(name: str, run: CloudRun | None, row: Run | None) -> str:
         return f"`dpcloud status {name}` again, or `dpcloud stop {name}`"
     if run is not None and run.phase is Phase.SUCCEEDED:
         return f"`dpcloud logs {name}`: it has succeeded without a release in this ledger"
-    return f"`dpcloud logs {name}`; the command that started it, with --run-id {name}, pays no more"
+    return (
+        f"`dpcloud logs {name}`, for who may read it; the same question, by its one engine, with --run-id {name} "
+        "pays no more"
+    )
 
 
 def _unknown(run_id: str) -> InputError:

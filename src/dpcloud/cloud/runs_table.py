@@ -12,7 +12,7 @@ from dpcloud.aws.errors import AwsError
 from dpcloud.aws.stacks import Deployment
 from dpcloud.aws.starters import starters
 from dpcloud.cloud.following import elapsed, usd
-from dpcloud.targets.base import CloudRun, Target
+from dpcloud.targets.base import CloudRun, Target, printable
 from dpcloud.targets.emr import Emr
 from dpcloud.targets.glue import Glue
 from dpjobs.ledger import Ledger, Run
@@ -37,6 +37,13 @@ class Line:
         if self.run is not None:
             return self.run.state
         return "released" if self.row and self.row.release else "reserved"
+
+    @property
+    def dataset(self) -> str:
+        """What is charged, or would have been: a run that failed before may be in no ledger."""
+        if self.row is not None:
+            return self.row.dataset
+        return self.run.question.uri if self.run and self.run.question else ""
 
 
 @dataclass
@@ -82,7 +89,7 @@ def show(lines: list[Line]) -> None:
     for line in lines:
         run, row = line.run, line.row
         table.add_row(
-            line.name,
+            printable(line.name),
             run.target if run else "",
             line.state,
             line.when[:19].replace("T", " "),
@@ -90,7 +97,7 @@ def show(lines: list[Line]) -> None:
             usd(run.usd) if run and run.usd is not None else "",
             str(row.epsilon) if row else "0",
             line.who,
-            row.dataset if row else (run.question.uri if run and run.question else ""),
+            printable(line.dataset),
         )
     console.print(table, soft_wrap=False)
 
@@ -114,7 +121,7 @@ def _told(line: Line) -> dict[str, Any]:
         "epsilon": float(row.epsilon) if row else 0,
         "released": bool(row and row.release),
         "who": line.who or None,
-        "dataset": row.dataset if row else None,
+        "dataset": line.dataset or None,
     }
 
 

@@ -14,10 +14,11 @@ from typing import Self
 
 from dpcloud.aws.stacks import Deployment
 from dpjobs.errors import InputError
-from dpjobs.query import JobSpec
+from dpjobs.query import JobSpec, check_run_id
+from dpjobs.request import Request
 
 # the scripts' own words (dpjobs.platforms.arguments), which travel and are not imported here
-ROWS, NONE = "*", "none"
+ROWS, NONE, BY_ADDRESS = "*", "none", "by-address"
 _LONGEST_REASON = 400
 
 
@@ -79,6 +80,24 @@ class Question:
             unhardened=unhardened,
         )
 
+    def digest(self) -> str:
+        """Return the digest of its specification, to which the ledger binds the run id; raises InputError."""
+        request = Request.parse(
+            uri=self.uri,
+            query=self.query,
+            epsilon=self.epsilon,
+            column=self.column,
+            lower=self.lower,
+            upper=self.upper,
+            bounds_share=self.bounds_share,
+            check_share=self.check_share,
+            confidence=self.confidence,
+            dataset=self.dataset,
+            format_=self.format,
+        )
+        [spec] = request.jobs({self.engine: self.run_id}, None)
+        return spec.digest()
+
     @property
     def words(self) -> dict[str, str]:
         """Every word by the name of its argument, without dashes: what the door takes, and what Glue's jobs leave."""
@@ -101,6 +120,8 @@ class Question:
     def of_words(cls, words: Mapping[str, str], engine: str | None = None) -> Self:
         """Read them back, of a run that was started by us; raises InputError for any other."""
         named = {name.lstrip("-"): word for name, word in words.items()}
+        if not all(isinstance(word, str) for word in named.values()):
+            raise InputError.of("the run was not started by dpcloud: its words are no texts", sorted(named), _OURS)
         told = {name: None if named.get(name, NONE) == NONE else named[name] for name in _MAY_BE_NONE}
         try:
             return cls(
@@ -110,7 +131,7 @@ class Question:
                 query=named["query"],
                 column=None if named["column_name"] == ROWS else named["column_name"],
                 epsilon=named["epsilon"],
-                dataset=named.get("dataset"),
+                dataset=None if named.get("dataset") == BY_ADDRESS else named.get("dataset"),
                 unhardened=named.get("unhardened") == "yes",
                 **told,
             )
@@ -152,6 +173,8 @@ class Target(ABC):
 
     name: str
     title: str
+    stop_leaves: str = ""
+    """What may go on after a stop, as the end of a line; empty where nothing does."""
 
     def __init__(self, deployment: Deployment) -> None:
         self.deployment = deployment
@@ -181,7 +204,20 @@ class Target(ABC):
         """Yield the lines that it has printed; none when they have not arrived yet."""
 
 
+def our_id(given: object) -> str | None:
+    """Return what somebody gave as a run id when it is one: it is printed, and looked up in the ledger."""
+    try:
+        return check_run_id(given) if isinstance(given, str) else None
+    except InputError:
+        return None
+
+
+def printable(text: str) -> str:
+    """Return what somebody else wrote without what moves a terminal, or hides in a line."""
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
 def one_line(text: str | None) -> str:
     """Return a reason of AWS's on one line of printable characters, cut where it is long."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in text or "").split())
+    line = " ".join(printable(text or "").split())
     return line if len(line) <= _LONGEST_REASON else line[:_LONGEST_REASON] + "…"

@@ -7,7 +7,8 @@ from typing import Any
 
 from dpcloud.aws.errors import AwsError, explained
 from dpcloud.aws.session import client
-from dpcloud.targets.base import CloudRun, Phase, Question, Target, one_line
+from dpcloud.targets.base import CloudRun, Phase, Question, Target, our_id
+from dpcloud.targets.glue import reason_of
 from dpjobs.errors import InputError
 
 _PHASES = {
@@ -19,6 +20,8 @@ _PHASES = {
 _LONGEST_NAME = 80
 _TAKEN = "ExecutionAlreadyExists"
 _MOST_TRIES = 50
+_KNOWN_SECONDS = 60
+"""How long after its start an execution may not be found: DescribeExecution is eventually consistent."""
 
 
 class Door(Target):
@@ -51,12 +54,20 @@ class Door(Target):
         raise InputError.of(f"the run has been tried {_MOST_TRIES} times", question.run_id, "a new run id")
 
     def look(self, run: CloudRun) -> CloudRun:
-        """Return the execution as it is now."""
-        with explained("look at an execution of the door", f"`dpcloud status {run.name}`"):
-            return _run(client("stepfunctions").describe_execution(executionArn=run.platform_id))
+        """Return the execution as it is now; as it was where Step Functions does not know yet that it has begun."""
+        try:
+            with explained("look at an execution of the door", f"`dpcloud status {run.name}`"):
+                return _run(client("stepfunctions").describe_execution(executionArn=run.platform_id))
+        except AwsError as error:
+            if error.code != "ExecutionDoesNotExist" or not _just_started(run):
+                raise
+            return run
 
     def find(self, run_id: str) -> CloudRun | None:
-        """Return the last execution by this run id."""
+        """Return the last execution by this run id.
+
+        Whoever asks names executions, and run ids may end as second tries do: what one was asked says whose it is.
+        """
         if len(run_id) > _LONGEST_NAME:
             return None
         found, executions = None, self._machine.replace(":stateMachine:", ":execution:")
@@ -64,11 +75,13 @@ class Door(Target):
             try:
                 with explained("look at an execution of the door", f"`dpcloud status {run_id}`"):
                     arn = f"{executions}:{name}"
-                    found = _run(client("stepfunctions").describe_execution(executionArn=arn))
+                    run = _run(client("stepfunctions").describe_execution(executionArn=arn))
             except AwsError as error:
                 if error.code not in ("ExecutionDoesNotExist", "InvalidArn"):
                     raise
                 break
+            if run.run_id == run_id:
+                found = run
         return found
 
     def stop(self, run: CloudRun) -> None:
@@ -90,6 +103,10 @@ class Door(Target):
         return self.deployment.output("ask", "AskMachineArn")
 
 
+def _just_started(run: CloudRun) -> bool:
+    return run.started_at is not None and (datetime.now(UTC) - run.started_at).total_seconds() < _KNOWN_SECONDS
+
+
 def _names(run_id: str) -> Iterator[str]:
     yield run_id
     yield from (f"{run_id}.{number}" for number in range(2, _MOST_TRIES + 1))
@@ -104,11 +121,11 @@ def _run(told: dict[str, Any]) -> CloudRun:
     state = told["status"]
     return CloudRun(
         target=Door.name,
-        run_id=question.run_id if question else told["name"],
+        run_id=our_id(question.run_id if question else told["name"]),
         platform_id=told["executionArn"],
         state=state,
         phase=_PHASES.get(state, Phase.FAILED),
-        reason=one_line(told.get("cause") or told.get("error")),
+        reason=reason_of(told.get("cause") or told.get("error")),
         started_at=started,
         seconds=((ended or datetime.now(UTC)) - started).total_seconds(),
         question=question,

@@ -9,10 +9,11 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import urlsplit
 
-from dpcloud.aws.clusters import Cluster, clusters, live_cluster
+from dpcloud.aws.clusters import clusters, hour_of, live_cluster
 from dpcloud.aws.errors import explained
 from dpcloud.aws.session import client
-from dpcloud.targets.base import CloudRun, Phase, Question, Target, one_line
+from dpcloud.aws.stacks import Deployment
+from dpcloud.targets.base import CloudRun, Phase, Question, Target, one_line, our_id
 from dpjobs.errors import InputError
 
 PHASES = {
@@ -31,6 +32,14 @@ class Emr(Target):
     """Steps of the cluster PREFIX-emr, each named by its run id."""
 
     name, title = "emr", "EMR"
+    stop_leaves = (
+        "; where it ran already, its driver on YARN goes on and may spend and release: "
+        "`dpcloud emr stop` ends it with the cluster"
+    )
+
+    def __init__(self, deployment: Deployment) -> None:
+        super().__init__(deployment)
+        self._hours: dict[str, Decimal | None] = {}
 
     def start(self, question: Question) -> CloudRun:
         """Add a step to the live cluster; raises InputError when there is none."""
@@ -73,7 +82,7 @@ class Emr(Target):
         return next((run for run in self.runs() if run_id in (run.run_id, run.platform_id.partition("/")[2])), None)
 
     def stop(self, run: CloudRun) -> None:
-        """Cancel the step: one that runs is ended by force, and the cluster goes on."""
+        """Cancel the step; its `spark-submit` is ended by force, its driver on YARN is not, says EMR."""
         cluster, _, id_ = run.platform_id.partition("/")
         with explained("cancel an EMR step", f"`dpcloud status {run.name}`"):
             asked = {"ClusterId": cluster, "StepIds": [id_], "StepCancellationOption": "TERMINATE_PROCESS"}
@@ -86,11 +95,10 @@ class Emr(Target):
     def runs(self) -> Iterator[CloudRun]:
         """Yield the steps of all clusters of the deployment that EMR remembers, the newest first."""
         for cluster in clusters(self.deployment):
-            hour = cluster.usd_an_hour
             with explained("list the steps of an EMR cluster", "`dpcloud emr status`"):
                 pages = client("emr").get_paginator("list_steps").paginate(ClusterId=cluster.id)
                 steps = [told for page in pages for told in page["Steps"]]
-            yield from (_run(cluster.id, told, hour) for told in steps)
+            yield from (_run(cluster.id, told, self._hour(cluster.id)) for told in steps)
 
     def logs(self, run: CloudRun) -> Iterator[str]:
         """Yield what the step, and the driver that it started on YARN, have put into the bucket."""
@@ -125,8 +133,10 @@ class Emr(Target):
         return [*words, "--unhardened", "yes"] if question.unhardened else words
 
     def _hour(self, cluster: str) -> Decimal | None:
-        known: Cluster | None = next((one for one in clusters(self.deployment) if one.id == cluster), None)
-        return known.usd_an_hour if known else None
+        """What an hour of a cluster costs: asked once, not with every look."""
+        if cluster not in self._hours:
+            self._hours[cluster] = hour_of(cluster)
+        return self._hours[cluster]
 
 
 def _text(bucket: str, key: str) -> str:
@@ -146,7 +156,7 @@ def _run(cluster: str, told: dict[str, Any], hour: Decimal | None) -> CloudRun:
     words = (told.get("Config") or told.get("HadoopJarStep") or {}).get("Args", [])
     return CloudRun(
         target=Emr.name,
-        run_id=_after(words, "--run_id") or told["Name"],
+        run_id=our_id(_after(words, "--run_id") or told["Name"]),
         platform_id=f"{cluster}/{told['Id']}",
         state=state,
         phase=phase,

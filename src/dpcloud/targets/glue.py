@@ -1,5 +1,6 @@
 """Runs of the two Glue jobs, started with the caller's own rights."""
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -9,7 +10,7 @@ from typing import Any
 from dpcloud import prices
 from dpcloud.aws.errors import AwsError, explained
 from dpcloud.aws.session import client
-from dpcloud.targets.base import CloudRun, Phase, Question, Target, one_line
+from dpcloud.targets.base import CloudRun, Phase, Question, Target, one_line, our_id
 from dpjobs.errors import InputError
 
 PHASES = {
@@ -22,6 +23,7 @@ PHASES = {
 }
 """Glue's states; FAILED, TIMEOUT, ERROR, EXPIRED and what may come are failures."""
 TUMULT = "tumult"
+_KIND = re.compile(r"^(?:[A-Za-z_.]+\.)?(?:Ended|SystemExit): ")
 _FULL = "ConcurrentRunsExceededException"
 _PATIENCE_SECONDS = 600
 _PAUSE_SECONDS = 5
@@ -128,16 +130,21 @@ def _run(job: str, told: dict[str, Any]) -> CloudRun:
     return CloudRun(
         target=Glue.name,
         # without ours, Glue's own is what the ledger knows it by
-        run_id=arguments.get("--run_id") or told["Id"],
+        run_id=our_id(arguments.get("--run_id")) or told["Id"],
         platform_id=f"{job}/{told['Id']}",
         state=state,
         phase=PHASES.get(state, Phase.FAILED),
-        reason=one_line(told.get("ErrorMessage")),
+        reason=reason_of(told.get("ErrorMessage")),
         started_at=told.get("StartedOn"),
         seconds=seconds,
         usd=_usd(told, seconds),
         question=question,
     )
+
+
+def reason_of(message: str | None) -> str:
+    """Return the script's line out of Glue's message, which may name the kind of error before it."""
+    return _KIND.sub("", one_line(message))
 
 
 def _usd(told: dict[str, Any], seconds: float) -> Decimal | None:

@@ -12,9 +12,27 @@ _ATTEMPT = re.compile(r"_attempt_\d+$")
 _ALIKE = 0.85
 
 
-def main(argv: Sequence[str], engine: str, others: Sequence[str] = ()) -> int:
-    """Run one job and print its release; returns the exit code. `engine`, `others`: see `spark_submit.main`."""
-    return spark_submit.main(argv, engine, parse, others)
+class Ended(SystemExit):
+    """The end of a job run that failed: `code` is the exit code, its text the line that says why.
+
+    Glue tells an error's text as the run's, and of `sys.exit(2)` that would be a number.
+    """
+
+    def __init__(self, line: str, code: int) -> None:
+        super().__init__(line)
+        self.code = code
+
+
+def main(argv: Sequence[str], engine: str, others: Sequence[str] = ()) -> None:
+    """Run one job and print its release; raises Ended when it fails. `engine`, `others`: see `spark_submit.main`."""
+    said: list[str] = []
+
+    def say(line: str) -> None:
+        spark_submit.to_stderr(line)
+        said.append(line)
+
+    if code := spark_submit.main(argv, engine, parse, others, say):
+        raise Ended(said[-1], code)
 
 
 def parse(argv: Sequence[str]) -> Arguments:

@@ -25,26 +25,35 @@ from dpjobs.release import Copies
 _TABLE = "dynamodb:"
 
 
+def to_stderr(line: str) -> None:
+    """Print the line of an error."""
+    print(line, file=sys.stderr)
+
+
 def main(
-    argv: Sequence[str], engine: str, parse: Callable[[Sequence[str]], Arguments], others: Sequence[str] = ()
+    argv: Sequence[str],
+    engine: str,
+    parse: Callable[[Sequence[str]], Arguments],
+    others: Sequence[str] = (),
+    say: Callable[[str], None] = to_stderr,
 ) -> int:
     """Run one job with the arguments of a script and print its release; returns the exit code (see dpjobs.errors).
 
-    `engine` is the script's own, `others` those that `--engine` may name instead.
+    `engine` is the script's own, `others` those that `--engine` may name instead. `say` is told why it failed.
     """
     warnings.filterwarnings("ignore")
     logging.disable(logging.CRITICAL)  # py4j logs Java's texts, which can quote cells
     try:
         _run(parse(argv), engine, others)
     except DpError as error:
-        print(error, file=sys.stderr)
+        say(str(error))
         return error.exit_code
     except KeyboardInterrupt:
-        print("the job was interrupted before its reservation: nothing is spent", file=sys.stderr)
+        say("the job was interrupted before its reservation: nothing is spent")
         return INTERRUPTED
     except Exception as error:  # a traceback's last line may quote the data
         doubt = "whether its epsilon is spent is in doubt: the same run id pays once"
-        print(f"the job failed: unexpected {type(error).__name__}; {doubt}", file=sys.stderr)
+        say(f"the job failed: unexpected {type(error).__name__}; {doubt}")
         return SPENT
     return 0
 

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from unittest.mock import MagicMock
 
@@ -10,6 +11,7 @@ import pytest
 from botocore.validate import ParamValidator
 
 from cli.aws.account import PREFIX, TABLE, Aws
+from dpcloud.aws import DEFAULT_STACK
 from dpcloud.cli import main
 from dpcloud.cloud.following import spent_of
 
@@ -58,7 +60,7 @@ def test_a_question_is_answered_there_and_printed_here(
     spent = aws.ledger.balance(TABLE).spent
     shown, said = typed(capfd, "run", "--on", target, *QUESTION, "--epsilon", "1")
     run_id = run_id_of(said)
-    assert f"`dpcloud status {run_id}`" in said
+    assert f"`dpcloud status {run_id} --stack {PREFIX}`" in said
     assert "MEAN of TotalPop" in shown
     assert f"run id {run_id}" in shown
     row = aws.ledger.find(run_id)
@@ -118,7 +120,7 @@ def test_without_waiting_its_id_is_printed_and_its_result_fetched_later(
     assert len(aws.started) == 1
     told, _ = typed(capfd, "status", run_id, "--stack", PREFIX)
     assert "glue: SUCCEEDED" in told
-    assert f"next: `dpcloud result {run_id}`" in told
+    assert f"next: `dpcloud result {run_id} --stack {PREFIX}`" in told
     result, _ = typed(capfd, "result", run_id, "--stack", PREFIX, "--json")
     assert json.loads(result) == json.loads(aws.ledger.find(run_id).release)
     assert f"run id {run_id}" in typed(capfd, "result", run_id, "--stack", PREFIX)[0]
@@ -134,8 +136,16 @@ def test_a_failure_is_one_line_with_its_reason_what_is_spent_and_where_the_log_i
     _, said = typed(capfd, "run", "--on", target, *QUESTION, "--epsilon", "0.5", code=3)
     line = said.splitlines()[-1]
     assert line.startswith(
-        f"dpcloud: the run is FAILED: {aws.fail}; nothing is spent; the whole log: `dpcloud logs run-"
+        f"dpcloud: the run is FAILED: {aws.fail}; nothing is spent; "
+        "the whole log, for who may read it: `dpcloud logs run-"
     )
+    run_id = run_id_of(line)
+    assert line.endswith(f" --stack {PREFIX}`")
+    told, _ = typed(capfd, "status", run_id, "--stack", PREFIX)
+    assert "ledger: nothing is spent\n" in told  # it is over: not "yet"
+    assert f"next: `dpcloud logs {run_id} --stack {PREFIX}`" in told
+    [first, *_] = json.loads(typed(capfd, "runs", "--stack", PREFIX, "--json")[0])
+    assert (first["run_id"], first["dataset"], first["epsilon"]) == (run_id, TABLE, 0)
 
 
 def test_a_failure_after_the_charge_says_so(capfd: pytest.CaptureFixture[str], aws: Aws) -> None:
@@ -184,6 +194,32 @@ def test_what_cannot_be_asked_starts_nothing(
     assert line.count("\n") == 1
     assert aws.started == []
     assert not list(aws.client("glue").get_job_runs(JobName="dp-pipelinedp")["JobRuns"])
+
+
+def test_a_refusal_names_the_deployed_budget(capfd: pytest.CaptureFixture[str], aws: Aws) -> None:
+    words = ("run", "--on", "glue", "--file", f"{TABLE}.csv", "--query", "COUNT", "--epsilon", "1")
+    line = typed(capfd, *words, "--stack", PREFIX, code=2)[1]
+    assert f"`dpcloud budget set --stack {PREFIX}`" in line  # without it, this machine's ledger would be set
+
+
+@pytest.mark.parametrize("stack", [PREFIX, DEFAULT_STACK])
+def test_a_deployment_that_is_named_is_not_charged_on_this_machine(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stack: str
+) -> None:
+    monkeypatch.setenv("DPCLOUD_HOME", str(tmp_path))
+    line = typed(capfd, "run", "--stack", stack, *QUESTION[2:], "--epsilon", "1", code=2)[1]
+    assert line == (
+        "dpcloud: --stack where nothing that is deployed is used: given '--on laptop'; allowed: --on glue or emr, "
+        "or no --stack: a run on this machine charges this machine's ledger\n"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_the_list_cannot_show_is_said_beside_json_too(capfd: pytest.CaptureFixture[str], aws: Aws) -> None:
+    typed(capfd, "run", "--on", "glue", *QUESTION, "--epsilon", "0.25")
+    shown, said = typed(capfd, "runs", "--stack", PREFIX, "--json")
+    json.loads(shown)
+    assert said.startswith("note: not shown, who started them")  # moto has no LookupEvents
 
 
 def test_on_emr_a_cluster_is_offered_with_its_price(capfd: pytest.CaptureFixture[str], aws: Aws) -> None:
@@ -284,7 +320,10 @@ def test_a_run_is_stopped(capfd: pytest.CaptureFixture[str], aws: Aws, monkeypat
     for target in ("emr", "glue"):
         run_id = typed(capfd, "run", "--on", target, *QUESTION, "--epsilon", "0.5", "--no-wait")[0].strip()
         shown, _ = typed(capfd, "stop", run_id, "--stack", PREFIX)
-        assert shown == f"{run_id} is being stopped; nothing is spent\n"
+        # EMR ends the step's own process, not what that has started on YARN
+        left = "; where it ran already, its driver on YARN goes on and may spend and release: `dpcloud emr stop` "
+        left = f"{left}ends it with the cluster" if target == "emr" else ""
+        assert shown == f"{run_id} is being stopped; nothing is spent{left}\n"
     [(first, words), (second, job)] = asked
     assert (first, second) == ("cancel_steps", "batch_stop_job_run")
     assert (words["ClusterId"], words["StepCancellationOption"]) == (cluster, "TERMINATE_PROCESS")

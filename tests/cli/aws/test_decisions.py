@@ -92,7 +92,7 @@ def typed(monkeypatch: pytest.MonkeyPatch, word: str) -> None:
 
 def interrupted(target: Played, ledger: Any) -> str:
     with pytest.raises(InterruptError) as raised:
-        follow(target, RUN, ledger, lambda _: None)
+        follow(target, RUN, ledger, False)
     return str(raised.value)
 
 
@@ -267,7 +267,8 @@ def test_a_run_that_has_succeeded_since_the_ledger_was_asked_is_not_started_agai
 
     def find(_: Deployment, run_id: str) -> tuple[Target, CloudRun]:
         release(ledger, question.specs[0])
-        return target, replace(RUN, phase=Phase.SUCCEEDED, state="SUCCEEDED")
+        same = Question.of(question.specs[0])
+        return target, replace(RUN, phase=Phase.SUCCEEDED, state="SUCCEEDED", question=same)
 
     monkeypatch.setattr(run, "find", find)
     outcome = run_there(Deployment("dp"), ledger, question)
@@ -357,6 +358,7 @@ def rerun(monkeypatch: pytest.MonkeyPatch, target: str, words: dict[str, Any], *
     earlier = replace(RUN, target=target, question=Question(**{**PLAIN, **words}))
     monkeypatch.setattr("dpcloud.targets.cloud.find", lambda *_: (Played(), earlier))
     monkeypatch.setattr("dpcloud.running._run_in_aws", lambda given, _: seen.append(given))
+    monkeypatch.setattr(runs, "deployed_ledger", lambda _: SimpleNamespace(find=lambda _: None))
     CliRunner().invoke(runs.rerun, ["run-1", "--stack", "other", *options], catch_exceptions=False)
     return seen[0]
 
@@ -389,6 +391,7 @@ def test_a_no_is_no_rerun_and_a_yes_starts_no_cluster_unasked(monkeypatch: pytes
     seen: list[Options] = []
     monkeypatch.setattr("dpcloud.targets.cloud.find", lambda *_: (Played(), replace(RUN, question=Question(**PLAIN))))
     monkeypatch.setattr("dpcloud.running._run_in_aws", lambda given, _: seen.append(given))
+    monkeypatch.setattr(runs, "deployed_ledger", lambda _: SimpleNamespace(find=lambda _: None))
     context = click.Context(runs.rerun)
     with pytest.raises(InputError, match="nothing is asked"), context:
         context.invoke(runs.rerun, run_id="run-1", stack="dp", yes=False, no_wait=False)
@@ -417,7 +420,7 @@ def test_a_run_may_be_named_as_aws_does(ledger: SQLiteLedger, monkeypatch: pytes
     assert told(monkeypatch, ledger, runs.result, "jr_1", "--json") == '{"value": 1}\n'
     said = told(monkeypatch, ledger, runs.status, "jr_1")
     assert f"ledger: epsilon 1 of {ADDRESS} is spent; released " in said
-    assert said.endswith("next: `dpcloud result run-1`\n")
+    assert said.endswith("next: `dpcloud result run-1 --stack dp`\n")
 
 
 def test_a_run_that_is_charged_and_has_no_release_shows_none(

@@ -307,6 +307,28 @@ def test_the_live_cluster_is_the_newest_of_that_name_that_is_up(emr: Any) -> Non
     assert [c.id for c in clusters.clusters(Deployment(PREFIX))] == ids[::-1]
 
 
+def test_the_newest_is_found_on_whatever_page_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """EMR lists "in unsorted order", says its API's documentation; moto keeps one."""
+    now = datetime.now(UTC)
+
+    def told(id_: str, age: int) -> dict[str, Any]:
+        times = {"CreationDateTime": now - timedelta(hours=age)}
+        return {"Id": id_, "Name": NAME, "Status": {"State": "WAITING", "Timeline": times}}
+
+    class Emr:
+        def get_paginator(self, _: str) -> Any:
+            return self
+
+        def paginate(self, **_: object) -> list[dict[str, Any]]:
+            return [
+                {"Clusters": [told("old", 9), told("middle", 5)]},
+                {"Clusters": [told("older", 10), told("new", 1)]},
+            ]
+
+    monkeypatch.setattr(clusters, "client", lambda *_: Emr())
+    assert [c.id for c in clusters.clusters(Deployment(PREFIX))] == ["new", "middle", "old", "older"]
+
+
 # -- status
 
 
@@ -361,7 +383,7 @@ def test_stop_asks_when_a_step_would_be_lost(
     assert live_cluster(Deployment(PREFIX)) is not None
     out, err = told(capfd, "stop", "--yes", "--no-wait")
     assert out == f"{id_} is about to end\n"
-    assert err == "1 steps would be lost: run-1 (RUNNING).\n"
+    assert err == "1 step would be lost: run-1 (RUNNING).\n"
     assert live_cluster(Deployment(PREFIX)) is None
 
 
@@ -401,7 +423,7 @@ def test_shell_prints_the_command_where_a_part_is_missing(
     command = f"aws ssm start-session --target {instance} --region us-east-1\n"
     assert told(capfd, "shell") == (
         command,
-        "not installed here: aws, session-manager-plugin; where both are, type:\n",
+        "not installed here: aws, session-manager-plugin; where `aws` and its session-manager-plugin are, type:\n",
     )
     program(tmp_path / "aws")
     out, err = told(capfd, "shell")

@@ -3,11 +3,12 @@
 import pytest
 from botocore import exceptions
 from botocore.exceptions import ClientError
+from botocore.parsers import ResponseParserError
 
 from dpcloud.aws.errors import AwsError, explained
 
 RENEW = "allowed: `aws sso login`, or however you get AWS credentials"
-NETWORK = "allowed: a network that leads there"
+NETWORK = "allowed: AWS_REGION as AWS spells it, a network that leads there"
 URL = {"endpoint_url": "http://SECRET"}
 
 
@@ -47,6 +48,7 @@ def made_of(error: Exception) -> AwsError:
         (exceptions.ProxyConnectionError(proxy_url="SECRET"), "cannot be reached (Proxy", NETWORK, False),
         (exceptions.ReadTimeoutError(**URL), "cannot be reached (ReadTimeout", NETWORK, True),
         (exceptions.ConnectionClosedError(**URL), "cannot be reached (ConnectionClosed", NETWORK, True),
+        (ResponseParserError("SECRET"), "cannot be reached (ResponseParserError)", NETWORK, True),
         (ValueError("SECRET"), "cannot be reached (ValueError)", NETWORK, False),
         (refused("ExpiredToken", "SECRET"), "the AWS credentials have expired (ExpiredToken)", RENEW, False),
         (refused("ExpiredTokenException"), "the AWS credentials have expired (ExpiredToken", RENEW, False),

@@ -1,18 +1,25 @@
 """Ctrl-C while a run is followed, its logs, and what becomes of a run that nobody waits for."""
 
 import gzip
+import io
 import os
 import pty
+import select
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from cli.aws.account import BUCKET, PREFIX, Aws
 from cli.aws.test_cloud_run import QUESTION, typed
+from dpcloud.aws.stacks import Deployment
+from dpcloud.cloud import following
+from dpcloud.targets.base import CloudRun, Phase
+from dpcloud.targets.emr import Emr
 
 WORDS = [sys.executable, "-m", "dpcloud", "run", "--on", "glue", *QUESTION, "--epsilon", "0.5", "--run-id"]
 
@@ -59,7 +66,8 @@ def test_ctrl_c_asks_once_and_leaves_the_run_going(aws: Aws, capfd: pytest.Captu
     assert code == 130
     assert said.count("stop the run, too?") == 1
     assert said.splitlines()[-1].endswith(
-        "dpcloud: was interrupted; the run goes on: `dpcloud status left`, `dpcloud result left`"
+        "dpcloud: was interrupted; the run goes on: `dpcloud status left --stack dp`, "
+        "`dpcloud result left --stack dp`"
     )
     aws.hold.clear()
     shown, _ = typed(capfd, *WORDS[3:], "left")  # the same command follows the very run
@@ -67,12 +75,67 @@ def test_ctrl_c_asks_once_and_leaves_the_run_going(aws: Aws, capfd: pytest.Captu
     assert len(aws.started) == 1
 
 
+def test_a_step_that_is_stopped_at_ctrl_c_says_what_may_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    class Stopped(Emr):
+        def stop(self, run: CloudRun) -> None:
+            pass
+
+        def look(self, run: CloudRun) -> CloudRun:
+            return replace(run, state="CANCELLED", phase=Phase.STOPPED)
+
+    class Nothing:
+        def find(self, _: str) -> None:
+            pass
+
+    monkeypatch.setattr("sys.stdin", Terminal("y\n"))
+    run = CloudRun(target="emr", run_id="one", platform_id="j/s", state="RUNNING", phase=Phase.RUNNING)
+    said = following._interrupted(Stopped(Deployment(PREFIX)), run, Nothing())
+    assert said.startswith("was interrupted; the run is stopped; nothing is spent; where it ran already, its driver")
+
+
+def test_the_question_stands_still_on_a_terminal(aws: Aws) -> None:
+    """The moving line would be drawn over it, and take the [y/N] away."""
+    aws.hold.set()
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [*WORDS, "still"],
+        stdin=theirs,
+        stdout=subprocess.DEVNULL,
+        stderr=theirs,
+        env={**os.environ, "COLUMNS": "200", "TERM": "xterm"},
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    os.close(theirs)
+    said = ""
+    try:
+        for sign, act in (
+            ("glue: STARTING", lambda: process.send_signal(signal.SIGINT)),
+            ("(else it goes on) [y/N]: ", lambda: (time.sleep(0.5), os.write(ours, b"n\n"))),
+            ("was interrupted; the run goes on", lambda: None),
+        ):
+            until = time.monotonic() + 60
+            while sign not in said:
+                assert select.select([ours], [], [], until - time.monotonic())[0], said
+                said += os.read(ours, 4096).decode()
+            act()
+        assert "STARTING" not in said.partition("stop the run, too?")[2]
+        assert process.wait(60) == 130
+    finally:
+        process.kill()
+        os.close(ours)
+
+
 def test_ctrl_c_without_a_terminal_asks_nothing(aws: Aws) -> None:
     code, said = interrupted(aws, "scripted", None)
     assert code == 130
     assert said.splitlines()[-1] == (
-        "dpcloud: was interrupted; the run goes on: `dpcloud status scripted`, `dpcloud result scripted`, "
-        "or `dpcloud stop scripted`"
+        "dpcloud: was interrupted; the run goes on: `dpcloud status scripted --stack dp`, "
+        "`dpcloud result scripted --stack dp`, or `dpcloud stop scripted --stack dp`"
     )
 
 

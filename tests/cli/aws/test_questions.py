@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from dpcloud.targets.base import Phase, Question, one_line
 from dpcloud.targets.emr import PHASES as STEP_PHASES
 from dpcloud.targets.glue import PHASES as RUN_PHASES
+from dpcloud.targets.glue import reason_of
 from dpjobs.engines import ENGINES
 from dpjobs.epsilon import Epsilon
 from dpjobs.errors import InputError
-from dpjobs.platforms.arguments import NOT_GIVEN, ROWS
+from dpjobs.platforms.arguments import BY_ADDRESS, NOT_GIVEN, ROWS
 from dpjobs.platforms.emr import parse as parse_step
 from dpjobs.platforms.glue import parse as parse_run
 from dpjobs.query import Bounds, JobSpec, PrivacyBudget, Query
@@ -61,13 +62,20 @@ def test_the_script_reads_the_very_question(spec: JobSpec) -> None:
 def test_a_question_is_read_back_from_its_run(spec: JobSpec) -> None:
     question = Question.of(spec)
     read = Question.of_words({f"--{name}": word for name, word in question.words.items()})
-    assert read.words == question.words
+    assert (read.words, read.digest()) == (question.words, spec.digest())
 
 
 def test_the_words_are_those_of_the_scripts() -> None:
     from dpcloud.targets import base
 
-    assert (base.NONE, base.ROWS) == (NOT_GIVEN, ROWS)
+    assert (base.NONE, base.ROWS, base.BY_ADDRESS) == (NOT_GIVEN, ROWS, BY_ADDRESS)
+
+
+def test_the_name_that_glues_jobs_have_fixed_is_no_name_of_the_question() -> None:
+    """Where Glue tells what a run has of its job, too, a rerun has to be the same question."""
+    spec = JobSpec("r", URI, "opendp", Query.COUNT, None, PrivacyBudget(Epsilon(1)), URI, "csv")
+    read = Question.of_words(Question.of(spec).words | {"--dataset": "by-address", "--unhardened": "no"})
+    assert (read.dataset, read.unhardened, read.digest()) == (None, False, spec.digest())
 
 
 @pytest.mark.parametrize("missing", ["--run_id", "--s3_file", "--query", "--epsilon", "--column_name"])
@@ -103,3 +111,8 @@ def test_a_reason_is_one_short_line() -> None:
     assert one_line("a\n b\t\nc" + "x" * 500) == "a b c" + "x" * 395 + "…"
     assert one_line("a\x1b[31m b\x07c\u202ed") == "a [31m b c d"  # a terminal would obey
     assert one_line(None) == ""
+
+
+@pytest.mark.parametrize("kind", ["", "SystemExit: ", "Ended: ", "dpjobs.platforms.glue.Ended: "])
+def test_glues_reason_is_the_line_of_the_script(kind: str) -> None:
+    assert reason_of(f"{kind}no such column: given 'x'; allowed: y") == "no such column: given 'x'; allowed: y"

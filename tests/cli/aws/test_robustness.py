@@ -4,6 +4,7 @@ import re
 import socket
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,12 @@ from botocore.retries.standard import ExponentialBackoff
 from cli.aws.account import PREFIX, TABLE, Aws
 from cli.aws.faults import SECRET, Call, Fault, Faults, before
 from cli.aws.test_cloud_run import QUESTION, run_id_of, typed
+from dpcloud.aws.errors import AwsError
+from dpcloud.aws.stacks import Deployment
 from dpcloud.cli import main
+from dpcloud.targets import door
+from dpcloud.targets.base import CloudRun, Phase, Question
+from dpcloud.targets.emr import Emr
 from dpjobs.addresses import Place
 from dpjobs.epsilon import Epsilon
 from dpjobs.query import new_run_id
@@ -23,6 +29,7 @@ ASK = ("run", "--on", "glue", *QUESTION, "--epsilon", "0.01")
 THROTTLED = Fault(400, "ThrottlingException")
 BROKEN = Fault(500, "InternalFailure")
 COMMANDS = ("run", "status", "runs", "logs", "stop", "result", "upload")
+QUESTION_WORDS = {"s3_file": TABLE, "query": "COUNT", "column_name": "*", "epsilon": "1"}
 NEXT = re.compile(r"; allowed: \S|`(dpcloud|aws|cdk) [^`]+`")
 
 
@@ -133,6 +140,7 @@ def test_credentials_that_have_expired(
     assert "allowed: `aws sso login`, or however you get AWS credentials, and the same command again" in line
 
 
+@pytest.mark.usefixtures("run_id")  # which gives the table its budget
 def test_credentials_that_expire_while_a_run_is_followed(capfd: pytest.CaptureFixture[str], faults: Faults) -> None:
     """The run goes on, whatever became of us; 3, for it may have spent by now."""
     faults.of = lambda call: Fault(400, "ExpiredTokenException") if call.operation == "GetJobRun" else None
@@ -238,6 +246,51 @@ def test_a_start_whose_answer_is_lost(
     row = server.ledger.find(run_id)
     assert row
     assert (str(row.epsilon), row.release is not None) == ("0.01", True)
+
+
+def test_an_execution_that_is_not_known_yet_is_waited_for(
+    capfd: pytest.CaptureFixture[str], faults: Faults, server: Aws, run_id: str
+) -> None:
+    """DescribeExecution is eventually consistent: just after its start an execution may not be there."""
+    server.deploy_door()
+    unknown = Fault(400, "ExecutionDoesNotExist")
+    try:
+        seen: list[Call] = []
+        faults.of = lambda call: (seen.append(call) or unknown) if _described(call) and len(seen) < 2 else None
+        with server.working():
+            shown, _ = typed(capfd, *ASK)
+        assert len(seen) == 2
+        assert "MEAN of TotalPop" in shown
+        # one that was started long ago is not there
+        old = CloudRun(
+            target="glue",
+            run_id=None,
+            platform_id="arn",
+            state="RUNNING",
+            phase=Phase.RUNNING,
+            started_at=datetime.now(UTC) - timedelta(seconds=90),
+        )
+        faults.of = lambda call: unknown if _described(call) else None
+        with pytest.raises(AwsError, match="ExecutionDoesNotExist"):
+            door.Door(Deployment(PREFIX)).look(old)
+    finally:
+        server.destroy("ask")
+
+
+def _described(call: Call) -> bool:
+    return call.operation == "DescribeExecution"
+
+
+def test_following_a_step_asks_for_the_step_and_nothing_else_twice(faults: Faults, server: Aws) -> None:
+    """EMR's lists are throttled for the whole account, and a run is looked at every few seconds."""
+    server.cluster()
+    emr = Emr(Deployment(PREFIX))
+    run = emr.start(Question.of_words({**QUESTION_WORDS, "run_id": new_run_id()}))
+    faults.calls.clear()
+    for _ in range(3):
+        run = emr.look(run)
+    assert [call.operation for call in faults.calls] == ["DescribeStep", "ListInstanceGroups", *["DescribeStep"] * 2]
+    assert run.usd is not None
 
 
 def test_what_an_upload_asks_for(capfd: pytest.CaptureFixture[str], faults: Faults, run_id: str) -> None:

@@ -157,9 +157,9 @@ def test_the_runs_of_both_jobs_are_read_back_with_their_engines_the_newest_first
 @pytest.fixture
 def cluster(monkeypatch: pytest.MonkeyPatch) -> Cluster:
     up = Cluster("j-1", "dp-emr", "WAITING", AT)
-    up.__dict__["usd_an_hour"] = Decimal(3)
     monkeypatch.setattr(emr, "live_cluster", lambda _: up)
-    monkeypatch.setattr(emr, "clusters", lambda _: iter([up]))
+    monkeypatch.setattr(emr, "clusters", lambda _: [up])
+    monkeypatch.setattr(emr, "hour_of", lambda _: Decimal(3))
     return up
 
 
@@ -235,7 +235,9 @@ def test_a_step_that_emr_does_not_cancel_is_told(aws: Answers) -> None:
 def execution(name: str, status: str = "FAILED") -> dict[str, Any]:
     machine = OUTPUTS["ask"]["AskMachineArn"]  # type: ignore[index]
     arn = EXECUTION + name
-    return {"executionArn": arn, "stateMachineArn": machine, "name": name, "status": status, "startDate": AT}
+    asked = json.dumps({**QUESTION.words, "run_id": name.split(".")[0]})
+    known = {"executionArn": arn, "stateMachineArn": machine, "name": name, "input": asked}
+    return {**known, "status": status, "startDate": AT}
 
 
 def test_of_several_executions_the_last_is_the_run(aws: Answers) -> None:

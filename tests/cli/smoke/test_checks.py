@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from smoke import check_answers, check_emr, check_glue, check_storage, report, runs
+from smoke import check_answers, check_door, check_emr, check_glue, check_storage, report, runs
 from smoke.catalog import CHECKS
 from smoke.checks import Check, Outcome, Run, Seen
 from smoke.moto import LACKS
@@ -32,7 +32,7 @@ def test_names_are_unique_and_each_says_what_it_looks_at() -> None:
     for one in CHECKS:
         assert one.look.__doc__
         assert set(one.needs) <= set(LACKS)
-    modules = (check_answers, check_emr, check_glue, check_storage)
+    modules = (check_answers, check_door, check_emr, check_glue, check_storage)
     made = {found.name for module in modules for found in vars(module).values() if isinstance(found, Check)}
     assert made == {c.name for c in CHECKS}
 
@@ -44,8 +44,8 @@ def test_the_price_is_that_of_dpcloud_cost(seen: Seen, capsys: pytest.CaptureFix
     config = cost_command.read_config(seen.deployment.folder / "cdk.json", [])
     assert found == cost_command.cost_of(config)
     assert f"{found.emr.hour:,.2f} an hour" in text
-    # five runs of four minutes on two workers, an hour of cluster, an hour and a half of gateway and address
-    by_hand = 0.58 * 20 / 60 + float(found.emr.hour) + 1.5 * 0.05
+    # six runs of four minutes on two workers, an hour of cluster, an hour and a half of gateway and address
+    by_hand = 0.58 * 24 / 60 + float(found.emr.hour) + 1.5 * 0.05
     assert f"about {by_hand:,.2f} USD" in text
     assert f"{found.forgotten:,.2f} USD in the first month" in text
     assert SETTINGS["glue"]["number_of_workers"] == 2
