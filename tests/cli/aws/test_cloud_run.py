@@ -159,7 +159,7 @@ def test_a_failure_after_the_charge_says_so(capfd: pytest.CaptureFixture[str], a
     told, _ = typed(capfd, "status", run_id, "--stack", PREFIX)
     assert "epsilon 0.5 of s3://dp-bucket/data/census.csv is spent; there is no release yet" in told
     assert spent_of(run_id, aws.ledger) == (
-        f"its epsilon 0.5 stays spent; the same command with --run-id {run_id} pays no more"
+        f"its epsilon 0.5 stays spent; the same question, by its one engine, with --run-id {run_id} pays no more"
     )
 
 
@@ -321,7 +321,7 @@ def test_a_run_is_stopped(capfd: pytest.CaptureFixture[str], aws: Aws, monkeypat
         run_id = typed(capfd, "run", "--on", target, *QUESTION, "--epsilon", "0.5", "--no-wait")[0].strip()
         shown, _ = typed(capfd, "stop", run_id, "--stack", PREFIX)
         # EMR ends the step's own process, not what that has started on YARN
-        left = "; where it ran already, its driver on YARN goes on and may spend and release: `dpcloud emr stop` "
+        left = "; where it ran already, its driver on YARN goes on and may spend and release: `dpcloud emr stop --stack dp` "
         left = f"{left}ends it with the cluster" if target == "emr" else ""
         assert shown == f"{run_id} is being stopped; nothing is spent{left}\n"
     [(first, words), (second, job)] = asked
