@@ -321,8 +321,8 @@ def test_a_run_is_stopped(capfd: pytest.CaptureFixture[str], aws: Aws, monkeypat
         run_id = typed(capfd, "run", "--on", target, *QUESTION, "--epsilon", "0.5", "--no-wait")[0].strip()
         shown, _ = typed(capfd, "stop", run_id, "--stack", PREFIX)
         # EMR ends the step's own process, not what that has started on YARN
-        left = "; where it ran already, its driver on YARN goes on and may spend and release: `dpcloud emr stop --stack dp` "
-        left = f"{left}ends it with the cluster" if target == "emr" else ""
+        left = "; where it ran already, its driver on YARN goes on and may spend and release: "
+        left = f"{left}`dpcloud emr stop --stack dp` ends it with the cluster" if target == "emr" else ""
         assert shown == f"{run_id} is being stopped; nothing is spent{left}\n"
     [(first, words), (second, job)] = asked
     assert (first, second) == ("cancel_steps", "batch_stop_job_run")
