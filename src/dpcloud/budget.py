@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import click
 
+from dpcloud.aws import deployment_of
 from dpcloud.command import Group
 from dpjobs.addresses import Place, dataset_of, is_local, normalized, place_of
 from dpjobs.epsilon import Epsilon
@@ -118,6 +119,9 @@ def _name(dataset: str | None, uri: str | None, stack: str | None) -> str:
     address = normalized(uri or "")
     if stack is not None and is_local(address):
         raise InputError.of("a file of this machine, which no deployed job reads", uri, "s3://bucket/key")
+    if stack is None and (prefix := deployment_of(address)):
+        allowed = f"--stack {prefix}, or --dataset NAME"
+        raise InputError.of("a table of a deployment, whose budget is not on this machine", uri, allowed)
     return check_dataset(dataset_of(address))
 
 

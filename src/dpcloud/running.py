@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dpcloud.aws import DEFAULT_STACK
+from dpcloud.aws import DEFAULT_STACK, deployment_of
 from dpcloud.command import Command, one_of, unexpected
 from dpcloud.engines import engines_help, engines_of
 from dpcloud.progress import saying
@@ -143,6 +143,9 @@ def _run(options: Options) -> None:
     base = _base(options)
     run_ids = _run_ids(base, names)
     request = options.request()
+    if options.dataset is None and (prefix := deployment_of(request.uri)):
+        allowed = f"--on glue or emr, with --stack {prefix}; or --dataset NAME, for another budget for the same rows"
+        raise InputError.of("a table of a deployment, whose budget is in AWS", request.uri, allowed)
     specs = request.jobs(run_ids, LocalFiles() if is_local(request.uri) else None)
     copies = Copies(options.output) if options.output is not None else None
     if copies:
