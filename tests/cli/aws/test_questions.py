@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dpcloud.targets.base import Phase, Question, one_line
+from dpcloud.targets.base import CloudRun, Phase, Question, one_line
 from dpcloud.targets.emr import PHASES as STEP_PHASES
 from dpcloud.targets.glue import PHASES as RUN_PHASES
 from dpcloud.targets.glue import reason_of
@@ -116,3 +116,17 @@ def test_a_reason_is_one_short_line() -> None:
 @pytest.mark.parametrize("kind", ["", "SystemExit: ", "Ended: ", "dpjobs.platforms.glue.Ended: "])
 def test_glues_reason_is_the_line_of_the_script(kind: str) -> None:
     assert reason_of(f"{kind}no such column: given 'x'; allowed: y") == "no such column: given 'x'; allowed: y"
+
+
+def test_what_to_type_next_follows_from_what_is_spent() -> None:
+    from dpcloud.cloud.runs import _next
+    from dpjobs.ledger import Run
+
+    failed = CloudRun(target="glue", run_id="r", platform_id="j/jr", state="FAILED", phase=Phase.FAILED)
+    assert _next("r", failed, None).startswith(
+        "mend what the reason names, and ask again: nothing is spent; `dpcloud"
+    )
+    charged = Run("r", URI, Epsilon(1), "digest", "2026-11-26", None, None)
+    assert _next("r", failed, charged).endswith("by its one engine, with --run-id r pays no more")
+    released = Run("r", URI, Epsilon(1), "digest", "2026-11-26", "2026-11-26", "{}")
+    assert _next("r", failed, released) == "`dpcloud result r`"
