@@ -1,6 +1,6 @@
-"""The entry scripts under a real spark-submit, on a standalone cluster of a master and two workers.
+"""An entry script under a real spark-submit, on a standalone cluster of a master and two workers.
 
-EMR's other script runs in emr/test_make_environment.py and deploy/test_smoke.py.
+The others run in deploy/test_smoke.py, as deployed, and in e2e/ on a Spark cluster and on YARN.
 """
 
 import json
@@ -21,8 +21,6 @@ from dpjobs.ledger import SQLiteLedger
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 SCRIPTS = {
-    "glue_scripts/run_tmlt_ana_spark.py": "tumult",
-    "glue_scripts/run_pipelinedp_spark.py": "pipelinedp",
     "emr_assets/run_pipelinedp_spark.py": "tumult-core",  # named by --engine
 }
 GLUES_OWN = [

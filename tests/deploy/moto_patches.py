@@ -26,6 +26,7 @@ from moto.ec2.models.vpn_gateway import VPCGatewayAttachment
 from moto.emr.models import Cluster
 from moto.glue.models import FakeJobRun, glue_backends
 from moto.glue.responses import GlueResponse
+from moto.iam.models import ManagedPolicy
 from moto.kms.models import Key, KmsBackend, kms_backends
 from moto.ssm.models import Parameter
 from moto.stepfunctions import models as stepfunctions_models
@@ -54,6 +55,15 @@ def deleted_keys(patch: pytest.MonkeyPatch) -> None:
         kms_backends[account_id][region].schedule_key_deletion(self.id, 7)
 
     patch.setattr(Key, "delete", delete, raising=False)
+
+
+def deleted_policies(patch: pytest.MonkeyPatch) -> None:
+    """A stack's managed policies go with it."""
+
+    def delete(self: ManagedPolicy, account_id: str, region: str) -> None:
+        self.backend.managed_policies.pop(self.arn, None)
+
+    patch.setattr(ManagedPolicy, "delete", delete, raising=False)
 
 
 def deleted_network_parts(patch: pytest.MonkeyPatch) -> None:
@@ -282,6 +292,7 @@ def apply(patch: pytest.MonkeyPatch) -> None:
     for part in (
         tagged_kms_keys,
         deleted_keys,
+        deleted_policies,
         deleted_network_parts,
         associated_route_tables,
         no_outputs_of_deleted_stacks,

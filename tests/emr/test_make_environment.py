@@ -306,7 +306,7 @@ def test_it_is_compiled_for_users_that_may_not_write_there(booted) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("engine", ["tumult", "opendp"])  # pipelinedp runs on the archive in deploy/test_smoke.py
+@pytest.mark.parametrize("engine", ["opendp"])  # the others run on the archive in deploy/test_smoke.py
 def test_the_engines_run_on_it(booted, tmp_path, engine) -> None:
     """EMR's script under spark-submit with EMR's settings, in an environment that is empty but for what EMR sets:
     the runtime brings pyspark, the archive the rest."""

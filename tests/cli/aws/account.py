@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 import boto3
@@ -53,12 +54,16 @@ class Aws:
     hold: threading.Event = field(default_factory=threading.Event)
     started: list[str] = field(default_factory=list)
     fail: str | None = None
+    _clients: dict[str, Any] = field(default_factory=dict)
 
     def client(self, service: str) -> Any:
-        keys = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing", "region_name": REGION}
-        return boto3.client(service, endpoint_url=self.endpoint, **keys)
+        """A client, made once: each takes as long as a test."""
+        if service not in self._clients:
+            keys = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing", "region_name": REGION}
+            self._clients[service] = boto3.session.Session().client(service, endpoint_url=self.endpoint, **keys)
+        return self._clients[service]
 
-    @property
+    @cached_property
     def ledger(self) -> DynamoDBLedger:
         return DynamoDBLedger(self.outputs(f"{PREFIX}-storage")["LedgerTableArn"])
 

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 from urllib.request import Request, urlopen
 
@@ -20,6 +21,11 @@ from cli.test_budget_stack import TEMPLATE
 
 NAME = "dp-bucket"
 _KEYS = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing", "region_name": "us-east-1"}
+
+
+@cache
+def _client(endpoint: str, service: str) -> Any:
+    return boto3.session.Session().client(service, endpoint_url=endpoint, **_KEYS)
 
 
 @dataclass
@@ -37,7 +43,7 @@ class Bucket:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def client(self, service: str) -> Any:
-        return boto3.client(service, endpoint_url=self.endpoint, **_KEYS)
+        return _client(self.endpoint, service)
 
     def keys(self) -> list[str]:
         """Of all that can be read."""

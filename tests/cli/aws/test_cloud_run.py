@@ -143,7 +143,10 @@ def test_a_failure_is_one_line_with_its_reason_what_is_spent_and_where_the_log_i
     assert line.endswith(f" --stack {PREFIX}`")
     told, _ = typed(capfd, "status", run_id, "--stack", PREFIX)
     assert "ledger: nothing is spent\n" in told  # it is over: not "yet"
-    assert f"next: `dpcloud logs {run_id} --stack {PREFIX}`" in told
+    assert (
+        f"next: mend what the reason names and ask again: nothing is spent; `dpcloud logs {run_id} --stack {PREFIX}`"
+        in told
+    )
     [first, *_] = json.loads(typed(capfd, "runs", "--stack", PREFIX, "--json")[0])
     assert (first["run_id"], first["dataset"], first["epsilon"]) == (run_id, TABLE, 0)
 
