@@ -217,7 +217,7 @@ def _next(name: str, run: CloudRun | None, row: Run | None) -> str:
         return f"`dpcloud logs {name}`: it has succeeded without a release in this ledger"
     if row is None:  # refused or failed before its charge
         return (
-            f"mend what the reason names, and ask again: nothing is spent; `dpcloud logs {name}`, for who may read it"
+            f"mend what the reason names and ask again: nothing is spent; `dpcloud logs {name}`, for who may read it"
         )
     return (
         f"`dpcloud logs {name}`, for who may read it; the same question, by its one engine, with --run-id {name} "

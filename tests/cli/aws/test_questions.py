@@ -123,9 +123,7 @@ def test_what_to_type_next_follows_from_what_is_spent() -> None:
     from dpjobs.ledger import Run
 
     failed = CloudRun(target="glue", run_id="r", platform_id="j/jr", state="FAILED", phase=Phase.FAILED)
-    assert _next("r", failed, None).startswith(
-        "mend what the reason names, and ask again: nothing is spent; `dpcloud"
-    )
+    assert _next("r", failed, None).startswith("mend what the reason names and ask again: nothing is spent; `dpcloud")
     charged = Run("r", URI, Epsilon(1), "digest", "2026-11-26", None, None)
     assert _next("r", failed, charged).endswith("by its one engine, with --run-id r pays no more")
     released = Run("r", URI, Epsilon(1), "digest", "2026-11-26", "2026-11-26", "{}")
