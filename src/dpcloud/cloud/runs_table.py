@@ -66,12 +66,12 @@ def collect(deployment: Deployment, ledger: Ledger, limit: int) -> Collected:
     for run in found:
         row = rows.get(run.name)
         known.add(run.name)
-        started = run.started_at.astimezone(UTC).isoformat(timespec="seconds") if run.started_at else ""
+        started = run.started_at.astimezone(UTC).isoformat(timespec="microseconds") if run.started_at else ""
         starter = who.get(run.name) or who.get(run.platform_id.rpartition("/")[2], "")
         collected.lines.append(Line(run.name, started, run, row, starter))
     for row in rows.values():
         if row.run_id not in known:
-            collected.lines.append(Line(row.run_id, row.reserved_at[:19] + "+00:00", None, row))
+            collected.lines.append(Line(row.run_id, row.reserved_at, None, row))
     collected.lines.sort(key=lambda line: line.when, reverse=True)
     del collected.lines[limit:]
     return collected

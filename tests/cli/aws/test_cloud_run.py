@@ -259,13 +259,13 @@ def test_the_list_has_glue_emr_and_the_ledger(capfd: pytest.CaptureFixture[str],
     second = run_id_of(typed(capfd, "run", "--on", "emr", *QUESTION, "--epsilon", "0.25")[1])
     shown, _said = typed(capfd, "runs", "--stack", PREFIX, "--json", "--limit", "3")
     lines = json.loads(shown)
-    assert [line["run_id"] for line in lines][:2] == [second, first]
-    assert [(line["on"], line["state"], line["epsilon"]) for line in lines][:2] == [
+    assert {line["run_id"] for line in lines[:2]} == {second, first}  # within one second EMR tells no order
+    assert {(line["on"], line["state"], line["epsilon"]) for line in lines[:2]} == {
         ("emr", "COMPLETED", 0.25),
         ("glue", "SUCCEEDED", 0.25),
-    ]
+    }
     assert len(lines) == 3
-    assert lines[0]["usd"] is not None
+    assert None not in {line["usd"] for line in lines[:2]}
     table, _ = typed(capfd, "runs", "--stack", PREFIX)
     assert first in table
     assert "SUCCEEDED" in table
