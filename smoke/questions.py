@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-import time
+from functools import partial
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -68,14 +68,15 @@ def ask_badly(seen: Seen) -> Run:
         machine = seen.deployment.outputs["AskMachineArn"]
         started = machines.start_execution(stateMachineArn=machine, name=run.run_id, input=json.dumps(question))
         run.platform_id = started["executionArn"]
-        began = time.monotonic()
-        while run.state in ("not started", "RUNNING") and time.monotonic() - began < RUN_SECONDS:
-            told = machines.describe_execution(executionArn=run.platform_id)
-            run.state, run.message = told["status"], told.get("cause", "")
-            time.sleep(seen.progress.every)
+        seen.progress.wait(run.name, partial(_look, seen, run), lambda state: state != "RUNNING", RUN_SECONDS)
     except ClientError as error:
         run.message = f"AWS refuses it: {code_of(error)}"
-    except (BotoCoreError, KeyError) as error:
+    except (BotoCoreError, KeyError, TimeoutError) as error:
         run.message = f"{type(error).__name__}: {error}"
-    seen.progress.say(f"{run.name}: {run.state}")
     return run
+
+
+def _look(seen: Seen, run: Run) -> str:
+    told = seen.account.client("stepfunctions").describe_execution(executionArn=run.platform_id)
+    run.state, run.message = told["status"], told.get("cause", "")
+    return run.state

@@ -147,9 +147,7 @@ def _run(options: Options) -> None:
         allowed = f"--on glue or emr, with --stack {prefix}; or --dataset NAME, for another budget for the same rows"
         raise InputError.of("a table of a deployment, whose budget is in AWS", request.uri, allowed)
     specs = request.jobs(run_ids, LocalFiles() if is_local(request.uri) else None)
-    copies = Copies(options.output) if options.output is not None else None
-    if copies:
-        copies.check(new_run=options.run_id is None)
+    copies = _copies(options)
     ledger = SQLiteLedger(ledger_path())
     first_use = not ledger.knows(request.dataset)
     warnings.filterwarnings("ignore")  # the libraries' warnings mean nothing to someone who runs a query
@@ -187,9 +185,7 @@ def _run_in_aws(options: Options, target: str) -> None:
         yes=options.yes,
         progress=options.progress,
     )
-    copies = Copies(options.output) if options.output is not None else None
-    if copies:
-        copies.check(new_run=options.run_id is None)
+    copies = _copies(options)
     deployment = Deployment(options.stack or DEFAULT_STACK)
     ledger = deployed_ledger(deployment)
     with _one_line(base, names):
@@ -200,6 +196,15 @@ def _run_in_aws(options: Options, target: str) -> None:
 
 def _base(options: Options) -> str:
     return check_run_id(options.run_id) if options.run_id is not None else new_run_id()
+
+
+def _copies(options: Options) -> Copies | None:
+    """Where copies go, when that is asked for and can be written; raises InputError."""
+    if options.output is None:
+        return None
+    copies = Copies(options.output)
+    copies.check(new_run=options.run_id is None)
+    return copies
 
 
 def _run_ids(base: str, engines: Sequence[str]) -> dict[str, str]:

@@ -20,13 +20,7 @@ from dpjobs.ledger import SQLiteLedger
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
-SCRIPTS = {
-    "emr_assets/run_pipelinedp_spark.py": "tumult-core",  # named by --engine
-}
-GLUES_OWN = [
-    "--JOB_NAME", "differential-privacy", "--JOB_ID", "j_1", "--job-bookmark-option", "job-bookmark-enable",
-    "--TempDir", "s3://aws-glue-assets/temporary/", "--enable-metrics", "true", "--job-language", "python",
-]  # fmt: skip
+SCRIPT, ENGINE = "emr_assets/run_pipelinedp_spark.py", "tumult-core"  # which is named by --engine
 
 
 @pytest.fixture(scope="module")
@@ -104,38 +98,29 @@ def submit(script: str, words: list[str], master: str, library: Path, environmen
     )
 
 
-@pytest.mark.parametrize("script", SCRIPTS)
-def test_script_writes_its_release(script, table, tmp_path, master, library, environment) -> None:
-    engine, glue = SCRIPTS[script], script.startswith("glue")
+def test_script_writes_its_release(table, tmp_path, master, library, environment) -> None:
     ledger, releases, warehouse = tmp_path / "ledger.sqlite", tmp_path / "releases", tmp_path / "warehouse"
     releases.mkdir()
     SQLiteLedger(ledger).set_total(str(table), Epsilon(10))  # a file grants nothing by itself
     words = ["--lower", "-1e1", "--upper", "100", "--ledger", str(ledger), "--releases", str(releases)]
-    if glue:
-        words += ["--column_name", "x", "--epsilon", "4", "--s3_file", str(table), "--query", "mean"]
-        words += ["--source_id", "census", "--JOB_RUN_ID", "jr_0a1b", *GLUES_OWN]
-    else:
-        words += ["-c", "x", "-e", "4", "-i", "census", "-f", str(table), "-q", "mean", "--run_id", "jr_0a1b"]
-        words += ["--engine", engine]
-    # the Glue scripts use both workers; for EMR's, which differ in their arguments alone, one will do
-    conf = {"spark.sql.warehouse.dir": warehouse.as_uri(), "spark.cores.max": "2" if glue else "1"}
-    done = submit(script, words, master, library, environment, **conf)
+    words += ["-c", "x", "-e", "4", "-i", "census", "-f", str(table), "-q", "mean", "--run_id", "jr_0a1b"]
+    words += ["--engine", ENGINE]
+    conf = {"spark.sql.warehouse.dir": warehouse.as_uri(), "spark.cores.max": "1"}
+    done = submit(SCRIPT, words, master, library, environment, **conf)
     assert done.returncode == 0, done.stderr
     release = json.loads((releases / "jr_0a1b.json").read_text())
     assert json.loads(done.stdout) == release
-    assert (release["engine"], release["query"], release["column"]) == (engine, "MEAN", "x")
+    assert (release["engine"], release["query"], release["column"]) == (ENGINE, "MEAN", "x")
     assert release["dataset"] == table.name  # the ledger alone knows the folder
     assert 47 < release["value"] < 52  # the noise's scale is about 0.007 here
     assert release["bounds"] == {"lower": -10.0, "upper": 100.0, "source": "given", "epsilon": 0}
     assert done.stderr.strip() == ""
     assert not [p for p in warehouse.rglob("*") if p.is_file()]
 
-    if engine != "tumult":  # a retry by the platform repeats the id: the same release, nothing spent
-        if glue:
-            words = [w if w != "jr_0a1b" else "jr_0a1b_attempt_1" for w in words]
-        again = submit(script, words, master, library, environment, **conf)
-        assert (again.returncode, again.stdout) == (0, done.stdout)
-        assert SQLiteLedger(ledger).balance(str(table)).left == 6
+    # a retry by the platform repeats the id: the same release, nothing spent
+    again = submit(SCRIPT, words, master, library, environment, **conf)
+    assert (again.returncode, again.stdout) == (0, done.stdout)
+    assert SQLiteLedger(ledger).balance(str(table)).left == 6
 
 
 def test_bad_input_is_one_line_and_costs_nothing(table, tmp_path, library, environment) -> None:

@@ -16,6 +16,7 @@ from dpcloud.aws.cluster_definition import Definition, Offer, offer_of, usd_an_h
 from dpcloud.aws.errors import AwsError, explained
 from dpcloud.aws.session import client
 from dpcloud.aws.stacks import Deployment
+from dpcloud.words import one_line
 from dpjobs.errors import InputError
 
 LIVE = ("STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING")
@@ -69,7 +70,7 @@ class Cluster:
     @property
     def reason(self) -> str:
         """EMR's own words in one line."""
-        return one_line(self.message) or self.code
+        return one_line(self.message, _LONGEST) or self.code
 
 
 class Step(NamedTuple):
@@ -172,7 +173,7 @@ def steps_on(cluster: Cluster) -> list[Step]:
             .paginate(ClusterId=cluster.id, StepStates=["PENDING", "RUNNING", "CANCEL_PENDING"])
         )
         return [
-            Step(step["Id"], one_line(step["Name"]), step["Status"]["State"])
+            Step(step["Id"], one_line(step["Name"], _LONGEST), step["Status"]["State"])
             for page in pages
             for step in page["Steps"]
         ]
@@ -228,9 +229,3 @@ def _cluster(told: dict[str, Any]) -> Cluster:
 
 def _created(cluster: Cluster) -> datetime:
     return cluster.created
-
-
-def one_line(text: str) -> str:
-    """Return what others wrote on one line of printable characters, cut where it is long."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return line if len(line) <= _LONGEST else line[:_LONGEST] + "…"

@@ -12,7 +12,8 @@ from dpcloud.aws.ledger import deployed_ledger
 from dpcloud.aws.stacks import Deployment
 from dpcloud.cloud.following import elapsed, spent_of, usd
 from dpcloud.command import Command, typed
-from dpcloud.targets.base import CloudRun, Phase, Question, printable
+from dpcloud.targets.base import CloudRun, Phase, Question
+from dpcloud.words import printable
 from dpjobs.errors import InputError
 from dpjobs.ledger import Run
 from dpjobs.query import check_run_id
@@ -53,9 +54,10 @@ def runs(stack: str, limit: int, as_json: bool) -> None:
 def status(run_id: str, stack: str) -> None:
     """Tell what a run does, why it ended, what it cost, and what to type next."""
     deployment = Deployment(stack)
-    row, run = _row(deployment, run_id), _known(deployment, run_id)
+    ledger = deployed_ledger(deployment)
+    row, run = ledger.find(check_run_id(run_id)), _known(deployment, run_id)
     if row is None and run is not None and run.run_id:
-        row = _row(deployment, run.run_id)
+        row = ledger.find(run.run_id)
     if row is None and run is None:
         raise _unknown(run_id)
     if run is not None:
@@ -180,10 +182,6 @@ def _check_charged(deployment: Deployment, earlier: CloudRun, question: Question
     if row is not None and row.digest != question.digest():
         allowed = "`dpcloud run` with the question's own words"
         raise InputError.of("the last run by this id asked another question than was charged", row.run_id, allowed)
-
-
-def _row(deployment: Deployment, run_id: str) -> Run | None:
-    return deployed_ledger(deployment).find(check_run_id(run_id))
 
 
 def _known(deployment: Deployment, run_id: str) -> CloudRun | None:

@@ -12,9 +12,10 @@ from dpcloud.aws.errors import AwsError
 from dpcloud.aws.stacks import Deployment
 from dpcloud.aws.starters import starters
 from dpcloud.cloud.following import elapsed, usd
-from dpcloud.targets.base import CloudRun, Target, printable
+from dpcloud.targets.base import CloudRun, Target
 from dpcloud.targets.emr import Emr
 from dpcloud.targets.glue import Glue
+from dpcloud.words import printable
 from dpjobs.ledger import Ledger, Run
 
 _Told = TypeVar("_Told")

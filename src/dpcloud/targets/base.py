@@ -13,6 +13,7 @@ from enum import Enum
 from typing import Self
 
 from dpcloud.aws.stacks import Deployment
+from dpcloud.words import one_line
 from dpjobs.errors import InputError
 from dpjobs.query import JobSpec, check_run_id
 from dpjobs.request import Request
@@ -187,9 +188,9 @@ class Target(ABC):
     def look(self, run: CloudRun) -> CloudRun:
         """Return the run as it is now."""
 
-    @abstractmethod
     def find(self, run_id: str) -> CloudRun | None:
-        """Return the newest run with this id, ours or AWS's; None when there is none."""
+        """Return the newest run with this id, ours or AWS's, of all that AWS remembers; None when there is none."""
+        return next((run for run in self.runs() if run_id in (run.run_id, run.platform_id.partition("/")[2])), None)
 
     @abstractmethod
     def stop(self, run: CloudRun) -> None:
@@ -212,12 +213,6 @@ def our_id(given: object) -> str | None:
         return None
 
 
-def printable(text: str) -> str:
-    """Return what somebody else wrote without what moves a terminal, or hides in a line."""
-    return "".join(character if character.isprintable() else " " for character in text)
-
-
-def one_line(text: str | None) -> str:
+def reason_of(text: str | None) -> str:
     """Return a reason of AWS's on one line of printable characters, cut where it is long."""
-    line = " ".join(printable(text or "").split())
-    return line if len(line) <= _LONGEST_REASON else line[:_LONGEST_REASON] + "…"
+    return one_line(text, _LONGEST_REASON)

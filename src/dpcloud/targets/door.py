@@ -8,7 +8,7 @@ from typing import Any
 from dpcloud.aws.errors import AwsError, explained
 from dpcloud.aws.session import client
 from dpcloud.targets.base import CloudRun, Phase, Question, Target, our_id
-from dpcloud.targets.glue import reason_of
+from dpcloud.targets.glue import script_reason
 from dpjobs.errors import InputError
 
 _PHASES = {
@@ -125,7 +125,7 @@ def _run(told: dict[str, Any]) -> CloudRun:
         platform_id=told["executionArn"],
         state=state,
         phase=_PHASES.get(state, Phase.FAILED),
-        reason=reason_of(told.get("cause") or told.get("error")),
+        reason=script_reason(told.get("cause") or told.get("error")),
         started_at=started,
         seconds=((ended or datetime.now(UTC)) - started).total_seconds(),
         question=question,

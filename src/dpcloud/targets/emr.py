@@ -13,7 +13,7 @@ from dpcloud.aws.clusters import clusters, hour_of, live_cluster
 from dpcloud.aws.errors import explained
 from dpcloud.aws.session import client
 from dpcloud.aws.stacks import Deployment
-from dpcloud.targets.base import CloudRun, Phase, Question, Target, one_line, our_id
+from dpcloud.targets.base import CloudRun, Phase, Question, Target, our_id, reason_of
 from dpjobs.errors import InputError
 
 PHASES = {
@@ -73,13 +73,9 @@ class Emr(Target):
             with explained("look at an EMR cluster", "`dpcloud emr status`"):
                 status = client("emr").describe_cluster(ClusterId=cluster)["Cluster"]["Status"]
             if status["State"].startswith("TERMINAT"):
-                why = one_line(status.get("StateChangeReason", {}).get("Message"))
+                why = reason_of(status.get("StateChangeReason", {}).get("Message"))
                 seen = replace(seen, reason=f"the cluster ended meanwhile: {why}" if why else "the cluster ended")
         return replace(seen, question=run.question)
-
-    def find(self, run_id: str) -> CloudRun | None:
-        """Look for a run id of ours, or a step's, in what EMR remembers of the deployment's clusters."""
-        return next((run for run in self.runs() if run_id in (run.run_id, run.platform_id.partition("/")[2])), None)
 
     def stop(self, run: CloudRun) -> None:
         """Cancel the step; its `spark-submit` is ended by force, its driver on YARN is not, says EMR."""
@@ -89,7 +85,7 @@ class Emr(Target):
             [info] = client("emr").cancel_steps(**asked)["CancelStepsInfoList"]
         if info.get("Status") == "FAILED":
             raise InputError.of(
-                "EMR does not cancel the step", one_line(info.get("Reason")), "`dpcloud emr stop`, or wait"
+                "EMR does not cancel the step", reason_of(info.get("Reason")), "`dpcloud emr stop`, or wait"
             )
 
     def runs(self) -> Iterator[CloudRun]:
@@ -160,7 +156,7 @@ def _run(cluster: str, told: dict[str, Any], hour: Decimal | None) -> CloudRun:
         platform_id=f"{cluster}/{told['Id']}",
         state=state,
         phase=phase,
-        reason=one_line(reason),
+        reason=reason_of(reason),
         started_at=started or times.get("CreationDateTime"),
         seconds=seconds,
         usd=None if hour is None else hour * Decimal(str(seconds)) / 3600,

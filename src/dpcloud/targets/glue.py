@@ -10,7 +10,7 @@ from typing import Any
 from dpcloud import prices
 from dpcloud.aws.errors import AwsError, explained
 from dpcloud.aws.session import client
-from dpcloud.targets.base import CloudRun, Phase, Question, Target, one_line, our_id
+from dpcloud.targets.base import CloudRun, Phase, Question, Target, our_id, reason_of
 from dpjobs.errors import InputError
 
 PHASES = {
@@ -57,10 +57,6 @@ class Glue(Target):
         with explained("look at a Glue job run", f"`dpcloud status {run.name}`"):
             told = client("glue").get_job_run(JobName=job, RunId=id_)["JobRun"]
         return replace(_run(job, told), run_id=run.run_id, question=run.question)
-
-    def find(self, run_id: str) -> CloudRun | None:
-        """Look for a run id of ours, or Glue's own, in what Glue remembers of both jobs."""
-        return next((run for run in self.runs() if run_id in (run.run_id, run.platform_id.partition("/")[2])), None)
 
     def stop(self, run: CloudRun) -> None:
         """Stop the job run."""
@@ -134,7 +130,7 @@ def _run(job: str, told: dict[str, Any]) -> CloudRun:
         platform_id=f"{job}/{told['Id']}",
         state=state,
         phase=PHASES.get(state, Phase.FAILED),
-        reason=reason_of(told.get("ErrorMessage")),
+        reason=script_reason(told.get("ErrorMessage")),
         started_at=told.get("StartedOn"),
         seconds=seconds,
         usd=_usd(told, seconds),
@@ -142,9 +138,9 @@ def _run(job: str, told: dict[str, Any]) -> CloudRun:
     )
 
 
-def reason_of(message: str | None) -> str:
+def script_reason(message: str | None) -> str:
     """Return the script's line out of Glue's message, which may name the kind of error before it."""
-    return _KIND.sub("", one_line(message))
+    return _KIND.sub("", reason_of(message))
 
 
 def _usd(told: dict[str, Any], seconds: float) -> Decimal | None:

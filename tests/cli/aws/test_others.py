@@ -12,7 +12,8 @@ from moto.stepfunctions.models import stepfunctions_backends
 from cli.aws.account import ACCOUNT, PREFIX, REGION, TABLE, Aws
 from cli.aws.test_cloud_run import QUESTION, typed
 from dpcloud.aws import starters
-from dpcloud.targets.base import our_id, printable
+from dpcloud.targets.base import our_id
+from dpcloud.words import printable
 from dpjobs.epsilon import Epsilon
 from dpjobs.ledger.base import Reservation
 from dpjobs.query import PrivacyBudget

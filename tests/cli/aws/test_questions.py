@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dpcloud.targets.base import CloudRun, Phase, Question, one_line
+from dpcloud.targets.base import CloudRun, Phase, Question, reason_of
 from dpcloud.targets.emr import PHASES as STEP_PHASES
 from dpcloud.targets.glue import PHASES as RUN_PHASES
-from dpcloud.targets.glue import reason_of
+from dpcloud.targets.glue import script_reason
 from dpjobs.engines import ENGINES
 from dpjobs.epsilon import Epsilon
 from dpjobs.errors import InputError
@@ -108,14 +108,14 @@ def test_every_state_has_its_meaning() -> None:
 
 
 def test_a_reason_is_one_short_line() -> None:
-    assert one_line("a\n b\t\nc" + "x" * 500) == "a b c" + "x" * 395 + "…"
-    assert one_line("a\x1b[31m b\x07c\u202ed") == "a [31m b c d"  # a terminal would obey
-    assert one_line(None) == ""
+    assert reason_of("a\n b\t\nc" + "x" * 500) == "a b c" + "x" * 395 + "…"
+    assert reason_of("a\x1b[31m b\x07c\u202ed") == "a [31m b c d"  # a terminal would obey
+    assert reason_of(None) == ""
 
 
 @pytest.mark.parametrize("kind", ["", "SystemExit: ", "Ended: ", "dpjobs.platforms.glue.Ended: "])
 def test_glues_reason_is_the_line_of_the_script(kind: str) -> None:
-    assert reason_of(f"{kind}no such column: given 'x'; allowed: y") == "no such column: given 'x'; allowed: y"
+    assert script_reason(f"{kind}no such column: given 'x'; allowed: y") == "no such column: given 'x'; allowed: y"
 
 
 def test_what_to_type_next_follows_from_what_is_spent() -> None:
