@@ -94,6 +94,23 @@ class Grid:
     upper: int
 
     @property
+    def ends(self) -> tuple[int, int]:
+        """The steps of a number at the lower bound, or below it, and at the upper one, or above."""
+        low, high = (min(max(k, self.lower), self.upper) for k in self._at_the_bounds)
+        return low, high
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether no number between the bounds has steps that have to be clamped."""
+        low, high = self._at_the_bounds
+        return self.lower <= low and high <= self.upper
+
+    @property
+    def _at_the_bounds(self) -> tuple[int, int]:
+        low, high = (round((bound - self.origin) / self.step) for bound in (self.bounds.lower, self.bounds.upper))
+        return low, high
+
+    @property
     def rounding(self) -> float:
         """The largest rounding of a single row, in the column's unit."""
         largest = max(abs(self.bounds.lower), abs(self.bounds.upper))

@@ -130,7 +130,8 @@ def _in_the_middle(real: Callable[[], Any], happens: Callable[[], NoReturn], led
 def _quote_the_cell(read: DataFrame, plan: Plan) -> DataFrame:
     """What ANSI mode does with a cell it cannot cast: an exception of Spark's own that quotes it."""
     error = F.raise_error(F.concat(F.lit("cell "), F.col(CELL))).cast("bigint")
-    return read.select(*(error.alias(cell.name) for cell in plan.live))
+    flags = (F.lit(False).alias(name) for name in (rows.FILLED, rows.BROKEN))
+    return read.select(error.alias(rows.STEPS), F.lit(0.0).alias(rows.NUMBER), *flags)
 
 
 def _ledger(name: str) -> Ledger:
@@ -162,7 +163,7 @@ def run(order: dict[str, Any], spark: SparkSession) -> dict[str, Any]:
     if "log" in order:
         engines.load = lambda _: CountingEngine(Path(order["log"]))  # type: ignore[assignment]
     if order.get("hostile"):
-        rows.given = _quote_the_cell
+        rows.steps = _quote_the_cell
         measure = _real_engine().measure
 
         def noting(*arguments: Any) -> Any:

@@ -73,7 +73,7 @@ def test_sums_in_doubles_are_those_in_whole_numbers(
     values += [plan.grid.origin + (plan.grid.lower + round(8 * place) + 0.5) * step for place in places]
     values += [math.nextafter(value, side) for value in values for side in (-math.inf, math.inf)]
     found = fast(connection, values, plan, most)
-    if sql.is_plain(plan.grid):
+    if sql.is_fast(plan.grid):
         assert found == reference.of_numbers(list(values), plan)
     else:
         assert found is None
@@ -156,7 +156,7 @@ def test_an_integer_that_doubles_round_beyond_its_bounds_is_clamped_again(
     for bounds in (Bounds(lowest, 1), Bounds(-1, -lowest)):
         plan = plan_for("tumult", Query.MEAN, "x", bounds, Epsilon(1))
         assert plan.grid is not None
-        assert not sql.is_plain(plan.grid)
+        assert not sql.is_fast(plan.grid)
         values = [bound for bound in (bounds.lower, bounds.upper) if abs(bound) < 1]
         values += [math.nextafter(value, side) for value in values for side in (-1.0, 1.0)]
         connection.register("t", pa.table({"x": values}))

@@ -123,25 +123,19 @@ def steps(x: str, grid: Grid) -> str:
     Division by a power of two is exact, and the cast rounds half to even. NaN is larger than any number here.
     `least` and `greatest` would take three times as long.
     """
-    low, high = _at_the_bounds(grid)
     k = f"cast(({x} - {double(grid.origin)}) / {double(grid.step)} as bigint)"
-    if low < grid.lower or high > grid.upper:
+    if not grid.is_plain:
         k = f"least(greatest({k}, {grid.lower}), {grid.upper})"
-    first, last = (min(max(k, grid.lower), grid.upper) for k in (low, high))
+    first, last = grid.ends
     return (
         f"(case when {x} <= {double(grid.bounds.lower)} then {first}::bigint when {x} < {double(grid.bounds.upper)} "
         f"then {k} when {x} <= {double(math.inf)} then {last}::bigint end)"
     )
 
 
-def _at_the_bounds(grid: Grid) -> tuple[int, int]:
-    bounds = grid.bounds
-    return round((bounds.lower - grid.origin) / grid.step), round((bounds.upper - grid.origin) / grid.step)
-
-
-def is_plain(grid: Grid) -> bool:
+def is_fast(grid: Grid) -> bool:
     """Whether a number beyond a bound has as many steps as the bound, if it is clamped only as steps."""
-    return _at_the_bounds(grid) == (grid.lower, grid.upper) and grid.bounds.lower < grid.bounds.upper
+    return grid.is_plain and grid.ends == (grid.lower, grid.upper) and grid.bounds.lower < grid.bounds.upper
 
 
 def near(x: str, grid: Grid) -> str:

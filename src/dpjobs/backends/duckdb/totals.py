@@ -5,9 +5,10 @@ from typing import Any, NamedTuple
 
 import duckdb
 
+from dpjobs.backends import added
+from dpjobs.backends.added import Added
 from dpjobs.backends.duckdb import sql
-from dpjobs.formula import ONE, Formula, K
-from dpjobs.plan import LEFT_OUT, SIDES, Cell, Plan, Rows
+from dpjobs.plan import Plan
 
 TEXT, NUMBER = "text", "number"
 
@@ -52,50 +53,18 @@ def counted(connection: Any, rows: Query, plan: Plan) -> list[int]:
     return [found.total(cell) for cell in plan.live]
 
 
-class Found(NamedTuple):
-    """What was added up: formulas over the rows with a number, and how many rows there are of each kind."""
-
-    sums: dict[Formula, int]
-    rows: dict[Rows, int]
-
-    def total(self, cell: Cell) -> int:
-        """A cell's total."""
-        if cell.formula is None:
-            return cell.upper * self.rows[cell.rows]
-        return sum(times * self.sums[atom] for atom, times in cell.formula.linear().items())
-
-
-_ALL = "true"
-
-
 def _counts(rows: Query, plan: Plan, has_number: str, filled: str) -> dict[str, str]:
-    """What has to be counted for the plan's kinds of rows, by name, in SQL: the fewest that tell all of them."""
-    counts: dict[str, str] = {}
-    if plan.kinds.intersection(LEFT_OUT):
-        counts |= {"all": _ALL, "filled": filled} | ({"broken": "broken"} if rows.has_lines else {})
-    if plan.kinds.intersection(SIDES) and plan.grid:
+    """What has to be counted for the plan's kinds of rows, in SQL."""
+    conditions = {added.ALL: "true", added.FILLED: filled, added.BROKEN: "broken"}
+    if plan.grid:
         low, high = (sql.double(bound) for bound in (plan.grid.bounds.lower, plan.grid.bounds.upper))
-        counts |= {"below": f"x < {low}", "above": f"x > {high}{has_number}"}
-    return {name: rows.count_if(condition) for name, condition in counts.items()}
+        conditions |= {added.BELOW: f"x < {low}", added.ABOVE: f"x > {high}{has_number}"}
+    return {name: rows.count_if(conditions[name]) for name in added.counts(plan, rows.has_lines)}
 
 
-def _kinds(numbers: int, counts: dict[str, int]) -> dict[Rows, int]:
-    """The rows of each kind from what was counted; `filled` are those of lines that are not broken."""
-    found: dict[Rows, int] = {}
-    if "all" in counts:
-        broken = counts.get("broken", 0)
-        found[Rows.BROKEN_LINE] = broken
-        found[Rows.NO_NUMBER] = counts["filled"] - numbers
-        found[Rows.EMPTY] = counts["all"] - broken - counts["filled"]
-    if "below" in counts:
-        found |= {Rows.BELOW: counts["below"], Rows.ABOVE: counts["above"]}
-        found[Rows.WITHIN] = numbers - counts["below"] - counts["above"]
-    return found
-
-
-def _exactly(connection: Any, rows: Query, plan: Plan) -> Found:
+def _exactly(connection: Any, rows: Query, plan: Plan) -> Added:
     """Add up in whole numbers."""
-    sums, weight = _sums(plan), f" * {rows.weight}::hugeint" if rows.weight else ""
+    sums, weight = added.formulas(plan), f" * {rows.weight}::hugeint" if rows.weight else ""
     counts = _counts(rows, plan, " and k is not null", "filled")
     wanted = [
         rows.count_if("k is not null"),
@@ -104,20 +73,20 @@ def _exactly(connection: Any, rows: Query, plan: Plan) -> Found:
     ]
     [found] = connection.execute(f"select {', '.join(wanted)} from ({_per_row(rows, plan)})").fetchall()
     numbers, *others = map(int, found)
-    added = dict(zip(sums, [numbers, *others[: len(sums) - 1]], strict=True))
-    return Found(added, _kinds(numbers, dict(zip(counts, others[len(sums) - 1 :], strict=True))))
+    values = dict(zip(sums, [numbers, *others[: len(sums) - 1]], strict=True))
+    return Added.of(values, dict(zip(counts, others[len(sums) - 1 :], strict=True)))
 
 
-def _fast(connection: Any, rows: Query, plan: Plan) -> Found | None:
+def _fast(connection: Any, rows: Query, plan: Plan) -> Added | None:
     """Add up in doubles, three times as fast, for a table in which no number lies so far off that one is rounded.
 
     None where one does, or is NaN: what was added up is of no use then. Nothing but time shows which way was taken.
     """
-    if rows.kind == TEXT or rows.most is None or plan.grid is None or not sql.is_plain(plan.grid):
+    if rows.kind == TEXT or rows.most is None or plan.grid is None or not sql.is_fast(plan.grid):
         return None
     ends = plan.grid.lower + plan.grid.upper
     k = f"((twice + {sql.double(float(ends))}) * 0.5::double)"
-    sums = ["twice", *(s.sql_of_doubles(k) for s in _sums(plan)[2:])]
+    sums = ["twice", *(s.sql_of_doubles(k) for s in added.formulas(plan)[2:])]
     if rows.most > EXACT_ROWS:
         sums = [f"cast({s} as bigint)" for s in sums]
     counts = _counts(rows, plan, "", "x is not null")
@@ -130,7 +99,7 @@ def _fast(connection: Any, rows: Query, plan: Plan) -> Found | None:
             twice, *others = map(int, found)
             values = [numbers, (twice + numbers * ends) // 2, *others[: len(sums) - 1]]
             told = dict(zip(counts, others[len(sums) - 1 :], strict=True))
-            return Found(dict(zip(_sums(plan), values, strict=True)), _kinds(numbers, told))
+            return Added.of(dict(zip(added.formulas(plan), values, strict=True)), told)
     return None
 
 
@@ -158,12 +127,6 @@ def _per_row(rows: Query, plan: Plan) -> str:
     """
     if plan.grid is None:
         raise ValueError("a plan for numbers has a grid")
-    sums = ", ".join(f"{s.sql('k', '//')} as s{i}" for i, s in enumerate(_sums(plan)) if i)
+    sums = ", ".join(f"{s.sql('k', '//')} as s{i}" for i, s in enumerate(added.formulas(plan)) if i)
     steps = f"select *, {sql.steps('x', plan.grid)} as k from ({_numbers(rows)})"
     return f"select *, {sums} from ({steps})"
-
-
-def _sums(plan: Plan) -> list[Formula]:
-    """What has to be added up: ONE, which is the number of rows, first, then K."""
-    formulas = (cell.formula for cell in plan.live if cell.formula)
-    return list(dict.fromkeys([ONE, K, *(atom for formula in formulas for atom in formula.linear())]))

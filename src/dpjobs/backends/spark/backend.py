@@ -4,16 +4,18 @@ from collections.abc import Sequence
 
 import pyspark
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
 
 from dpjobs.addresses import is_local
 from dpjobs.backends.base import Backend
 from dpjobs.backends.spark import rows
 from dpjobs.backends.spark.hadoop import HadoopFiles
 from dpjobs.backends.spark.session import apply_settings
+from dpjobs.backends.spark.totals import counted
 from dpjobs.errors import InputError
 from dpjobs.plan import Plan
 from dpjobs.source import Files, LocalFiles, Source
+
+_LISTS_BY_JOB = "spark.sql.sources.parallelPartitionDiscovery.threshold"
 
 
 class SparkBackend(Backend):
@@ -37,30 +39,23 @@ class SparkBackend(Backend):
     def check(self, table: Source, column: str | None) -> None:
         """Let Spark look at the schema, while a file that it cannot read still costs nothing; raises InputError."""
         try:
-            rows.read(self._spark, table, column).schema  # noqa: B018 (resolves, reads no row)
+            self._read(table, column).schema  # noqa: B018 (resolves, reads no row)
         except Exception:  # the library's text may quote bytes of the file
             allowed = "files that Spark 3.5 can read, each in its format"
             raise InputError.of("Spark cannot read this table", table.root, allowed) from None
 
     def frame(self, table: Source, plan: Plan) -> DataFrame:
         """Return one row per counted row, with what it gives to each cell (see `rows.cells`)."""
-        return rows.cells(self._read(table, plan), plan)
+        return rows.cells(self._read(table, plan.column), plan)
 
     def kinds(self, table: Source, plan: Plan) -> DataFrame:
-        """Return one row per row of the table, with its kind (see `rows.given`)."""
-        return rows.given(self._read(table, plan), plan).select(rows.KIND)
+        """Return one row per row of the table, with its kind (see `rows.kinds`)."""
+        return rows.kinds(self._read(table, plan.column), plan)
 
-    def _read(self, table: Source, plan: Plan) -> DataFrame:
-        return rows.read(self._spark, table, plan.column)
+    def _read(self, table: Source, column: str | None) -> DataFrame:
+        # beyond 32 files Spark starts a job to list them, which takes half a second where none is far away
+        self._spark.conf.set(_LISTS_BY_JOB, 1 << 30 if is_local(table.root) else 32)
+        return rows.read(self._spark, table, column)
 
     def _totals(self, table: Source, plan: Plan) -> Sequence[int]:
-        if plan.counts:
-            count = self.frame(table, plan).count()
-            return [count for _ in plan.live]
-        if plan.bins:
-            counted = self.frame(table, plan).groupBy(rows.BIN).agg(F.count(F.lit(1)).alias("rows")).collect()
-            by_bin = {row[rows.BIN]: int(row["rows"]) for row in counted}
-            return [by_bin.get(cell.bin, 0) for cell in plan.live]
-        sums = (F.coalesce(F.sum(cell.name), F.lit(0)).alias(cell.name) for cell in plan.live)
-        [total] = rows.given(self._read(table, plan), plan).agg(*sums).collect()
-        return [int(total[cell.name]) for cell in plan.live]
+        return counted(self._read(table, plan.column), plan)

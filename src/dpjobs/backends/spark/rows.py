@@ -8,6 +8,8 @@ byte of a character about the character's length, past the end of the string, wh
 Bytes stay bytes until they are cut to a bounded length and turned into a string of one character a byte, row by row.
 """
 
+import math
+
 from pyspark.sql import Column, DataFrame, DataFrameReader, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StringType, StructType
@@ -15,7 +17,7 @@ from pyspark.sql.types import StringType, StructType
 from dpjobs import parquet
 from dpjobs.addresses import is_local
 from dpjobs.bounds import HIGHEST, LOWEST, OFFSET
-from dpjobs.plan import LEFT_OUT, SIDES, Cell, Grid, Plan, Rows
+from dpjobs.plan import LEFT_OUT, SIDES, Grid, Plan, Rows
 from dpjobs.source import Source
 
 MAX_LINE = 1 << 20
@@ -164,12 +166,13 @@ def _parsed(whole: Column, scale: int) -> Column:
 
 def counted(rows: DataFrame) -> DataFrame:
     """Keep the rows whose cell is not empty, as SQL's COUNT does; all of them when there is no cell."""
+    return rows.where(is_filled(rows)).select(F.lit(1).alias(_ONE))
+
+
+def is_filled(rows: DataFrame) -> Column:
+    """Whether a row counts as one whose cell is not empty; every one does where there is no cell."""
     if CELL not in rows.columns:
-        return rows
-    return rows.where(_is_filled(rows)).select(F.lit(1).alias(_ONE))
-
-
-def _is_filled(rows: DataFrame) -> Column:
+        return F.lit(True)
     if isinstance(rows.schema[CELL].dataType, StringType):
         # the last cell of a line that ends in \r\n keeps the \r
         return ~F.coalesce(F.col(CELL), F.lit("")).isin("", "\r")
@@ -184,64 +187,75 @@ def numbers(rows: DataFrame) -> DataFrame:
     broken = F.col(BROKEN) if BROKEN in rows.columns else F.lit(False)
     if not isinstance(rows.schema[CELL].dataType, StringType):
         x = F.col(CELL).cast("double")
-        return rows.select(F.when(~F.isnan(x), x).alias(NUMBER), _is_filled(rows).alias(FILLED), broken.alias(BROKEN))
+        return rows.select(F.when(~F.isnan(x), x).alias(NUMBER), is_filled(rows).alias(FILLED), broken.alias(BROKEN))
     # explode() is a fence: without it Spark would parse each line once for the filter and again for every use
     cells = rows.select(F.explode(F.array(CELL)).alias(CELL), broken.alias(BROKEN))
     text = F.when(~F.col(BROKEN), F.regexp_extract(CELL, _NUMBER, 1))
-    texts = cells.select(F.explode(F.array(text)).alias(CELL), _is_filled(cells).alias(FILLED), BROKEN)
+    texts = cells.select(F.explode(F.array(text)).alias(CELL), is_filled(cells).alias(FILLED), BROKEN)
     value = F.coalesce(F.col(CELL).cast("double"), F.col(CELL).cast("boolean").cast("double"))
     return texts.select(F.explode(F.array(value)).alias(NUMBER), FILLED, BROKEN)
 
 
-def given(rows: DataFrame, plan: Plan) -> DataFrame:
-    """Return one row per row of the table, with what it gives to each live cell as a bigint of the cell's name.
+def steps(rows: DataFrame, plan: Plan) -> DataFrame:
+    """Return what `numbers` does, and each row's number in steps, `k`, null where it has none."""
+    return numbers(rows).select(_steps(F.col(NUMBER), _grid(plan)).alias(STEPS), NUMBER, FILLED, BROKEN)
 
-    `rows` is what `read` returned. Beside the cells stand `k`, null where the row has no number, and its `kind`.
-    """
+
+def kinds(rows: DataFrame, plan: Plan) -> DataFrame:
+    """Return one row per row of the table, with its `kind`."""
+    kind = F.when(F.col(BROKEN), CODES[Rows.BROKEN_LINE]).when(~F.col(FILLED), CODES[Rows.EMPTY])
+    kind = kind.when(F.col(NUMBER).isNull(), CODES[Rows.NO_NUMBER])
+    kind = kind.when(is_below(plan), CODES[Rows.BELOW]).when(is_above(plan), CODES[Rows.ABOVE])
+    return numbers(rows).select(kind.otherwise(CODES[Rows.WITHIN]).alias(KIND))
+
+
+def is_below(plan: Plan) -> Column:
+    """Whether the number lies below the bounds."""
+    return F.col(NUMBER) < _grid(plan).bounds.lower
+
+
+def is_above(plan: Plan) -> Column:
+    """Whether the number lies above the bounds."""
+    return F.col(NUMBER) > _grid(plan).bounds.upper
+
+
+def _grid(plan: Plan) -> Grid:
     if plan.grid is None:
         raise ValueError("a plan for numbers has a grid")
-    x, bounds = F.col(NUMBER), plan.grid.bounds
-    kind = (
-        F.when(F.col(BROKEN), CODES[Rows.BROKEN_LINE])
-        .when(~F.col(FILLED), CODES[Rows.EMPTY])
-        .when(x.isNull(), CODES[Rows.NO_NUMBER])
-        .when(x < bounds.lower, CODES[Rows.BELOW])
-        .when(x > bounds.upper, CODES[Rows.ABOVE])
-        .otherwise(CODES[Rows.WITHIN])
-    )
-    # Spark's `least` and `greatest` skip nulls and would give the bound
-    steps = numbers(rows).select(F.when(x.isNotNull(), _steps(x, plan.grid)).alias(STEPS), kind.alias(KIND))
-    return steps.select(STEPS, KIND, *(_tokens(cell).alias(cell.name) for cell in plan.live))
-
-
-def _tokens(cell: Cell) -> Column:
-    """What a row gives to a cell; null for nothing."""
-    if cell.formula:
-        return F.when(F.col(STEPS).isNotNull(), F.expr(cell.formula.sql(STEPS, "div")))
-    return F.when(F.col(KIND) == CODES[cell.rows], F.lit(cell.upper).cast("bigint"))
+    return plan.grid
 
 
 def cells(rows: DataFrame, plan: Plan) -> DataFrame:
-    """Return one row per row that counts, with what it gives to each live cell as a bigint of the cell's name.
+    """Return one row per row that counts, with what it gives to each cell about numbers as a bigint of that name.
 
     For a histogram it is the number of the row's bin, as `bin`. `rows` is what `read` returned.
     """
     if plan.counts:
         return counted(rows)
+    there = numbers(rows).where(F.col(NUMBER).isNotNull())
     if plan.bins:
-        return numbers(rows).where(F.col(NUMBER).isNotNull()).select(_bin(F.col(NUMBER)).alias(BIN))
-    return given(rows, plan).where(F.col(STEPS).isNotNull())
+        return there.select(_bin(F.col(NUMBER)).alias(BIN))
+    stepped = there.select(_never_null(_steps(F.col(NUMBER), _grid(plan))).alias(STEPS))
+    formulas = {cell.name: cell.formula.sql(STEPS, "div") for cell in plan.live if cell.formula}
+    return stepped.select(*(_never_null(F.expr(formula)).alias(name) for name, formula in formulas.items()))
+
+
+def _never_null(number: Column) -> Column:
+    """Say so of what never is: where it may be, a Session looks for nulls, which takes longer than all the rest."""
+    return F.coalesce(number, F.lit(0).cast("bigint"))
 
 
 def _steps(x: Column, grid: Grid) -> Column:
-    """k = round((clamp(x) − origin) / step), clamped again as an integer; division by a power of two is exact."""
-    clamped = F.least(F.greatest(x, F.lit(grid.bounds.lower)), F.lit(grid.bounds.upper))
-    k = F.rint((clamped - F.lit(grid.origin)) / F.lit(grid.step)).cast("bigint")
-    return _clamped(k, grid.lower, grid.upper)
+    """k = round((clamp(x) − origin) / step), clamped again as an integer; null for null and NaN.
 
-
-def _clamped(k: Column, lower: int, upper: int) -> Column:
-    return F.least(F.greatest(k, F.lit(lower).cast("bigint")), F.lit(upper).cast("bigint"))
+    Division by a power of two is exact. Spark's `least` and `greatest` take longer, and would skip nulls.
+    """
+    k = F.rint((x - F.lit(grid.origin)) / F.lit(grid.step)).cast("bigint")
+    if not grid.is_plain:
+        k = F.least(F.greatest(k, F.lit(grid.lower).cast("bigint")), F.lit(grid.upper).cast("bigint"))
+    first, last = (F.lit(end).cast("bigint") for end in grid.ends)
+    clamped = F.when(x <= grid.bounds.lower, first).when(x < grid.bounds.upper, k)
+    return clamped.when(x <= math.inf, last)
 
 
 def _quoted(name: str) -> str:
