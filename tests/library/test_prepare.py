@@ -13,6 +13,7 @@ from dpjobs.backends.spark import rows as prepare
 from dpjobs.errors import InputError
 from dpjobs.query import Bounds, Query
 from dpjobs.statistics.separate import squares_of
+from library.backends import reference
 from library.plans import separate as plan
 from library.tables import HOSTILE_CELLS, exact, source_of, write_csv
 
@@ -47,12 +48,14 @@ def test_hostile_cells_are_nothing_or_one_clamped_value(spark, tmp_path: Path) -
 
 def test_an_integer_that_doubles_round_beyond_its_bounds_is_clamped_again(spark, tmp_path: Path) -> None:
     """x − middle loses a bit here, so that its quotient lies on a half; the noise is for a step less than that."""
-    of = plan(Query.MEAN, Bounds(float.fromhex("-0x1.b2cffffffffffp-13"), 1), Decimal(1))
-    lowest = of.grid.bounds.lower
-    assert round((lowest - of.grid.origin) / of.grid.step) == of.grid.lower - 1
-    found = exact(spark, write_csv(tmp_path / "t.csv", [f"1,{lowest!r},3".encode()]), of)
-    assert found == {"count": 1, "sum": of.grid.lower}
-    assert not moved_too_far({"count": 0, "sum": 0}, found, of)
+    lowest = float.fromhex("-0x1.b2cffffffffffp-13")
+    for of in (plan(Query.MEAN, bounds, Decimal(1)) for bounds in (Bounds(lowest, 1), Bounds(-1, -lowest))):
+        assert not of.grid.is_plain
+        near = lowest if of.grid.bounds.lower == lowest else -lowest
+        for value in (near, math.nextafter(near, -1), math.nextafter(near, 1)):
+            found = exact(spark, write_csv(tmp_path / "t.csv", [f"1,{value!r},3".encode()]), of)
+            assert found == {"count": 1, "sum": reference.steps(value, of.grid)}, value.hex()
+            assert not moved_too_far({"count": 0, "sum": 0}, found, of)
 
 
 def test_squares_are_rounded_to_the_nearest_as_the_plan_says(spark, tmp_path: Path) -> None:
