@@ -4,6 +4,7 @@ PARQUET, CSV = "parquet", "csv"
 
 DUCKDB, POLARS, SPARK = "duckdb", "polars", "spark"
 DUCKDB_OURS, DUCKDB_2GB = "dpcloud-duckdb", "dpcloud-2gb"
+TUMULT_UNCHECKED = "dpcloud-spark-tumult-unchecked"
 SPARK_OURS = {"pipelinedp-own": "dpcloud-spark-pipelinedp", "tumult-own": "dpcloud-spark-tumult"}
 """Ours on Spark, by the library's own way that it stands beside."""
 
@@ -21,6 +22,7 @@ TITLES = {
     DUCKDB_OURS: "**dpcloud on DuckDB**",
     "dpcloud-spark-pipelinedp": "**dpcloud on Spark**, PipelineDP",
     "dpcloud-spark-tumult": "**dpcloud on Spark**, Tumult Analytics",
+    TUMULT_UNCHECKED: "**dpcloud on Spark**, Tumult Analytics, `--check-share 0`",
     DUCKDB_2GB: "**dpcloud on DuckDB** with `--memory 2GB`",
     **LIBRARIES,
 }

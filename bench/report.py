@@ -9,7 +9,7 @@ import matplotlib
 matplotlib.use("agg")
 from matplotlib import pyplot
 
-from names import CSV, DUCKDB, DUCKDB_OURS, PARQUET, SPARK, SPARK_OURS, TITLES, power
+from names import CSV, DUCKDB, DUCKDB_OURS, PARQUET, SPARK, SPARK_OURS, TITLES, TUMULT_UNCHECKED, power
 from results import Results, Timing
 from targets import targets, words
 
@@ -17,7 +17,7 @@ FOLDER = Path(__file__).resolve().parent.parent / "docs" / "benchmarks"
 _STYLES = {"duckdb": "^--C2", "polars": "v--C8", "spark": "D--C7", DUCKDB_OURS: "o-C0"}
 _STYLES |= {"dpcloud-spark-pipelinedp": "o-C9", "dpcloud-spark-tumult": "o-C4"}
 _STYLES |= {"opendp-own": "s:C3", "diffprivlib-own": "s:C1", "pipelinedp-own": "x:C5", "tumult-own": "x:C6"}
-_PAIRS = ((DUCKDB_OURS, DUCKDB), *((way, SPARK) for way in SPARK_OURS.values()))
+_PAIRS = ((DUCKDB_OURS, DUCKDB), *((way, SPARK) for way in (*SPARK_OURS.values(), TUMULT_UNCHECKED)))
 
 _EXPLANATION = """\
 Seconds are the median of the turns in the raw numbers (three; one beyond 10⁸ rows). All ways take turns in one

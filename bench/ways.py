@@ -8,6 +8,7 @@ import contextlib
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from dpjobs.backends.base import Backend
 from dpjobs.draws import Draws
 from dpjobs.epsilon import Epsilon
 from dpjobs.ledger.base import TOTALS
-from dpjobs.query import Bounds, JobSpec, PrivacyBudget, Query
+from dpjobs.query import DEFAULT_CHECK_SHARE, Bounds, JobSpec, PrivacyBudget, Query
 from dpjobs.source import inspect
 
 if TYPE_CHECKING:
@@ -48,7 +49,9 @@ Way = Callable[[Path, Statistic], None]
 """From a file or a folder of them (`.csv` or `.parquet` at the end of its name) to the answer, which is dropped."""
 
 
-def ours(backend: Backend, engine: str, table: Path, asked: Statistic) -> None:
+def ours(
+    backend: Backend, engine: str, table: Path, asked: Statistic, check_share: Decimal = DEFAULT_CHECK_SHARE
+) -> None:
     """The product's own functions, from the look at the files to the release; the ledger alone is left out."""
     spec = JobSpec(
         run_id=uuid.uuid4().hex,
@@ -60,6 +63,7 @@ def ours(backend: Backend, engine: str, table: Path, asked: Statistic) -> None:
         uri=str(table),
         format=table.suffix.removeprefix("."),
         bounds=None if asked.query == "COUNT" else Bounds(asked.lower, asked.upper),
+        check_share=check_share,
     )
     source = inspect(spec.uri, spec.format, backend.files(spec.uri))
     backend.check(source, spec.column)
@@ -82,11 +86,11 @@ def on_duckdb_in_2gb(table: Path, asked: Statistic) -> None:
     on_duckdb(table, asked, "2GB")
 
 
-def on_spark(spark: "SparkSession", engine: str) -> Way:
-    """Ours on a running Spark."""
+def on_spark(spark: "SparkSession", engine: str, check_share: Decimal = DEFAULT_CHECK_SHARE) -> Way:
+    """Ours on a running Spark; with a check share of 0 a Session is spared the query that tells what is clamped."""
     from dpjobs.backends.spark.backend import SparkBackend
 
-    return lambda table, asked: ours(SparkBackend(spark), engine, table, asked)
+    return lambda table, asked: ours(SparkBackend(spark), engine, table, asked, check_share)
 
 
 def duckdb(table: Path, asked: Statistic) -> None:
