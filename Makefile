@@ -7,6 +7,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
 export UV_NO_PROGRESS := 1
+# Where a machine forbids it (containers do), every process would compile pandas, SciPy and the CDK anew: seconds each
+export PYTHONDONTWRITEBYTECODE :=
 COMPILE := $(UV) pip compile --quiet --generate-hashes --python-version 3.11 \
   --python-platform x86_64-manylinux_2_28 --custom-compile-command "make lock"
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python --no-build-isolation --require-hashes
