@@ -24,7 +24,7 @@ ENVIRONMENT := build/environment/environment.tar.gz
 # Any Python 3.11 with pip will do, so that a laptop on which the engines do not install can make it, too.
 ANY_PYTHON = $(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON))
 
-.PHONY: setup demo environment synth diff deploy destroy smoke rehearsal test test-library test-deployment e2e audit mutants snapshots docs lint types-library types-stacks format bench accuracy found-bounds lock clean help
+.PHONY: setup demo environment synth diff deploy destroy smoke rehearsal test test-library test-commands test-deployment e2e audit mutants snapshots docs lint types-library types-stacks format bench accuracy found-bounds lock clean help
 
 setup: $(VENV)/.setup $(VENV)/.setup-cdk  ## install all that a user needs: .venv/bin/dpcloud and .venv/bin/cdk
 
@@ -84,17 +84,22 @@ smoke: $(VENV)/.setup-cdk $(ENVIRONMENT)  ## try on real AWS what nothing else c
 rehearsal: $(VENV)/.setup-dev $(ENVIRONMENT)  ## the same against a test server on this machine: no AWS, no money
 	$(BIN)/python tests/deploy/rehearsal.py $(SMOKE)
 
-test: lint  ## lint and all tests, in two processes: one holds a Spark session, the other mostly waits for what it starts
-	@$(MAKE) --no-print-directory -j2 --output-sync=target test-library test-deployment
+test: lint  ## lint and all tests, in three processes, which take about as long: the second and third wait a good deal
+	@$(MAKE) --no-print-directory -j3 --output-sync=target test-library test-commands test-deployment
 
-# tests/evidence and the ledgers go with the deployment's tests, so that both take about as long
-OUTSIDE := tests/evidence tests/library/ledger tests/cluster tests/emr tests/deploy
+LEDGER := tests/library/ledger
+DEPLOYMENT := tests/cluster tests/emr tests/deploy
 test-library: $(VENV)/.setup-dev
-	$(BIN)/python -m pytest $(addprefix --ignore=,tests/infra tests/e2e $(OUTSIDE))
+	$(BIN)/python -m pytest tests/library --ignore=$(LEDGER)
+
+# all that is in neither of the others, whatever comes to be
+OTHERS := $(filter-out tests/__pycache__ tests/library tests/infra tests/e2e $(DEPLOYMENT),$(wildcard tests/[!_]*))
+test-commands: $(VENV)/.setup-dev
+	$(BIN)/python -m pytest $(LEDGER) $(filter-out %/conftest.py %/maven.py,$(OTHERS))
 
 test-deployment: $(VENV)/.setup-dev
 	$(CDK)/bin/python -m pytest tests/infra
-	$(BIN)/python -m pytest $(OUTSIDE)
+	$(BIN)/python -m pytest $(DEPLOYMENT)
 
 e2e: $(VENV)/.setup-dev $(ENVIRONMENT)  ## end to end without AWS, with faults (half an hour or more); writes docs/reliability.md
 	rm -f build/e2e/seen.json

@@ -1,4 +1,4 @@
-"""The part of `make e2e` that every test run affords: a fault a target, on clusters as AWS has them.
+"""The part of `make e2e` that every test run affords: answers of DynamoDB that are lost, to a step on a real YARN.
 
 It comes before test_deployment.py, which takes the deployment apart.
 """
@@ -12,8 +12,8 @@ import pytest
 from deploy.conftest import Deployment
 from e2e.cloud import Cloud, check_deployed, cloud
 from e2e.endpoint import Fault
-from e2e.faults import KILLS, committing, reserving, storing
-from e2e.trying import county_table, in_spite_of, kill
+from e2e.faults import committing, reserving, storing
+from e2e.trying import county_table, in_spite_of
 from emr.node import Node
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:Tried to parse")]
@@ -31,11 +31,6 @@ def aws(
     check_deployed(deployment, packed_environment)
     with cloud(deployment, endpoint, booted, tmp_path_factory.mktemp("aws")) as made:
         yield made
-
-
-def test_glue_spark_is_killed_after_its_draw_is_stored(aws: Cloud) -> None:
-    [point] = [each for each in KILLS if each.name == "killed after its draw is stored"]
-    kill(aws, county_table(), "glue", point)
 
 
 def test_emr_dynamodb_has_done_it_and_nobody_hears(aws: Cloud) -> None:

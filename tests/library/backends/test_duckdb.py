@@ -42,7 +42,7 @@ class TestTypes(TypesContract):
     pass
 
 
-@settings(max_examples=60, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(hostile_lines, limits)
 def test_hostile_lines_give_what_the_reference_says(
     backend: Backend, tmp_path_factory: pytest.TempPathFactory, lines: list[bytes], bounds: Bounds

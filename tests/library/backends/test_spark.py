@@ -66,7 +66,7 @@ def test_a_session_is_given_what_the_totals_are_of(backend: SparkBackend, tmp_pa
     """By rows that it can count and add up, each once; it looks for nulls in every row where one may be."""
     lines = [f"r,{cell},z".encode() for cell in [*HOSTILE_CELLS, "2.5", str(bounds.lower)]]
     source = source_of(write_csv(tmp_path / "t.csv", [*lines, *HOSTILE_LINES]))
-    for query in Query:
+    for query in (Query.COUNT, Query.VARIANCE):  # whose cells are those of the others, too
         plan = plan_for("tumult", query, "x", None if query is Query.COUNT else bounds, Epsilon(1))
         frame = backend.frame(source, plan)
         assert not any(field.nullable for field in frame.schema)
