@@ -90,6 +90,7 @@ def _fast(connection: Any, rows: Query, plan: Plan) -> Added | None:
     if rows.most > EXACT_ROWS:
         sums = [f"cast({s} as bigint)" for s in sums]
     counts = _counts(rows, plan, "", "x is not null")
+    counts.pop(added.FILLED, None)  # those with a number are all that are filled
     wanted = ", ".join([*(f"coalesce(sum({s}), 0)" for s in sums), *counts.values()])
     steps = f"select x, {sql.twice_nearby('x', plan.grid)} as twice from (select x::double as x from ({rows.text}))"
     query = f"select count(x), count_if({sql.near('x', plan.grid)}), {wanted} from ({steps})"
@@ -98,7 +99,7 @@ def _fast(connection: Any, rows: Query, plan: Plan) -> Added | None:
         if numbers == near:
             twice, *others = map(int, found)
             values = [numbers, (twice + numbers * ends) // 2, *others[: len(sums) - 1]]
-            told = dict(zip(counts, others[len(sums) - 1 :], strict=True))
+            told = dict(zip(counts, others[len(sums) - 1 :], strict=True)) | {added.FILLED: numbers}
             return Added.of(dict(zip(added.formulas(plan), values, strict=True)), told)
     return None
 
