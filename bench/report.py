@@ -41,7 +41,8 @@ def write(results: Results, path: Path) -> None:
     """Write PATH.json, PATH.md and PATH.png."""
     results.save(path.with_suffix(".json"))
     path.with_suffix(".md").write_text(_markdown(results, f"{path.name}.png", f"{path.name}.json"))
-    _draw(results, path.with_suffix(".png"))
+    if any(t.format == PARQUET for t in results.timings):  # else there is nothing to draw yet
+        _draw(results, path.with_suffix(".png"))
 
 
 def _markdown(results: Results, picture: str, raw: str) -> str:

@@ -52,7 +52,7 @@ def decimals(physical: str, precision: int, scale: int, wholes: list[int], width
 def wide(width: int) -> list[int]:
     """Whole numbers of that many bytes, from the smallest to far more digits than any precision declares."""
     top = 2 ** (8 * width - 1)
-    near = [10**38 + 1, -(10**38) - 1, 10**38 - 1, 123_456_789_012_345_678_901, 2**64, -(2**64), 2**63]
+    near = [10**38 + 1, -(10**38) - 1, 10**38 - 1, -(10**38) + 1, 123_456_789_012_345_678_901, 2**64, -(2**64), 2**63]
     return [0, -1, 123, -123, top - 1, -top, *(n for n in near if -top <= n < top)]
 
 

@@ -132,7 +132,7 @@ def start_cluster(deployment: Deployment) -> Cluster:
         with explained(f"start the cluster {deployment.prefix}-emr", _SEE):
             id_ = client("emr", attempts=1).run_job_flow(**definition.request)["JobFlowId"]
     except AwsError as error:
-        if error.denied:
+        if not error.in_doubt:  # AWS has said no: a cluster that is new is somebody else's
             raise
         new = [cluster for cluster in live_clusters(deployment) if cluster.id not in known]
         if not new:

@@ -22,11 +22,13 @@ def follow(target: Target, run: CloudRun, ledger: Ledger, progress: bool | None)
     Raises RunError when AWS does not say any more what it does, and InterruptError after Ctrl-C, which asks once
     whether to stop the run.
     """
-    pause, began = _FIRST_PAUSE_SECONDS, time.monotonic()
+    pause, began, said = _FIRST_PAUSE_SECONDS, time.monotonic(), ""
     try:
         with saying(progress) as say:  # which has ended when a question is asked: it would be drawn over
             while not run.phase.over:
-                say(line_of(run, time.monotonic() - began))
+                if run.state != said or sys.stderr.isatty():  # elsewhere each would be a line of its own
+                    say(line_of(run, time.monotonic() - began))
+                    said = run.state
                 time.sleep(pause)
                 pause = min(pause * 1.3, _LONGEST_PAUSE_SECONDS)
                 run = target.look(run)
@@ -89,7 +91,7 @@ def _interrupted(target: Target, run: CloudRun, ledger: Ledger) -> str:
     except (KeyboardInterrupt, click.Abort):
         return going_on
     except DpError as error:
-        return f"was interrupted; {error}"
+        return f"{going_on}; it could not be stopped: {error}"
     if run.phase is Phase.SUCCEEDED:
         return f"was interrupted; the run has succeeded meanwhile: `dpcloud result {run.name}`"
     return f"was interrupted; the run is stopped; {spent_of(run.name, ledger)}{target.stop_leaves}"

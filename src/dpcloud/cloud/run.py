@@ -176,7 +176,7 @@ def _under_way(deployment: Deployment, question: Question) -> tuple[Target, Clou
         if isinstance(error, AwsError) and not error.denied:
             raise  # there may be one, and a second would be paid for beside it
         return None  # none, or none that may be looked at: a second start is charged nothing
-    if run.question is None or run.question.words != question.words:  # somebody else's, by the same id
+    if run.question is None or not run.question.asks_as(question):  # somebody else's, by the same id
         return None
     # one that has succeeded since the ledger was asked is fetched, not started once more
     return (target, run) if not run.phase.over or run.phase is Phase.SUCCEEDED else None

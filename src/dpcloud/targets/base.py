@@ -99,6 +99,13 @@ class Question:
         [spec] = request.jobs({self.engine: self.run_id}, None)
         return spec.digest()
 
+    def asks_as(self, other: "Question") -> bool:
+        """Whether both ask the same, of the same people's budget; what is no question asks nothing."""
+        try:
+            return (self.digest(), self.unhardened) == (other.digest(), other.unhardened)
+        except InputError:
+            return False
+
     @property
     def words(self) -> dict[str, str]:
         """Every word by the name of its argument, without dashes: what the door takes, and what Glue's jobs leave."""

@@ -38,7 +38,11 @@ class Added(NamedTuple):
 
 
 def formulas(plan: Plan) -> list[Formula]:
-    """Return what has to be added up over the rows with a number: ONE, which is how many they are, first, then K."""
+    """Return what has to be added up over the rows with a number: ONE, which is how many they are, first, then K.
+
+    Where cells share tokens, no row gives more to one of them than to a cell; to a separate square's it may be twice
+    as much, so that 63 bits hold half as many rows.
+    """
     live = (cell.formula for cell in plan.live if cell.formula)
     return list(dict.fromkeys([ONE, K, *(atom for formula in live for atom in formula.linear())]))
 

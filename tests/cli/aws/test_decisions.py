@@ -135,7 +135,9 @@ def test_a_stop_that_is_refused_is_told(ledger: SQLiteLedger, monkeypatch: pytes
     typed(monkeypatch, "y")
     target = _Once()
     target.refusal = AwsError("AWS does not let you stop it")
-    assert interrupted(target, ledger) == "was interrupted; AWS does not let you stop it"
+    told = interrupted(target, ledger)
+    assert told.startswith("was interrupted; the run goes on: `dpcloud status run-1`")
+    assert told.endswith("; it could not be stopped: AWS does not let you stop it")
 
 
 # -- what is spent

@@ -16,6 +16,7 @@ from typing import Any
 
 import boto3
 import pytest
+from moto.emr.exceptions import ValidationException
 from moto.emr.models import emr_backends
 from moto.emr.responses import ElasticMapReduceResponse
 
@@ -223,6 +224,19 @@ def test_a_lost_answer_starts_no_second_cluster(emr: Any, monkeypatch: pytest.Mo
     cluster = start_cluster(Deployment(PREFIX))
     assert [c["Id"] for c in emr.list_clusters()["Clusters"]] == [cluster.id]
     assert len(calls) == 1
+
+
+def test_a_refused_start_is_not_taken_for_a_lost_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What came up meanwhile is somebody else's."""
+    real = ElasticMapReduceResponse.run_job_flow
+
+    def run_job_flow(self: ElasticMapReduceResponse) -> Any:
+        real(self)
+        raise ValidationException("the number of instances exceeds the limit")
+
+    monkeypatch.setattr(ElasticMapReduceResponse, "run_job_flow", run_job_flow)
+    with pytest.raises(AwsError, match=f"to start the cluster {NAME}"):
+        start_cluster(Deployment(PREFIX))
 
 
 def test_a_start_that_fails_is_no_start(monkeypatch: pytest.MonkeyPatch) -> None:

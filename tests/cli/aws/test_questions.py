@@ -1,5 +1,6 @@
 """A question keeps its meaning on its way: from the command line to the words of a script, and back."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -44,6 +45,18 @@ def specs(draw: st.DrawFn) -> JobSpec:
         check_share=draw(SHARES) if query is not Query.COUNT else Decimal("0.05"),
         confidence=draw(st.floats(0.5, 0.999999)),
     )
+
+
+def test_what_is_asked_of_another_budget_is_another_question() -> None:
+    """Neither the budget's name nor what allows unhardened noise is among the words of Glue's jobs."""
+    bounds = Bounds(0, 10)
+    spec = JobSpec("run-1", URI, "opendp", Query.MEAN, "x", PrivacyBudget(Epsilon(1)), URI, "csv", bounds)
+    question = Question.of(spec)
+    assert question.asks_as(Question.of(spec))
+    for other in (replace(question, dataset="people"), replace(question, unhardened=True)):
+        assert other.words == question.words
+        assert not question.asks_as(other)
+    assert not replace(question, epsilon="banana").asks_as(question)
 
 
 @settings(max_examples=300)

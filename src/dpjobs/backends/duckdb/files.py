@@ -69,7 +69,7 @@ class S3:
         return None if info.type == self._fs.FileType.NotFound else self._entry(info)
 
     def children(self, uri: str) -> list[Entry]:
-        """Return what a folder holds, of a file itself.
+        """Return what a folder holds; for a file, the file itself.
 
         A key with an empty name in it (`//`) is not shown, as Hadoop cannot name it either.
         """

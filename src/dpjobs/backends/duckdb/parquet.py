@@ -79,12 +79,13 @@ def batches(paths: Sequence[str], found: Sequence[Footer], files: Opened, column
 
     is_kept = keeps_dictionary(found, column)
     how: dict[str, Any] = {"buffer_size": _BUFFER, "read_dictionary": [CELL] if is_kept else []}
+    shape = schema(found, column)  # looks at every file
     for path, one in zip(paths, found, strict=True):
         most = _MOST if column.kind != "text" or is_kept else min(_MOST_TEXTS, _BYTES // one.bytes_a_row)
         with files.open(path) as file:
             opened = pyarrow.parquet.ParquetFile(file, metadata=one.metadata, **how)
             for batch in opened.iter_batches(max(most, _FEWEST), columns=[CELL], use_threads=False):
-                whole = pyarrow.record_batch(_arrays(batch.column(0), column), schema=schema(found, column))
+                whole = pyarrow.record_batch(_arrays(batch.column(0), column), schema=shape)
                 yield from arrays.parts(whole, _BYTES) if column.kind == "text" else [whole]
 
 

@@ -139,8 +139,12 @@ def _parquet_cell(cell: Column, column: parquet.Column) -> Column:
     if 0 < column.width <= 8:
         return _scaled(_whole(cell, 8, 0, signed=True).cast("bigint"), column.scale)
     high, low = _whole(cell, 16, 0, signed=True), _whole(cell, 16, 8, signed=False)
-    # beyond 38 digits Spark's decimals are null
-    whole = high.cast("decimal(19,0)") * F.lit(str(1 << 64)).cast("decimal(20,0)") + low.cast("decimal(20,0)")
+    # beyond 38 digits Spark's decimals are null: a negative number's high half is rounded up, towards 0
+    half, step = high.cast("decimal(19,0)"), F.lit(str(1 << 64)).cast("decimal(20,0)")
+    rest = low.cast("decimal(20,0)")
+    whole = F.when(half < 0, (half + F.lit("1").cast("decimal(1,0)")) * step - (step - rest)).otherwise(
+        half * step + rest
+    )
     fits = F.octet_length(cell).between(1, parquet.MAX_DECIMAL_BYTES)
     return F.when(fits, _parsed(whole, column.scale))
 
