@@ -367,6 +367,11 @@ def test_a_field_is_looked_for_before_it_is_looked_at() -> None:
         assert set(re.findall(r'"Variable": "([^"]*)"', json.dumps(parts))) == {path}
 
 
+def _others(scripts: Path) -> list[str]:
+    [line] = re.findall("^OTHERS = .*$", (scripts / "run_pipelinedp_spark.py").read_text(), re.MULTILINE)
+    return re.findall('"([^"]*)"', line)
+
+
 def test_every_engine_is_hardened_and_one_that_the_job_runs() -> None:
     scripts = Path(__file__).parents[2] / "glue_scripts"
     runs = {
@@ -377,6 +382,7 @@ def test_every_engine_is_hardened_and_one_that_the_job_runs() -> None:
         assert f'engine="{engines[0]}"' in runs[job]
         for engine in engines[1:]:
             assert f'"{engine}"' in runs[job]
+    assert _others(scripts) == _others(scripts.parent / "emr_assets")  # a step takes no fewer engines than a run
     named = {engine for engines in ask_definition.ENGINES.values() for engine in engines}
     assert named == {name for name, engine in ENGINES.items() if engine.hardened}
     assert set(FIELDS["query"].allowed.split(", ")) == {query.name for query in Query}

@@ -153,9 +153,11 @@ def _started(deployment: Deployment, asked: Asked, spec: JobSpec) -> tuple[Targe
     try:
         if asked.target == "glue":
             target, run = start_on_glue(deployment, question)
-        else:
+        elif asked.target == "emr":
             target = Emr(deployment)
             run = target.start(question)
+        else:
+            raise AssertionError(f"nobody starts a run on {asked.target}")
     except AwsError as error:
         if not error.in_doubt:
             raise

@@ -26,7 +26,7 @@ from dpjobs.backends.duckdb import DuckDBBackend, arrays, footer, lines, parquet
 from dpjobs.epsilon import Epsilon
 from dpjobs.errors import InputError
 from dpjobs.left_out import with_checks
-from dpjobs.plan import Plan
+from dpjobs.plan import Grid, Plan
 from dpjobs.query import Bounds, Query
 from dpjobs.source import LocalFiles
 from library.backends import contract, reference
@@ -91,6 +91,18 @@ def test_what_lies_far_off_takes_the_slow_way(
         with DuckDBBackend.open() as backend:
             found = backend.totals(source_of(tmp_path / "t.parquet", "parquet"), plan)
         assert found == reference.of_numbers([1.0, 2.0, far], plan)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "ends"), [(Bounds(0, 4), (0, 8)), (Bounds(0, 4), (-8, 4)), (Bounds(4, 4), (4, 8))]
+)
+def test_steps_beyond_those_of_a_bound_take_the_slow_way(bounds: Bounds, ends: tuple[int, int]) -> None:
+    """The fast way clamps steps alone: there a number beyond the bound would give more than one at it."""
+    grid = Grid(bounds, 0.0, 1.0, *ends)
+    assert grid.is_plain
+    assert grid.ends == (bounds.lower, bounds.upper)
+    assert not sql.is_fast(grid)
+    assert sql.is_fast(Grid(Bounds(0, 4), 0.0, 1.0, 0, 4))
 
 
 def test_sums_of_many_rows_are_whole_numbers(connection: duckdb.DuckDBPyConnection) -> None:

@@ -51,7 +51,8 @@ class TestTypes(TypesContract):
 
 def test_a_session_is_given_the_kind_of_every_row(backend: SparkBackend, tmp_path: Path) -> None:
     """Those without a number, too: a Session counts nothing else of what is left out."""
-    lines = {b"r,banana,z": 1, b"r,,z": 2, b"r,5": 3, b"r,-11,z": 4, b"r,-10,z": 2, b"r,10,z": 3, b"r,11,z": 6}
+    lines = {b"r,banana,z": 1, b"r,,z": 2, b"r,5": 2, b"r,": 1, b"r,-11,z": 4, b"r,-10,z": 2, b"r,10,z": 3}
+    lines |= {b"r,11,z": 6}
     source = source_of(write_csv(tmp_path / "t.csv", [line for line, times in lines.items() for _ in range(times)]))
     plan = plan_for("tumult", Query.MEAN, "x", Bounds(-10, 10), Epsilon(1))
     rows = backend.kinds(source, with_checks(plan, Epsilon(1), Epsilon(1), has_lines=True)).collect()
@@ -75,6 +76,19 @@ def test_a_session_is_given_what_the_totals_are_of(backend: SparkBackend, tmp_pa
     histogram = histogram_plan("x", Epsilon(1))
     bins = Counter(row[BIN] for row in backend.frame(source, histogram).collect())
     assert [bins[cell.bin] for cell in histogram.live] == backend.totals(source, histogram)
+
+
+def test_files_of_a_laptop_are_listed_without_a_job(spark, backend: SparkBackend, tmp_path: Path) -> None:
+    """However many: beyond 32 Spark would start one, which takes longer than to count a small table."""
+    for i in range(33):
+        write_csv(tmp_path / f"{i}.csv", [b"r,5,z"])
+    source = source_of(tmp_path)
+    spark.sparkContext.setJobGroup(tmp_path.name, "listing")
+    try:
+        backend.check(source, "x")
+        assert list(spark.sparkContext.statusTracker().getJobIdsForGroup(tmp_path.name)) == []
+    finally:
+        spark.sparkContext.setLocalProperty("spark.jobGroup.id", None)
 
 
 @settings(max_examples=3, derandomize=True, suppress_health_check=list(HealthCheck))
