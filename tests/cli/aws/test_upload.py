@@ -211,7 +211,8 @@ def test_what_a_kill_leaves(
     bucket.parts.clear()
     bucket.most = None
     told(capfd, "large.csv")
-    assert {number for _, number in bucket.parts} == {1, 2, 3} - there
+    # nothing is sent again; what was under way when the process died may have arrived since
+    assert {number for _, number in bucket.parts} <= {1, 2, 3} - there
     assert bucket.body("data/large.csv") == large.read_bytes()
     assert bucket.uploads() == []
 
