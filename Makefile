@@ -93,9 +93,10 @@ test-library: $(VENV)/.setup-dev
 	$(BIN)/python -m pytest tests/library --ignore=$(LEDGER)
 
 # all that is in neither of the others, whatever comes to be
-OTHERS := $(filter-out tests/__pycache__ tests/library tests/infra tests/e2e $(DEPLOYMENT),$(wildcard tests/[!_]*))
+NO_TESTS := tests/conftest.py tests/maven.py
+OTHERS := $(filter-out tests/library tests/infra tests/e2e $(DEPLOYMENT) $(NO_TESTS),$(wildcard tests/[!_]*))
 test-commands: $(VENV)/.setup-dev
-	$(BIN)/python -m pytest $(LEDGER) $(filter-out %/conftest.py %/maven.py,$(OTHERS))
+	$(BIN)/python -m pytest $(LEDGER) $(OTHERS)
 
 test-deployment: $(VENV)/.setup-dev
 	$(CDK)/bin/python -m pytest tests/infra

@@ -3,14 +3,21 @@
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from typing import Protocol
+
+
+class Say(Protocol):
+    """Shows a text: in place on a terminal; elsewhere as a line of its own, where it says something new."""
+
+    def __call__(self, text: str, new: bool = True) -> None: ...  # noqa: D102
 
 
 @contextlib.contextmanager
-def saying(progress: bool | None) -> Iterator[Callable[[str], None]]:
+def saying(progress: bool | None) -> Iterator[Say]:
     """Yield what shows a text; None: on a terminal only."""
     if progress is False or (progress is None and not sys.stderr.isatty()):
-        yield lambda _: None
+        yield lambda text, new=True: None
         return
     from rich.console import Console
 
@@ -18,7 +25,12 @@ def saying(progress: bool | None) -> Iterator[Callable[[str], None]]:
     with os.fdopen(os.dup(2), "w") as stream:
         console = Console(file=stream)
         if not console.is_terminal:
-            yield lambda text: console.print(f"… {text}", soft_wrap=True, highlight=False, markup=False)
+
+            def line(text: str, new: bool = True) -> None:
+                if new:
+                    console.print(f"… {text}", soft_wrap=True, highlight=False, markup=False)
+
+            yield line
             return
         with console.status("starting") as status:
-            yield lambda text: status.update(text.replace("[", r"\["))
+            yield lambda text, new=True: status.update(text.replace("[", r"\["))

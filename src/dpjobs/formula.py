@@ -5,19 +5,20 @@ something that is never negative by a whole number above 0, rounded down: what S
 and all that stands in between must fit 63 bits, which `tests/library/test_plans.py` proves for those in use.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 
-class Formula:
+class Formula(ABC):
     """A whole number that follows from `k`."""
 
+    @abstractmethod
     def value(self, k: int) -> int:
         """Return the number for a row of `k` steps."""
-        raise NotImplementedError
 
+    @abstractmethod
     def sql(self, k: str, divided_by: str = "div") -> str:
         """Write it in SQL: `k` is the column's name, `divided_by` the dialect's operator between whole numbers."""
-        raise NotImplementedError
 
     def linear(self) -> "dict[Formula, int]":
         """Return it as a sum: whole multiples of ONE, K and formulas that are no sums themselves.
@@ -26,12 +27,12 @@ class Formula:
         """
         return {self: 1}
 
+    @abstractmethod
     def sql_of_doubles(self, k: str) -> str:
         """Write it in SQL for a `k` that is a whole number in a double: the same numbers, below 2⁵³.
 
         The quotient of two of them is off by less than the nearest whole number is away.
         """
-        raise NotImplementedError
 
     def __add__(self, other: "Formula | int") -> "Formula":
         return _Binary(self, "+", of(other))

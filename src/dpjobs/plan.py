@@ -131,6 +131,13 @@ class Plan:
     grid: Grid | None = None
 
     @property
+    def number_grid(self) -> Grid:
+        """The grid of a plan for numbers; raises ValueError for any other."""
+        if self.grid is None:
+            raise ValueError("a plan for numbers has a grid")
+        return self.grid
+
+    @property
     def live(self) -> tuple[Cell, ...]:
         """The cells that have to be counted."""
         return tuple(cell for cell in self.cells if not cell.constant)

@@ -26,9 +26,8 @@ def follow(target: Target, run: CloudRun, ledger: Ledger, progress: bool | None)
     try:
         with saying(progress) as say:  # which has ended when a question is asked: it would be drawn over
             while not run.phase.over:
-                if run.state != said or sys.stderr.isatty():  # elsewhere each would be a line of its own
-                    say(line_of(run, time.monotonic() - began))
-                    said = run.state
+                say(line_of(run, time.monotonic() - began), run.state != said)
+                said = run.state
                 time.sleep(pause)
                 pause = min(pause * 1.3, _LONGEST_PAUSE_SECONDS)
                 run = target.look(run)

@@ -1,6 +1,6 @@
 """What a backend adds up for a plan about numbers: the fewest sums that tell the totals of all its cells."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from dpjobs.formula import ONE, Formula, K
@@ -17,18 +17,21 @@ class Added(NamedTuple):
     rows: dict[Rows, int]
 
     @classmethod
-    def of(cls, sums: Mapping[Formula, int], counts: Mapping[str, int]) -> "Added":
-        """Take the sum of each of `formulas`, and the number of rows for each of `counts`."""
+    def of(cls, plan: Plan, has_lines: bool, found: Sequence[int]) -> "Added":
+        """Take the sum of each of `formulas`, and then the number of rows for each of `counts`."""
+        wanted = formulas(plan)
+        sums = dict(zip(wanted, found, strict=False))
+        told = dict(zip(counts(plan, has_lines), found[len(wanted) :], strict=True))
         numbers, rows = sums[ONE], {}
-        if ALL in counts:
-            broken = counts.get(BROKEN, 0)
+        if ALL in told:
+            broken = told.get(BROKEN, 0)
             rows[Rows.BROKEN_LINE] = broken
-            rows[Rows.NO_NUMBER] = counts[FILLED] - numbers
-            rows[Rows.EMPTY] = counts[ALL] - broken - counts[FILLED]
-        if BELOW in counts:
-            rows |= {Rows.BELOW: counts[BELOW], Rows.ABOVE: counts[ABOVE]}
-            rows[Rows.WITHIN] = numbers - counts[BELOW] - counts[ABOVE]
-        return cls(dict(sums), rows)
+            rows[Rows.NO_NUMBER] = told[FILLED] - numbers
+            rows[Rows.EMPTY] = told[ALL] - broken - told[FILLED]
+        if BELOW in told:
+            rows |= {Rows.BELOW: told[BELOW], Rows.ABOVE: told[ABOVE]}
+            rows[Rows.WITHIN] = numbers - told[BELOW] - told[ABOVE]
+        return cls(sums, rows)
 
     def total(self, cell: Cell) -> int:
         """A cell's total."""

@@ -55,26 +55,28 @@ def counted(connection: Any, rows: Query, plan: Plan) -> list[int]:
 
 def _counts(rows: Query, plan: Plan, has_number: str, filled: str) -> dict[str, str]:
     """What has to be counted for the plan's kinds of rows, in SQL."""
-    conditions = {added.ALL: "true", added.FILLED: filled, added.BROKEN: "broken"}
-    if plan.grid:
-        low, high = (sql.double(bound) for bound in (plan.grid.bounds.lower, plan.grid.bounds.upper))
-        conditions |= {added.BELOW: f"x < {low}", added.ABOVE: f"x > {high}{has_number}"}
+    bounds = plan.number_grid.bounds
+    conditions = {
+        added.ALL: "true",
+        added.FILLED: filled,
+        added.BROKEN: "broken",
+        added.BELOW: f"x < {sql.double(bounds.lower)}",
+        added.ABOVE: f"x > {sql.double(bounds.upper)}{has_number}",
+    }
     return {name: rows.count_if(conditions[name]) for name in added.counts(plan, rows.has_lines)}
 
 
 def _exactly(connection: Any, rows: Query, plan: Plan) -> Added:
     """Add up in whole numbers."""
-    sums, weight = added.formulas(plan), f" * {rows.weight}::hugeint" if rows.weight else ""
+    weight = f" * {rows.weight}::hugeint" if rows.weight else ""
     counts = _counts(rows, plan, " and k is not null", "filled")
     wanted = [
         rows.count_if("k is not null"),
-        *(f"coalesce(sum(s{i}{weight}), 0)" for i in range(1, len(sums))),
+        *(f"coalesce(sum(s{i}{weight}), 0)" for i in range(1, len(added.formulas(plan)))),
         *counts.values(),
     ]
     [found] = connection.execute(f"select {', '.join(wanted)} from ({_per_row(rows, plan)})").fetchall()
-    numbers, *others = map(int, found)
-    values = dict(zip(sums, [numbers, *others[: len(sums) - 1]], strict=True))
-    return Added.of(values, dict(zip(counts, others[len(sums) - 1 :], strict=True)))
+    return Added.of(plan, rows.has_lines, [int(number) for number in found])
 
 
 def _fast(connection: Any, rows: Query, plan: Plan) -> Added | None:
@@ -90,7 +92,8 @@ def _fast(connection: Any, rows: Query, plan: Plan) -> Added | None:
     if rows.most > EXACT_ROWS:
         sums = [f"cast({s} as bigint)" for s in sums]
     counts = _counts(rows, plan, "", "x is not null")
-    counts.pop(added.FILLED, None)  # those with a number are all that are filled
+    if added.FILLED in counts:
+        counts[added.FILLED] = "count(x)"  # which is asked for anyway, and so is counted once
     wanted = ", ".join([*(f"coalesce(sum({s}), 0)" for s in sums), *counts.values()])
     steps = f"select x, {sql.twice_nearby('x', plan.grid)} as twice from (select x::double as x from ({rows.text}))"
     query = f"select count(x), count_if({sql.near('x', plan.grid)}), {wanted} from ({steps})"
@@ -98,9 +101,7 @@ def _fast(connection: Any, rows: Query, plan: Plan) -> Added | None:
         [(numbers, near, *found)] = connection.execute(query).fetchall()
         if numbers == near:
             twice, *others = map(int, found)
-            values = [numbers, (twice + numbers * ends) // 2, *others[: len(sums) - 1]]
-            told = dict(zip(counts, others[len(sums) - 1 :], strict=True)) | {added.FILLED: numbers}
-            return Added.of(dict(zip(added.formulas(plan), values, strict=True)), told)
+            return Added.of(plan, rows.has_lines, [numbers, (twice + numbers * ends) // 2, *others])
     return None
 
 
@@ -126,8 +127,6 @@ def _per_row(rows: Query, plan: Plan) -> str:
 
     Nothing is filtered by what is computed: DuckDB would compute it twice.
     """
-    if plan.grid is None:
-        raise ValueError("a plan for numbers has a grid")
     sums = ", ".join(f"{s.sql('k', '//')} as s{i}" for i, s in enumerate(added.formulas(plan)) if i)
-    steps = f"select *, {sql.steps('x', plan.grid)} as k from ({_numbers(rows)})"
+    steps = f"select *, {sql.steps('x', plan.number_grid)} as k from ({_numbers(rows)})"
     return f"select *, {sums} from ({steps})"

@@ -202,7 +202,7 @@ def numbers(rows: DataFrame) -> DataFrame:
 
 def steps(rows: DataFrame, plan: Plan) -> DataFrame:
     """Return what `numbers` does, and each row's number in steps, `k`, null where it has none."""
-    return numbers(rows).select(_steps(F.col(NUMBER), _grid(plan)).alias(STEPS), NUMBER, FILLED, BROKEN)
+    return numbers(rows).select(_steps(F.col(NUMBER), plan.number_grid).alias(STEPS), NUMBER, FILLED, BROKEN)
 
 
 def kinds(rows: DataFrame, plan: Plan) -> DataFrame:
@@ -215,18 +215,12 @@ def kinds(rows: DataFrame, plan: Plan) -> DataFrame:
 
 def is_below(plan: Plan) -> Column:
     """Whether the number lies below the bounds."""
-    return F.col(NUMBER) < _grid(plan).bounds.lower
+    return F.col(NUMBER) < plan.number_grid.bounds.lower
 
 
 def is_above(plan: Plan) -> Column:
     """Whether the number lies above the bounds."""
-    return F.col(NUMBER) > _grid(plan).bounds.upper
-
-
-def _grid(plan: Plan) -> Grid:
-    if plan.grid is None:
-        raise ValueError("a plan for numbers has a grid")
-    return plan.grid
+    return F.col(NUMBER) > plan.number_grid.bounds.upper
 
 
 def cells(rows: DataFrame, plan: Plan) -> DataFrame:
@@ -239,7 +233,7 @@ def cells(rows: DataFrame, plan: Plan) -> DataFrame:
     there = numbers(rows).where(F.col(NUMBER).isNotNull())
     if plan.bins:
         return there.select(_bin(F.col(NUMBER)).alias(BIN))
-    stepped = there.select(_never_null(_steps(F.col(NUMBER), _grid(plan))).alias(STEPS))
+    stepped = there.select(_steps(F.col(NUMBER), plan.number_grid).alias(STEPS))
     formulas = {cell.name: cell.formula.sql(STEPS, "div") for cell in plan.live if cell.formula}
     return stepped.select(*(_never_null(F.expr(formula)).alias(name) for name, formula in formulas.items()))
 

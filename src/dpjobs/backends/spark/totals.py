@@ -30,14 +30,11 @@ def _added(table: DataFrame, plan: Plan) -> Added:
         added.BELOW: rows.is_below(plan),
         added.ABOVE: rows.is_above(plan),
     }
-    first, *formulas = added.formulas(plan)
-    names = added.counts(plan, has_lines=rows.BROKEN in table.columns)
-    wanted = [F.count(rows.STEPS), *(F.sum(F.expr(f.sql(rows.STEPS, "div"))) for f in formulas)]
-    wanted += [_count_if(conditions[name]) for name in names]
-    [found] = rows.steps(table, plan).agg(*wanted).collect()
-    numbers = [int(number or 0) for number in found]  # the sum of no number is null
-    sums = dict(zip((first, *formulas), numbers, strict=False))
-    return Added.of(sums, dict(zip(names, numbers[len(sums) :], strict=True)))
+    has_lines = rows.BROKEN in table.columns
+    sums = [F.sum(F.expr(formula.sql(rows.STEPS, "div"))) for formula in added.formulas(plan)[1:]]
+    counts = [_count_if(conditions[name]) for name in added.counts(plan, has_lines)]
+    [found] = rows.steps(table, plan).agg(F.count(rows.STEPS), *sums, *counts).collect()
+    return Added.of(plan, has_lines, [int(number or 0) for number in found])  # the sum of no number is null
 
 
 def _count_if(condition: Column) -> Column:
